@@ -1,0 +1,340 @@
+/*
+ * All architectural state of one logical processor, and the CPU's only way out (struct cpu_bus).
+ *
+ * The general registers stand first, in one array with pseudo-registers, because micro-operations address
+ * their operands by byte offset into struct cpu (cpu/exec/uop.h).
+ * Derived state (TLBs, blocks) hangs from pointers and is never saved.
+ */
+#ifndef ORRERY_CPU_H
+#define ORRERY_CPU_H
+
+#include "base/types.h"
+#include "cpu/decoder/features.h"
+
+/* ---- registers ------------------------------------------------------------------------------ */
+
+enum reg {
+	RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15,
+	R_ZERO = 16,     /* always 0: the missing base or index */
+	R_CODE,          /* rip of byte 0 of the linear page that holds the running block (rip - page offset) */
+	R_TMP,           /* scratch between the micro-operations of one instruction */
+	R_SEGBASE = 24,  /* + enum seg_reg: hidden base of each segment register, LDTR and TR */
+	NREGS = 32,
+};
+
+/* Numbered as the Sreg field of ModRM; LDTR and TR follow. */
+enum seg_reg { ES, CS, SS, DS, FS, GS, LDTR, TR, NSEGS, SEG_NONE = 0xff };
+
+/* Access rights in the format of the VMCS guest-segment access-rights field (SDM Vol. 3C, 25.4.1). */
+#define AR_TYPE 0x000fu
+#define AR_TYPE_ACCESSED 0x1u
+#define AR_TYPE_WR 0x2u     /* data: writable; code: readable */
+#define AR_TYPE_ED 0x4u     /* data: expand-down; code: conforming */
+#define AR_TYPE_CODE 0x8u
+#define AR_S 0x0010u
+#define AR_DPL_SHIFT 5
+#define AR_DPL 0x0060u
+#define AR_P 0x0080u
+#define AR_AVL 0x1000u
+#define AR_L 0x2000u
+#define AR_DB 0x4000u
+#define AR_G 0x8000u
+#define AR_UNUSABLE 0x10000u
+
+/* The base is cpu->r[R_SEGBASE + seg]. */
+struct seg {
+	u16 sel;
+	u32 ar;
+	u32 limit; /* in bytes, already scaled by G */
+};
+
+struct dtr { /* GDTR, IDTR */
+	u64 base;
+	u16 limit;
+};
+
+/* RFLAGS */
+#define FL_CF 0x1u
+#define FL_R1 0x2u /* always set */
+#define FL_PF 0x4u
+#define FL_AF 0x10u
+#define FL_ZF 0x40u
+#define FL_SF 0x80u
+#define FL_TF 0x100u
+#define FL_IF 0x200u
+#define FL_DF 0x400u
+#define FL_OF 0x800u
+#define FL_IOPL 0x3000u
+#define FL_IOPL_SHIFT 12
+#define FL_NT 0x4000u
+#define FL_RF 0x10000u
+#define FL_VM 0x20000u
+#define FL_AC 0x40000u
+#define FL_VIF 0x80000u
+#define FL_VIP 0x100000u
+#define FL_ID 0x200000u
+#define FL_ARITH (FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
+
+/* CR0 */
+#define CR0_PE 0x1u
+#define CR0_MP 0x2u
+#define CR0_EM 0x4u
+#define CR0_TS 0x8u
+#define CR0_ET 0x10u
+#define CR0_NE 0x20u
+#define CR0_WP 0x10000u
+#define CR0_AM 0x40000u
+#define CR0_NW 0x20000000u
+#define CR0_CD 0x40000000u
+#define CR0_PG 0x80000000u
+
+/* CR4 */
+#define CR4_VME 0x1u
+#define CR4_PVI 0x2u
+#define CR4_TSD 0x4u
+#define CR4_DE 0x8u
+#define CR4_PSE 0x10u
+#define CR4_PAE 0x20u
+#define CR4_MCE 0x40u
+#define CR4_PGE 0x80u
+#define CR4_PCE 0x100u
+#define CR4_OSFXSR 0x200u
+#define CR4_OSXMMEXCPT 0x400u
+#define CR4_UMIP 0x800u
+#define CR4_LA57 0x1000u
+#define CR4_VMXE 0x2000u
+#define CR4_SMXE 0x4000u
+#define CR4_FSGSBASE 0x10000u
+#define CR4_PCIDE 0x20000u
+#define CR4_OSXSAVE 0x40000u
+#define CR4_SMEP 0x100000u
+#define CR4_SMAP 0x200000u
+#define CR4_PKE 0x400000u
+
+/* IA32_EFER */
+#define EFER_SCE 0x1u
+#define EFER_LME 0x100u
+#define EFER_LMA 0x400u
+#define EFER_NXE 0x800u
+
+/* Exceptions and fixed vectors */
+enum exc {
+	EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF, EXC_CSO, EXC_TS,
+	EXC_NP, EXC_SS, EXC_GP, EXC_PF, EXC_MF = 16, EXC_AC, EXC_MC, EXC_XM, EXC_VE, EXC_CP,
+};
+
+/* ---- FPU and vector state ------------------------------------------------------------------- */
+
+/* An x87 register: 64-bit significand (the MMX register) and sign+exponent. */
+struct x87_reg {
+	u64 mant;
+	u16 se;
+	u16 pad[3];
+};
+
+struct x87 {
+	struct x87_reg r[8]; /* physical registers R0..R7: ST(i) is r[(top + i) & 7] */
+	u16 cw, sw;          /* sw holds TOP in bits 13:11 and the B/ES bits as stored by FNSTSW */
+	u8 valid;            /* abridged tag word: bit i set when physical r[i] is not empty */
+	u16 fop, fcs, fds;
+	u64 fip, fdp;
+};
+
+union vec { /* one ZMM register; XMM and YMM are its low parts */
+	u8 b[64];
+	u16 w[32];
+	u32 d[16];
+	u64 q[8];
+	float ps[16];
+	double pd[8];
+} __attribute__((aligned(64)));
+
+/* ---- faults ----------------------------------------------------------------------------------- */
+
+/* The pending exception: filled by the check that failed, delivered by the run loop. */
+struct fault {
+	u8 vector;
+	bool has_err;
+	u32 err;
+	u64 addr;        /* #PF: CR2 */
+	u64 dr6;         /* #DB: bits to set in DR6 */
+	const char *why; /* which check failed, in the SDM's words (static string) */
+	u64 value;       /* the value that failed it (selector, descriptor, PTE, limit...) */
+};
+
+/* ---- events that reach the CPU from outside ------------------------------------------------- */
+
+#define CPU_EV_INTR 0x1u   /* level: an external interrupt is waiting (bus->intack) */
+#define CPU_EV_NMI 0x2u    /* edge */
+#define CPU_EV_SMI 0x4u    /* edge */
+#define CPU_EV_INIT 0x8u   /* edge */
+#define CPU_EV_SIPI 0x10u  /* edge; vector in cpu->sipi_vector */
+#define CPU_EV_RESET 0x20u /* set by the machine */
+#define CPU_EV_STOP 0x40u  /* leave cpu_run at the next instruction boundary */
+#define CPU_EV_FERR 0x80u  /* unused by the CPU: x87 error line is bus->ferr */
+
+enum cpu_activity { CPU_ACTIVE, CPU_HLT, CPU_SHUTDOWN, CPU_WAIT_SIPI, CPU_MWAIT };
+
+/* ---- the CPU's only way out ------------------------------------------------------------------- */
+
+#define BUS_PAGE_WRITABLE 0x1u /* plain stores may go to the host page (RAM); otherwise use mmio_write */
+
+struct cpu_bus {
+	void *ctx;
+	/**
+	 * Maps the 4-KiB guest-physical page at @gpa (page aligned, A20 already applied).
+	 * Returns the host address of its 4096 bytes, or NULL when accesses must go through
+	 * mmio_read/mmio_write. @flags gets BUS_PAGE_*. The mapping holds until cpu_tlb_flush_all().
+	 */
+	u8 *(*ram_page)(void *ctx, u64 gpa, unsigned *flags);
+	/* Accesses of 1, 2, 4 or 8 bytes, not crossing an 8-byte boundary unless @size says so. */
+	u64 (*mmio_read)(void *ctx, u64 gpa, unsigned size);
+	void (*mmio_write)(void *ctx, u64 gpa, u64 value, unsigned size);
+	/* size 1, 2 or 4 */
+	u32 (*io_read)(void *ctx, u16 port, unsigned size);
+	void (*io_write)(void *ctx, u16 port, u32 value, unsigned size);
+	/* Interrupt acknowledge: the vector (0..255) of the waiting external interrupt. */
+	u8 (*intack)(void *ctx);
+	/* Local APIC: TPR as CR8 (bits 3:0), and the MSRs 1Bh, 6E0h, 800h..8FFh. Return 0, or -1 for #GP. */
+	u8 (*get_cr8)(void *ctx);
+	void (*set_cr8)(void *ctx, u8 value);
+	int (*apic_msr_read)(void *ctx, u32 msr, u64 *value);
+	int (*apic_msr_write)(void *ctx, u32 msr, u64 value);
+	/* x87 error: the level of FERR# (CR0.NE = 0), which the PC wires to IRQ 13. */
+	void (*ferr)(void *ctx, bool level);
+};
+
+/* ---- struct cpu --------------------------------------------------------------------------------- */
+
+struct insn;
+struct block_cache;
+struct tlb;
+struct mmu;
+
+struct cpu {
+	u64 r[NREGS];          /* enum reg */
+
+	/* The run loop's registers, here whenever no handler chain is running. */
+	u64 fa, fb;            /* operands of the lazy flags; meaning depends on flag_kind */
+	u32 flag_kind;         /* enum flag_kind (cpu/exec/flags.h); 0: rflags is exact */
+	u32 rflags;            /* bits FL_ARITH are stale unless flag_kind == 0 */
+	s64 cd;                /* instructions left in this slice */
+	u64 icount_end;        /* instruction count at which cd reaches 0: icount = icount_end - cd */
+	struct tlb *tlb;       /* the current translation set for data and code */
+
+	u64 rip;               /* exact outside handler chains; inside simple operations: the next instruction */
+	u64 insn_rip;          /* inside simple operations: the running instruction */
+	u32 mode;              /* MODE_* decode mode key, kept by cpu_mode_changed() */
+	u8 cpl;
+	u8 int_shadow;         /* 1: STI, 2: MOV SS / POP SS: blocks events for one instruction */
+	u8 nmi_blocked;
+	u8 activity;           /* enum cpu_activity */
+	u32 events;            /* CPU_EV_* */
+	u8 sipi_vector;
+	bool smm;
+	bool a20_masked;       /* A20M# asserted: bit 20 of physical addresses reads 0 */
+
+	struct seg seg[NSEGS];
+	struct dtr gdtr, idtr;
+	u64 cr0, cr2, cr3, cr4, xcr0;
+	u64 dr[8];             /* DR0-3, DR6, DR7 */
+	u64 pdpte[4];          /* PAE: loaded by MOV CR3/CR0/CR4 (SDM Vol. 3A, 4.4.1) */
+	u32 pkru;
+
+	u32 mxcsr;
+	struct x87 x87;
+	union vec v[32];
+	u64 k[8];
+
+	/* MSRs with storage (msrs.def says which) */
+	u64 efer, star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
+	u64 sysenter_cs, sysenter_esp, sysenter_eip;
+	u64 pat, mtrr_def_type, mtrr_fixed[11], mtrr_var[20];
+	u64 tsc_offset, tsc_adjust, misc_enable, feature_control, debugctl, spec_ctrl, xss;
+	u64 smbase, mcg_status, mcg_ctl, perf_global_ctrl, platform_info, bios_sign_id;
+	u64 msr_misc[64];      /* further plain-storage MSRs by msrs.def index */
+
+	struct fault fault;
+	u32 stats_faults[32];
+
+	const struct cpu_model *model; /* CPUID leaves and MSR presets (cpu/exec/cpuid.h) */
+	u32 feat[FEATURE_WORDS];       /* bitmap by enum feature */
+	struct cpu_bus bus;
+	struct mmu *mmu;               /* cpu/mmu: translation sets, walker state */
+	struct block_cache *blocks;    /* cpu/exec: decoded blocks */
+	unsigned index;                /* vCPU number; the initial APIC ID */
+	bool bsp;
+};
+
+/* Decode mode key: what of the machine's state a block's micro-operations were built for. */
+#define MODE_BITS 0x3u        /* 0: 16-bit code, 1: 32-bit code, 2: 64-bit code */
+#define MODE_16 0u
+#define MODE_32 1u
+#define MODE_64 2u
+#define MODE_SS32 0x4u        /* SS.B: stack pointer is ESP (RSP in 64-bit mode) */
+#define MODE_FLAT_DATA 0x8u   /* DS, ES, SS: base 0, limit 4 GiB, writable, expand-up, or 64-bit mode */
+#define MODE_FLAT_CODE 0x10u  /* CS: base 0, limit 4 GiB, or 64-bit mode */
+#define MODE_REAL 0x20u       /* CR0.PE = 0 */
+#define MODE_V86 0x40u
+#define MODE_X87_NM 0x80u     /* CR0.EM or CR0.TS: x87 instructions raise #NM */
+#define MODE_SSE_UD 0x100u    /* CR0.EM = 1 or CR4.OSFXSR = 0: SSE raises #UD */
+#define MODE_SSE_NM 0x200u    /* CR0.TS: SSE and MMX raise #NM */
+#define MODE_AVX_UD 0x400u    /* CR4.OSXSAVE = 0 or XCR0[2:1] != 3 */
+#define MODE_AVX512_UD 0x800u
+#define MODE_TF 0x1000u       /* RFLAGS.TF or an armed code breakpoint: one instruction per block */
+#define MODE_AC 0x2000u       /* alignment checking is in force */
+#define MODE_TRACE 0x4000u    /* blocks call out per instruction (-d exec, trace) */
+#define MODE_EM 0x8000u       /* CR0.EM: MMX raises #UD */
+#define MODE_LMA 0x10000u     /* EFER.LMA: compatibility or 64-bit mode */
+
+static inline bool cpu_has(const struct cpu *cpu, enum feature f)
+{
+	return cpu->feat[f / 32] >> (f % 32) & 1;
+}
+
+static inline u64 seg_base(const struct cpu *cpu, unsigned seg)
+{
+	return cpu->r[R_SEGBASE + seg];
+}
+
+static inline bool cpu_long64(const struct cpu *cpu)
+{
+	return (cpu->mode & MODE_BITS) == MODE_64;
+}
+
+static inline bool cpu_protected(const struct cpu *cpu) /* protected mode, not virtual-8086 */
+{
+	return (cpu->cr0 & CR0_PE) && !(cpu->rflags & FL_VM);
+}
+
+static inline bool cpu_v86(const struct cpu *cpu)
+{
+	return cpu->rflags & FL_VM;
+}
+
+/** Instructions retired since power-on. Exact inside simple operations and MMIO accesses. */
+static inline u64 cpu_icount(const struct cpu *cpu)
+{
+	return cpu->icount_end - (u64)cpu->cd;
+}
+
+/**
+ * Records an exception for delivery and returns 1, so that checks read
+ * `return cpu_fault(cpu, EXC_GP, sel & ~3, "DPL < CPL", desc);`
+ * @err is pushed for the vectors that have an error code. @why is a static string naming the check that
+ * failed; @value is what failed it. Nothing else of the architectural state may have changed yet.
+ */
+int cpu_fault(struct cpu *cpu, unsigned vector, u32 err, const char *why, u64 value);
+
+/** #PF with CR2 = @addr. */
+int cpu_page_fault(struct cpu *cpu, u64 addr, u32 err, const char *why, u64 value);
+
+/** Recomputes cpu->mode, the current translation set and the x87/SSE gates after any change to CR0, CR4, EFER,
+ * XCR0, a segment register, CPL, RFLAGS.VM/AC/TF or DR7. Must be called before the next instruction. */
+void cpu_mode_changed(struct cpu *cpu);
+
+/* RFLAGS with the lazily kept arithmetic bits (cpu/exec/flags.h). */
+u32 cpu_rflags(struct cpu *cpu);
+void cpu_set_rflags(struct cpu *cpu, u32 value);
+
+#endif

@@ -1,0 +1,165 @@
+/*
+ * Address translation: segmentation, paging, the tagged TLB (SDM Vol. 3A, chapters 3-5).
+ */
+#ifndef ORRERY_CPU_MMU_H
+#define ORRERY_CPU_MMU_H
+
+#include "cpu/cpu.h"
+
+/* ---- TLB layout, known to the inlined fast path (cpu/exec/uop.h) ------------------------------- */
+
+#define TLB_BITS 9
+#define TLB_SIZE (1u << TLB_BITS)
+#define ITLB_BITS 8
+#define ITLB_SIZE (1u << ITLB_BITS)
+
+/*
+ * Hit iff va - tag <= 4096 - size (unsigned): one compare covers the page and the crossing.
+ * Then the host address is host + va. Only plain RAM is ever entered: MMIO, ROM (for writes), pages holding decoded
+ * code (for writes), and watched pages are always misses. An empty entry's tag is a page that hashes elsewhere.
+ */
+struct tlb_entry {
+	u64 tag;
+	uintptr_t host; /* host address of the page, minus the page's linear address */
+};
+
+struct itlb_entry {
+	u64 tag;  /* linear page address; empty as above */
+	u64 phys; /* physical page address */
+};
+
+/* One privilege class of one address space: what cpu->tlb points at. */
+struct tlb {
+	struct tlb_entry r[TLB_SIZE];
+	struct tlb_entry w[TLB_SIZE];
+	struct itlb_entry x[ITLB_SIZE];
+	u64 gen; /* unique over the life of the cpu; renewed at every flush: keys jump caches and return rings */
+};
+
+static ALWAYS_INLINE unsigned tlb_index(u64 va)
+{
+	return va >> 12 & (TLB_SIZE - 1);
+}
+
+static ALWAYS_INLINE unsigned itlb_index(u64 va)
+{
+	return va >> 12 & (ITLB_SIZE - 1);
+}
+
+/* ---- access kinds ------------------------------------------------------------------------------- */
+
+#define ACC_R 0x1u
+#define ACC_W 0x2u
+#define ACC_RW 0x3u  /* read-modify-write: needs (and reports) write permission */
+#define ACC_X 0x4u
+#define ACC_SYS 0x8u /* implicit supervisor access: GDT, LDT, IDT, TSS (ignores CPL; SMAP applies without AC) */
+#define ACC_USER 0x10u /* force user privilege (e.g. pushes to an outer stack are not: used by probes) */
+
+/* ---- memory by linear address ------------------------------------------------------------------- */
+
+/*
+ * All return 0, or 1 with cpu->fault filled (#PF; nothing read or written). @n may be any length up to 4096 and may
+ * cross pages: every page is translated before any byte moves. MMIO is split as the bus wants it.
+ * These are the slow, general forms; the fast path probes cpu->tlb first. They try the TLB themselves.
+ */
+MUST_CHECK int mem_read(struct cpu *cpu, u64 lin, void *buf, unsigned n, unsigned acc);
+MUST_CHECK int mem_write(struct cpu *cpu, u64 lin, const void *buf, unsigned n, unsigned acc);
+/** Checks that @n bytes at @lin could be accessed as @acc; sets A/D bits as the access would. */
+MUST_CHECK int mem_probe(struct cpu *cpu, u64 lin, unsigned n, unsigned acc);
+/**
+ * Host address of @n bytes at @lin that lie in one page of plain RAM and may be accessed directly as @acc, or NULL
+ * when they do not (MMIO, crossing, code page on write, watch point) *or* when the access faults: then use
+ * mem_read/mem_write, which say so. For REP strings and other bulk work.
+ */
+u8 *mem_host(struct cpu *cpu, u64 lin, unsigned n, unsigned acc);
+
+/* Typed shorthands. */
+#define MEM_SHORTHANDS(bits)                                                                      \
+	MUST_CHECK static inline int mem_read##bits(struct cpu *cpu, u64 lin, u##bits *v, unsigned acc)  \
+	{                                                                                          \
+		return mem_read(cpu, lin, v, bits / 8, acc | ACC_R);                                \
+	}                                                                                          \
+	MUST_CHECK static inline int mem_write##bits(struct cpu *cpu, u64 lin, u##bits v, unsigned acc)  \
+	{                                                                                          \
+		return mem_write(cpu, lin, &v, bits / 8, acc | ACC_W);                              \
+	}
+MEM_SHORTHANDS(8)
+MEM_SHORTHANDS(16)
+MEM_SHORTHANDS(32)
+MEM_SHORTHANDS(64)
+#undef MEM_SHORTHANDS
+
+/* ---- segmentation --------------------------------------------------------------------------------- */
+
+/**
+ * Linear address of @size bytes (1..4096) at @seg:@off for an access @acc, with every check of the current mode: null/unusable,
+ * type, limit (expand-down too), canonical form in 64-bit mode. @off must already be truncated to the address size.
+ * Faults #GP(0), or #SS(0) when @seg is SS. 0 on success.
+ */
+MUST_CHECK int seg_linear(struct cpu *cpu, unsigned seg, u64 off, unsigned size, unsigned acc, u64 *lin);
+
+/* ---- translation --------------------------------------------------------------------------------- */
+
+struct xlat {
+	u64 gpa;       /* guest-physical address (A20 applied) of the byte asked for */
+	u64 page_size; /* 4096, 2 MiB, 4 MiB, 1 GiB */
+	u8 *host;      /* host address of that byte's 4-KiB page, or NULL for MMIO */
+	unsigned flags; /* BUS_PAGE_* */
+};
+
+/**
+ * The one walker. Translates @lin for @acc at the current privilege, sets accessed and dirty bits, fills the TLB (r, w or x
+ * side) where the page is plain RAM. 0, or 1 with cpu->fault = #PF.
+ */
+MUST_CHECK int mmu_translate(struct cpu *cpu, u64 lin, unsigned acc, struct xlat *out);
+
+/* Optional recorder of a walk: what the debugger, explanations and labs show. */
+struct walk_step {
+	u8 level;      /* 5..1: PML5E..PTE */
+	u8 stage;      /* 0: guest paging, 1: EPT */
+	u64 entry_gpa; /* where the entry was read */
+	u64 entry;     /* its value as read */
+};
+struct walk_record {
+	struct walk_step step[64];
+	unsigned n;
+	const char *verdict; /* NULL: translated */
+};
+/** As mmu_translate without side effects (no A/D update, no TLB fill, no fault delivered), recording every entry read. */
+MUST_CHECK int mmu_walk_record(struct cpu *cpu, u64 lin, unsigned acc, struct xlat *out, struct walk_record *rec);
+
+/** Fetch: copies up to 15 bytes at linear @lin for decoding, crossing into the next page only if needed (@*n < 15 at a
+ * page end whose successor is not executable is not a fault: the decoder asks again). Code permission is checked. */
+MUST_CHECK int mmu_fetch(struct cpu *cpu, u64 lin, u8 *buf, unsigned *n);
+
+/* ---- invalidation (SDM Vol. 3A, 4.10) --------------------------------------------------------------- */
+
+void mmu_flush_all(struct cpu *cpu);           /* every set, global pages too */
+void mmu_flush_nonglobal(struct cpu *cpu);     /* the current PCID's, global kept (may over-invalidate) */
+void mmu_invlpg(struct cpu *cpu, u64 lin);
+/** MOV to CR3 after the checks: switches the translation set by PCID; @noflush is bit 63 of the source. */
+void mmu_set_cr3(struct cpu *cpu, u64 cr3, bool noflush);
+void mmu_invpcid(struct cpu *cpu, unsigned type, u64 pcid, u64 lin);
+/** Chooses cpu->tlb for the current CPL, CR4.SMAP and RFLAGS.AC; called by cpu_mode_changed(). */
+void mmu_select(struct cpu *cpu);
+/** PAE: loads and checks the four PDPTEs from CR3; #GP(0) on reserved bits. No-op (0) outside PAE paging. */
+MUST_CHECK int mmu_load_pdptes(struct cpu *cpu, u64 cr3, u64 cr0, u64 cr4, u64 efer);
+
+int mmu_init(struct cpu *cpu);    /* -ENOMEM */
+void mmu_free(struct cpu *cpu);
+
+/* ---- guest-physical access, for the walker and tables ------------------------------------------------- */
+
+void phys_read(struct cpu *cpu, u64 gpa, void *buf, unsigned n);
+void phys_write(struct cpu *cpu, u64 gpa, const void *buf, unsigned n); /* honours decoded-code pages */
+
+/* ---- decoded code (implemented by cpu/exec/blocks.c; called on the slow path only) -------------------- */
+
+/** True if the physical page holds decoded blocks: its stores must take the slow path. */
+bool code_page_present(struct cpu *cpu, u64 gpa_page);
+/** Guest stores to @n bytes at @gpa are about to happen or just happened: drops the blocks they touch. */
+void code_written(struct cpu *cpu, u64 gpa, unsigned n);
+/** Called by exec when a page first receives decoded code: drops every write-side TLB entry of that physical page. */
+void mmu_protect_page(struct cpu *cpu, u8 *host_page);
+
+#endif
