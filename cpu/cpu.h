@@ -210,6 +210,7 @@ struct insn;
 struct block_cache;
 struct tlb;
 struct mmu;
+struct log;
 
 struct cpu {
 	u64 r[NREGS];          /* enum reg */
@@ -262,6 +263,7 @@ struct cpu {
 	struct cpu_bus bus;
 	struct mmu *mmu;               /* cpu/mmu: translation sets, walker state */
 	struct block_cache *blocks;    /* cpu/exec: decoded blocks */
+	struct log *log;               /* may be NULL */
 	unsigned index;                /* vCPU number; the initial APIC ID */
 	bool bsp;
 };
