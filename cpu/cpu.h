@@ -202,6 +202,10 @@ struct cpu_bus {
 	int (*apic_msr_write)(void *ctx, u32 msr, u64 value);
 	/* x87 error: the level of FERR# (CR0.NE = 0), which the PC wires to IRQ 13. */
 	void (*ferr)(void *ctx, bool level);
+	/* Virtual time in nanoseconds; one TSC tick is 1 ns. Exact inside simple operations. */
+	u64 (*time)(void *ctx);
+	/* Entering (true) or leaving SMM: the SMRAM window opens or closes. The caller flushes the TLB. May be NULL. */
+	void (*set_smm)(void *ctx, bool active);
 };
 
 /* ---- struct cpu --------------------------------------------------------------------------------- */
@@ -265,7 +269,10 @@ struct cpu {
 	struct block_cache *blocks;    /* cpu/exec: decoded blocks */
 	struct log *log;               /* may be NULL */
 	unsigned index;                /* vCPU number; the initial APIC ID */
+	unsigned cpu_count;            /* vCPUs of the machine, for CPUID topology; 0 means 1 */
 	bool bsp;
+	u64 rng;                       /* state of RDRAND/RDSEED; part of the saved state, seeded by the machine */
+	u32 smm_revision_io;           /* SMM I/O restart field: the I/O instruction an SMI interrupted (0: none) */
 };
 
 /* Decode mode key: what of the machine's state a block's micro-operations were built for. */
