@@ -215,6 +215,8 @@ struct block_cache;
 struct tlb;
 struct mmu;
 struct log;
+struct uop;
+struct jump_cache_entry;
 
 struct cpu {
 	u64 r[NREGS];          /* enum reg */
@@ -226,6 +228,11 @@ struct cpu {
 	s64 cd;                /* instructions left in this slice */
 	u64 icount_end;        /* instruction count at which cd reaches 0: icount = icount_end - cd */
 	struct tlb *tlb;       /* the current translation set for data and code */
+
+	u32 attn;              /* something needs the run loop at the next instruction boundary */
+	bool fault_pending;    /* cpu->fault waits for delivery */
+	struct jump_cache_entry *jump_cache; /* cpu/exec/uop.h */
+	struct uop *link_from; /* the unresolved link that the chain left through */
 
 	u64 rip;               /* exact outside handler chains; inside simple operations: the next instruction */
 	u64 insn_rip;          /* inside simple operations: the running instruction */

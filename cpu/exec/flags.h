@@ -8,23 +8,20 @@
 
 #include "cpu/cpu.h"
 
-/* Kinds come in fours by operand size: kind + log2(bytes). */
+/* FK_ADD and FK_SUB come in fours by operand size: kind + log2(bytes). */
 enum flag_kind {
-	FK_EXACT = 0,  /* cpu->rflags holds the arithmetic flags */
-	FK_SUB = 4,    /* fa - fb, the operands themselves (SUB, CMP, NEG as 0 - x) */
-	FK_ADD = 8,    /* fa = result, fb = addend */
-	FK_LOGIC = 12, /* fa = result; CF = OF = 0, AF = 0 */
-	FK_INC = 16,   /* fa = result; fb = CF before */
-	FK_DEC = 20,   /* fa = result; fb = CF before */
-	FK_ADC = 24,   /* fa = first operand, fb = second; carry in was 1 (carry-in 0 is FK_ADD) */
-	FK_SBB = 28,   /* fa - fb - 1 (borrow-in 0 is FK_SUB) */
-	FK_SHL = 32,   /* fa = result; fb = CF | OF << 1 */
-	FK_COUNT = 36,
+	FK_EXACT = 0, /* cpu->rflags holds the arithmetic flags */
+	FK_RES = 1,   /* fa = result (ZF, SF, PF); fb = CF, AF, OF in place, and SF, PF bits that invert */
+	FK_ADD = 4,   /* fa = result, fb = addend (carry-in 0) */
+	FK_SUB = 8,   /* fa - fb: the operands themselves (carry-in 0) */
 };
 
-/** The six arithmetic flags in RFLAGS positions. */
+/** The six arithmetic flags in RFLAGS positions. @kind is not FK_EXACT. */
 u32 flags_compute(u32 kind, u64 fa, u64 fb);
-/** CF alone, 0 or 1. */
-u32 flags_carry(u32 kind, u64 fa, u64 fb);
+/** Encodes exact flags as the operands of FK_RES. */
+void flags_to_res(u32 rflags, u64 *fa, u64 *fb);
+
+/** True if condition @cc (0..15, as in Jcc) holds for exact @rflags. */
+bool flags_condition(unsigned cc, u32 rflags);
 
 #endif
