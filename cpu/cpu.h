@@ -302,6 +302,7 @@ struct cpu {
 #define MODE_TRACE 0x4000u    /* blocks call out per instruction (-d exec, trace) */
 #define MODE_EM 0x8000u       /* CR0.EM: MMX raises #UD */
 #define MODE_LMA 0x10000u     /* EFER.LMA: compatibility or 64-bit mode */
+#define MODE_MXCSR_EXACT 0x20000u /* an SSE exception is unmasked: SSE arithmetic goes the exact way */
 
 static inline bool cpu_has(const struct cpu *cpu, enum feature f)
 {
