@@ -1,0 +1,171 @@
+#define _GNU_SOURCE
+/* POSIX implementation of base/host.h. */
+#include "base/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+u64 host_monotonic_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
+}
+
+s64 host_realtime_s(void)
+{
+	return time(NULL);
+}
+
+static int read_all(int fd, u8 *data, u64 n)
+{
+	for (u64 at = 0; at < n;) {
+		ssize_t r = read(fd, data + at, n - at);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (r == 0)
+			return -EIO;
+		at += (u64)r;
+	}
+	return 0;
+}
+
+static int read_open_file(int fd, u64 max, u8 **data, u64 *n)
+{
+	struct stat st;
+	if (fstat(fd, &st))
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if ((u64)st.st_size > max)
+		return -EFBIG;
+	*n = (u64)st.st_size;
+	*data = malloc(*n + 1);
+	if (!*data)
+		return -ENOMEM;
+	(*data)[*n] = 0;
+	int err = read_all(fd, *data, *n);
+	if (err)
+		free(*data);
+	return err;
+}
+
+int host_file_read(const char *path, u64 max, u8 **data, u64 *n)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	int err = read_open_file(fd, max, data, n);
+	close(fd);
+	return err;
+}
+
+static int write_all(int fd, const u8 *data, u64 n)
+{
+	while (n) {
+		ssize_t w = write(fd, data, n);
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return -errno;
+		data += w;
+		n -= (u64)w;
+	}
+	return 0;
+}
+
+int host_file_write_atomic(const char *path, const void *data, u64 n)
+{
+	char temp[4096];
+	if (snprintf(temp, sizeof(temp), "%s.XXXXXX", path) >= (int)sizeof(temp))
+		return -ENAMETOOLONG;
+	int fd = mkstemp(temp);
+	if (fd < 0)
+		return -errno;
+	int err = write_all(fd, data, n);
+	if (!err && fchmod(fd, 0644))
+		err = -errno;
+	if (close(fd) && !err)
+		err = -errno;
+	if (!err && rename(temp, path))
+		err = -errno;
+	if (err)
+		unlink(temp);
+	return err;
+}
+
+void *host_alloc_pages(u64 n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void host_free_pages(void *p, u64 n)
+{
+	if (p)
+		munmap(p, n);
+}
+
+#define POLL_MAX 64
+
+int host_poll(struct host_poll *p, unsigned n, u64 timeout_ns)
+{
+	struct pollfd fds[POLL_MAX];
+	n = MIN(n, POLL_MAX);
+	for (unsigned i = 0; i < n; i++)
+		fds[i] = (struct pollfd){.fd = p[i].fd,
+					 .events = (short)((p[i].want & HOST_POLL_IN ? POLLIN : 0) |
+							   (p[i].want & HOST_POLL_OUT ? POLLOUT : 0))};
+	struct timespec ts = {(time_t)(timeout_ns / 1000000000u), (long)(timeout_ns % 1000000000u)};
+	int r = ppoll(fds, n, timeout_ns == UINT64_MAX ? NULL : &ts, NULL);
+	for (unsigned i = 0; i < n; i++) {
+		short e = r > 0 ? fds[i].revents : 0;
+		p[i].ready = (e & (POLLIN | POLLHUP | POLLERR) ? HOST_POLL_IN : 0) |
+			     (e & POLLOUT ? HOST_POLL_OUT : 0);
+	}
+	if (r < 0)
+		return errno == EINTR ? 0 : -errno;
+	return r;
+}
+
+int host_tty_raw(struct host_tty *t, int fd, bool keep_signals)
+{
+	struct termios now;
+	_Static_assert(sizeof(now) <= sizeof(t->saved), "struct host_tty too small");
+	*t = (struct host_tty){.fd = fd, .keep_signals = keep_signals};
+	if (!isatty(fd))
+		return 0;
+	if (tcgetattr(fd, &now))
+		return -errno;
+	memcpy(t->saved, &now, sizeof(now));
+	now.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+	now.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | (keep_signals ? 0 : ISIG));
+	now.c_cc[VMIN] = 0;
+	now.c_cc[VTIME] = 0;
+	if (tcsetattr(fd, TCSANOW, &now))
+		return -errno;
+	t->raw = true;
+	return 0;
+}
+
+void host_tty_restore(struct host_tty *t)
+{
+	struct termios saved;
+	if (!t->raw)
+		return;
+	memcpy(&saved, t->saved, sizeof(saved));
+	tcsetattr(t->fd, TCSANOW, &saved);
+	t->raw = false;
+}

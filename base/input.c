@@ -1,0 +1,83 @@
+#include "base/input.h"
+
+void input_init(struct input_queue *q, void (*deliver)(void *, const struct input_event *), void *ctx)
+{
+	memset(q, 0, sizeof(*q));
+	atomic_flag_clear(&q->lock);
+	q->deliver = deliver;
+	q->ctx = ctx;
+}
+
+static void lock(struct input_queue *q)
+{
+	while (atomic_flag_test_and_set_explicit(&q->lock, memory_order_acquire))
+		;
+}
+
+static void unlock(struct input_queue *q)
+{
+	atomic_flag_clear_explicit(&q->lock, memory_order_release);
+}
+
+bool input_push(struct input_queue *q, unsigned kind, unsigned target, const void *data, unsigned len)
+{
+	struct input_event ev = {.kind = (u16)kind, .target = (u16)target, .len = len};
+	if (len > sizeof(ev.data))
+		return false;
+	if (len)
+		memcpy(ev.data, data, len);
+	lock(q);
+	bool room = q->head - q->tail < INPUT_INBOX;
+	if (room)
+		q->inbox[q->head++ % INPUT_INBOX] = ev;
+	unlock(q);
+	return room;
+}
+
+unsigned input_room(struct input_queue *q)
+{
+	lock(q);
+	unsigned n = INPUT_INBOX - (q->head - q->tail);
+	unlock(q);
+	return n;
+}
+
+static bool pop(struct input_queue *q, struct input_event *ev)
+{
+	lock(q);
+	bool any = q->head != q->tail;
+	if (any)
+		*ev = q->inbox[q->tail++ % INPUT_INBOX];
+	unlock(q);
+	return any;
+}
+
+static void hand_over(struct input_queue *q, const struct input_event *ev)
+{
+	if (q->record)
+		q->record(q->ctx, ev);
+	q->deliver(q->ctx, ev);
+}
+
+unsigned input_drain(struct input_queue *q, u64 icount)
+{
+	struct input_event ev;
+	unsigned n = 0;
+	if (q->replay) {
+		for (; input_next(q) <= icount && q->replay_next < q->replay_count; n++)
+			hand_over(q, &q->replay[q->replay_next++]);
+		return n;
+	}
+	for (; n < INPUT_INBOX && pop(q, &ev); n++) {
+		ev.icount = icount;
+		hand_over(q, &ev);
+	}
+	return n;
+}
+
+u64 input_next(const struct input_queue *q)
+{
+	if (!q->replay || q->replay_next == q->replay_count)
+		return UINT64_MAX;
+	return q->replay[q->replay_next].icount;
+}
