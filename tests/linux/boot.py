@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Boots a test guest on its serial console, types at it, checks what it says, and powers it off.
+
+usage: boot.py CACHE {amd64|i386|memtest} [--timeout SECONDS] [--log FILE]
+The emulator is $EMU (default: orrery); anything with the same command line will do, so
+EMU=qemu-system-x86_64 checks the test itself. Exit status 0 when every check held.
+"""
+import argparse
+import os
+import pty
+import re
+import select
+import shlex
+import signal
+import sys
+import time
+
+
+class Failed(Exception):
+    pass
+
+
+class Console:
+    """An emulator on a pseudo-terminal: what it prints, and what is typed."""
+
+    def __init__(self, argv, log):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvp(argv[0], argv)
+        self.log = log
+        self.text = ""
+        self.seen = 0  # everything before this offset has been matched
+        self.alive = True
+
+    def _read(self, wait):
+        ready, _, _ = select.select([self.fd], [], [], wait)
+        if not ready:
+            return
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:  # the emulator closed its end
+            data = b""
+        if not data:
+            self.alive = False
+            return
+        if self.log:
+            self.log.write(data)
+            self.log.flush()
+        self.text += data.decode("latin-1").replace("\r", "")
+
+    def expect(self, pattern, timeout):
+        """Waits for the regular expression after what was matched last."""
+        end = time.monotonic() + timeout
+        while True:
+            found = re.compile(pattern, re.M).search(self.text, self.seen)
+            if found:
+                self.seen = found.end()
+                return found
+            if not self.alive:
+                raise Failed("the emulator ended while waiting for %r" % pattern)
+            if time.monotonic() > end:
+                raise Failed("nothing matched %r within %d s" % (pattern, timeout))
+            if "Kernel panic" in self.text:
+                raise Failed("kernel panic while waiting for %r" % pattern)
+            self._read(0.2)
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def finish(self, timeout):
+        """Waits for the emulator's end and returns its exit status (negative: signal)."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if self.alive:
+                self._read(0.2)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            if not self.alive:
+                time.sleep(0.05)
+        raise Failed("the emulator did not end within %d s of power-off" % timeout)
+
+    def kill(self):
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+
+PROMPT = r"^(?:~|/) # $|guest# $"
+
+# What is typed, and what must come back (a regular expression over the answer).
+COMMON = [
+    ("echo $((6*7))-ok", r"42-ok"),
+    ("cat /proc/sys/kernel/ostype", r"^Linux$"),
+    ("grep -c processor /proc/cpuinfo", r"^1$"),
+    ("awk 'BEGIN{printf \"%.9f\\n\", 22/7*1e3}'", r"^3142\.857142857$"),
+    ("dd if=/dev/zero bs=65536 count=16 2>/dev/null | md5sum", r"^b6d81b360a5672d80c27430f39153e2c"),
+    ("seq 20000 | sha256sum", r"^f6351f5ead9a700e34275480b3856ea738122a7c57bdeb744a631251c069587a"),
+    ("seq 20000 | gzip -c | gunzip -c | tail -n 1", r"^20000$"),
+    ("i=0; while [ $i -lt 50 ]; do /bin/true; i=$((i+1)); done; echo forked $i", r"^forked 50$"),
+    ("sleep 1; echo slept", r"^slept$"),
+    ("(sleep 100 & kill $!; wait $! ; echo died $?) 2>/dev/null", r"^died 143$"),
+    ("dmesg | grep -ciE 'oops|general protection|invalid opcode|BUG:'", r"^0$"),
+]
+
+GUESTS = {
+    "amd64": [("uname -m", r"^x86_64$")] + COMMON,
+    "i386": [("uname -m", r"^i[3-6]86$")] + COMMON,
+}
+
+
+def linux(args, log):
+    extra = shlex.split(os.environ.get("EMU_ARGS", ""))
+    argv = [
+        os.environ.get("EMU", "orrery"), "-nographic", "-m", "256", "-no-reboot",
+        "-kernel", "%s/%s.kernel" % (args.cache, args.guest),
+        "-initrd", "%s/%s.initrd" % (args.cache, args.guest),
+        "-append", "console=ttyS0,115200 panic=-1 " + os.environ.get("APPEND", ""),
+    ] + extra
+    con = Console(argv, log)
+    begin = time.monotonic()
+    try:
+        con.expect(r"ORRERY-GUEST-UP", args.timeout)
+        print("booted to init in %.1f s" % (time.monotonic() - begin), flush=True)
+        con.expect(PROMPT, args.timeout)
+        passed = 0
+        for command, answer in GUESTS[args.guest]:
+            con.type(command + "; echo END-$?-\n")
+            start = con.seen
+            con.expect(r"^END-\d+-$", args.timeout)
+            reply = con.text[start:con.seen]
+            if not re.search(answer, reply, re.M):
+                raise Failed("%s: %r does not match %r" % (command, reply, answer))
+            con.expect(PROMPT, args.timeout)
+            passed += 1
+            print("ok   " + command, flush=True)
+        con.type("poweroff -f\n")
+        status = con.finish(args.timeout)
+        if status != 0:
+            raise Failed("exit status %d after power-off, not 0" % status)
+        print("%s: %d commands answered, powered off, exit status 0, %.1f s"
+              % (args.guest, passed, time.monotonic() - begin))
+    finally:
+        con.kill()
+    return con
+
+
+def memtest(args, log):
+    """Memtest86+ on its serial console: it must identify the machine and move through its tests without errors."""
+    argv = [
+        os.environ.get("EMU", "orrery"), "-nographic", "-m", "32", "-no-reboot",
+        "-kernel", "%s/memtest.kernel" % args.cache, "-append", "console=ttyS0,115200",
+    ] + shlex.split(os.environ.get("EMU_ARGS", ""))
+    con = Console(argv, log)
+    begin = time.monotonic()
+    try:
+        con.expect(r"Memtest86\+", args.timeout)
+        print("title after %.1f s" % (time.monotonic() - begin), flush=True)
+        con.expect(r"#[5-9] ", args.timeout * 4)
+        con.expect(r"#[89] ", args.timeout * 4)  # pseudo-random and modulo-20 patterns
+        if re.search(r"Unexpected|Press any key to reboot|Errors:\s*[1-9]", con.text):
+            raise Failed("memtest86+ reports trouble")
+        print("memtest: reached its late tests without errors, %.1f s" % (time.monotonic() - begin))
+    finally:
+        con.kill()
+    return con
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("cache")
+    parser.add_argument("guest", choices=sorted(list(GUESTS) + ["memtest"]))
+    parser.add_argument("--timeout", type=float, default=120)
+    parser.add_argument("--log", help="file that receives the raw console")
+    args = parser.parse_args()
+    log = open(args.log, "wb") if args.log else None
+    try:
+        (memtest if args.guest == "memtest" else linux)(args, log)
+    except Failed as failed:
+        print("FAIL %s: %s" % (args.guest, failed))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
