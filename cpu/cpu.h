@@ -267,6 +267,7 @@ struct cpu {
 	u64 msr_misc[64];      /* further plain-storage MSRs by msrs.def index */
 
 	struct fault fault;
+	struct fault triple[3]; /* what led to the last triple fault, in order; [2] ended in CPU_SHUTDOWN */
 	u32 stats_faults[32];
 
 	const struct cpu_model *model; /* CPUID leaves and MSR presets (cpu/exec/cpuid.h) */
@@ -279,7 +280,7 @@ struct cpu {
 	unsigned cpu_count;            /* vCPUs of the machine, for CPUID topology; 0 means 1 */
 	bool bsp;
 	u64 rng;                       /* state of RDRAND/RDSEED; part of the saved state, seeded by the machine */
-	u32 smm_revision_io;           /* SMM I/O restart field: the I/O instruction an SMI interrupted (0: none) */
+	u64 dr6_pending;               /* DR6 bits of data breakpoints the running instruction hit: a #DB trap after it */
 };
 
 /* Decode mode key: what of the machine's state a block's micro-operations were built for. */

@@ -6,6 +6,8 @@
 
 #include "cpu/cpu.h"
 
+#define MMU_PHYS_BITS 40u /* MAXPHYADDR, as CPUID 80000008h must report */
+
 /* ---- TLB layout, known to the inlined fast path (cpu/exec/uop.h) ------------------------------- */
 
 #define TLB_BITS 9
@@ -128,9 +130,13 @@ struct walk_record {
 /** As mmu_translate without side effects (no A/D update, no TLB fill, no fault delivered), recording every entry read. */
 MUST_CHECK int mmu_walk_record(struct cpu *cpu, u64 lin, unsigned acc, struct xlat *out, struct walk_record *rec);
 
-/** Fetch: copies up to 15 bytes at linear @lin for decoding, crossing into the next page only if needed (@*n < 15 at a
- * page end whose successor is not executable is not a fault: the decoder asks again). Code permission is checked. */
+/** Fetch for decoding: copies the bytes at linear @lin, at most 15 and never past the end of its page; @*n (output only)
+ * says how many. A decoder that needs more asks again at @lin + @*n: so the next page is touched only when an
+ * instruction really reaches into it, and a #PF there has the right CR2. Code permission is checked. */
 MUST_CHECK int mmu_fetch(struct cpu *cpu, u64 lin, u8 *buf, unsigned *n);
+/** Translates the code page holding @lin for execution (tlb->x first): its guest-physical page, and its host
+ * address, NULL for MMIO. @host may be NULL when not wanted. 1: #PF. */
+MUST_CHECK int mmu_code_page(struct cpu *cpu, u64 lin, u64 *phys_page, u8 **host);
 
 /* ---- invalidation (SDM Vol. 3A, 4.10) --------------------------------------------------------------- */
 
@@ -140,7 +146,11 @@ void mmu_invlpg(struct cpu *cpu, u64 lin);
 /** MOV to CR3 after the checks: switches the translation set by PCID; @noflush is bit 63 of the source. */
 void mmu_set_cr3(struct cpu *cpu, u64 cr3, bool noflush);
 void mmu_invpcid(struct cpu *cpu, unsigned type, u64 pcid, u64 lin);
-/** Chooses cpu->tlb for the current CPL, CR4.SMAP and RFLAGS.AC; called by cpu_mode_changed(). */
+/**
+ * Chooses cpu->tlb for the current CPL, CR4.SMAP and RFLAGS.AC; called by cpu_mode_changed(). Also notices, and drops
+ * what they make wrong: changes of CR0.PG/WP, CR4.PSE/PAE/PGE/LA57/PCIDE/SMEP/SMAP/PKE, EFER.LMA/NXE, PKRU (call it after
+ * WRPKRU and XRSTOR), A20M#, SMM, DR7 and DR0-3 (call it after MOV to any of them).
+ */
 void mmu_select(struct cpu *cpu);
 /** PAE: loads and checks the four PDPTEs from CR3; #GP(0) on reserved bits. No-op (0) outside PAE paging. */
 MUST_CHECK int mmu_load_pdptes(struct cpu *cpu, u64 cr3, u64 cr0, u64 cr4, u64 efer);

@@ -1,0 +1,158 @@
+/* What the files of cpu/mmu share: translation sets, the second-level TLB, the walker. */
+#ifndef ORRERY_CPU_MMU_INTERNAL_H
+#define ORRERY_CPU_MMU_INTERNAL_H
+
+#include "cpu/mmu/mmu.h"
+
+#define PAGE_SIZE 4096u
+#define PAGE_MASK (~0xfffull)
+
+/* Bits of a paging-structure entry (SDM Vol. 3A, tables 4-4 to 4-20). */
+#define PTE_P 0x1u
+#define PTE_W 0x2u
+#define PTE_U 0x4u
+#define PTE_A 0x20u
+#define PTE_D 0x40u
+#define PTE_PS 0x80u
+#define PTE_G 0x100u
+#define PTE_NX BIT64(63)
+#define PTE_PKEY_SHIFT 59
+
+/* #PF error code (SDM Vol. 3A, 4.7). */
+#define PF_P 0x1u
+#define PF_W 0x2u
+#define PF_U 0x4u
+#define PF_RSVD 0x8u
+#define PF_I 0x10u
+#define PF_PK 0x20u
+
+/* Rights of a translation, combined over all levels. */
+#define PERM_U 0x1u
+#define PERM_W 0x2u
+#define PERM_NX 0x4u
+#define PERM_D 0x8u       /* the dirty flag of the leaf is set */
+#define PERM_HOST_W 0x10u /* BUS_PAGE_WRITABLE */
+#define PERM_PKEY_SHIFT 8
+#define PERM_SIZE_SHIFT 16 /* log2 of the page size */
+
+/* Privilege classes: each has its own struct tlb, so that a hit needs no rights check. */
+enum tlb_class {
+	CLS_USER,
+	CLS_SMAP, /* supervisor, user pages out of reach of data accesses */
+	CLS_SUP,  /* supervisor with CR4.SMAP = 0 or RFLAGS.AC = 1 */
+	NCLASSES
+};
+
+/* What separates address spaces that may be cached side by side; VPID and EPTP join here. */
+struct set_tag {
+	u16 pcid;
+};
+
+#define NSETS 8
+#define SEEN_BITS 512u
+
+struct set {
+	struct tlb cls[NCLASSES];
+	struct set_tag tag;
+	bool valid;
+	u8 stale;   /* bit per class: its arrays must be cleared before use */
+	u32 epoch;  /* second-level entries of this set carry it */
+	u64 used;   /* LRU */
+	u64 seen[NCLASSES][SEEN_BITS / 64]; /* hashed pages whose code was translated since gen was renewed */
+};
+
+/* Second level: translations after the walk, before the rights check of one access. */
+#define L2_WAYS 2
+#define L2_ROWS 1024u
+
+struct l2_entry {
+	u64 page; /* linear */
+	u64 gpa;
+	u8 *host; /* NULL: MMIO */
+	u32 epoch; /* 0: empty */
+	u32 perm;
+};
+
+#define MAP_ROWS 256u
+struct map_entry { /* guest-physical page -> host page, as bus->ram_page told */
+	u64 key;   /* gpa | 1, or 0 */
+	u8 *host;
+	unsigned flags;
+};
+
+struct watch { /* a data breakpoint that DR7 enables */
+	u64 addr, len;
+	u8 bit;
+	bool writes_only;
+};
+
+#define LARGE_BITS 4096u
+enum { LARGE_2M, LARGE_4M, LARGE_1G, LARGE_KINDS };
+
+struct mmu {
+	struct set sets[NSETS];
+	struct l2_entry l2[L2_ROWS][L2_WAYS] __attribute__((aligned(64)));
+	struct map_entry map[MAP_ROWS];
+	struct set *set; /* the current one */
+	u32 global_epoch, last_epoch;
+	u64 last_gen, clock;
+	u64 paging_key, regime_key, debug_key;
+	u64 large[LARGE_KINDS][LARGE_BITS / 64]; /* hashed large pages that may have cached fragments */
+	struct watch watch[4];
+	unsigned nwatch;
+};
+
+/* One walk: its input, what it gathered, its verdict. */
+struct walk {
+	struct cpu *cpu;
+	struct walk_record *rec; /* NULL, or the recorder: then nothing is written */
+	u64 lin;
+	unsigned acc;
+	enum tlb_class cls;
+	u64 entry_gpa[5], entry[5];
+	unsigned n, entry_size;
+	u64 gpa;        /* of the byte at lin */
+	unsigned shift; /* log2 of the page size */
+	u32 perm;
+	bool global;
+	u32 err;         /* #PF error code */
+	const char *why; /* NULL: translated */
+	u64 value;
+};
+
+/** Runs the walk described by cpu, rec, lin, acc, cls (the rest zero). True if the access is allowed; then the accessed
+ * and dirty flags are set (unless recording). Otherwise err, why and value say what #PF would. */
+bool mmu_walk(struct walk *w);
+/** NULL, or which right is missing for @acc by class @cls on a translation with @perm (SDM 4.6); *@pk: protection key. */
+const char *mmu_rights(const struct cpu *cpu, u32 perm, unsigned acc, enum tlb_class cls, bool *pk);
+
+/** Host address of the guest-physical page @gpa (page aligned), or NULL; @flags gets BUS_PAGE_*. */
+u8 *mmu_ram_page(struct cpu *cpu, u64 gpa, unsigned *flags);
+
+/** The TLB of class @cls in the current set, cleared if it was stale. */
+struct tlb *mmu_class_tlb(struct mmu *mmu, enum tlb_class cls);
+/** The cached translation of @page visible in the current set, or NULL. */
+struct l2_entry *mmu_l2_find(struct mmu *mmu, u64 page);
+/** Enters what @w found; the entry stays valid until the next insertion. */
+struct l2_entry *mmu_l2_insert(struct mmu *mmu, const struct walk *w, u8 *host, unsigned flags);
+/** Drops what is cached for the 4-KiB page at @page in the current set (SDM 4.10.4.1: a #PF does so). */
+void mmu_drop_page(struct mmu *mmu, u64 page);
+/** Remembers that code at @page was translated for @cls: invalidating it must renew the generation. */
+void mmu_code_seen(struct mmu *mmu, enum tlb_class cls, u64 page);
+
+static inline u64 mmu_a20(const struct cpu *cpu, u64 gpa)
+{
+	return cpu->a20_masked ? gpa & ~BIT64(20) : gpa;
+}
+
+/** Class of an access by the current privilege (SDM Vol. 3A, 4.6.1). */
+static inline enum tlb_class mmu_class(const struct cpu *cpu, unsigned acc)
+{
+	if ((acc & ACC_USER) || (cpu->cpl == 3 && !(acc & ACC_SYS)))
+		return CLS_USER;
+	if (!(cpu->cr4 & CR4_SMAP))
+		return CLS_SUP;
+	return (cpu->rflags & FL_AC) && !(acc & ACC_SYS) ? CLS_SUP : CLS_SMAP;
+}
+
+#endif
