@@ -1,8 +1,9 @@
 /*
  * Memory by linear and by guest-physical address: the slow paths behind the inlined TLB probe.
  *
- * Modelled: page crossing (both pages are translated before a byte moves), MMIO in naturally aligned pieces, stores into
- * decoded code, data breakpoints (SDM Vol. 3B, 17.2.5: hits gather in cpu->dr6_pending), alignment checking.
+ * Modelled: page crossing (both pages are translated before a byte moves), MMIO in naturally
+ * aligned pieces, stores into decoded code, data breakpoints (SDM Vol. 3B, 17.2.5: hits gather in
+ * cpu->dr6_pending), alignment checking.
  * Not modelled: memory types; accesses are in program order whatever PAT and MTRRs say.
  */
 #include "cpu/mmu/internal.h"
@@ -62,7 +63,8 @@ static void mmio_write(struct cpu *cpu, u64 gpa, const u8 *buf, unsigned n)
 	}
 }
 
-/* The copy behind every slow access; the small sizes are single host moves, as a guest's aligned ones must be. */
+/* The copy behind every slow access; the small sizes are single host moves, as a guest's aligned
+ * ones must be. */
 static void copy(void *to, const void *from, unsigned n)
 {
 	switch (n) {
@@ -172,8 +174,9 @@ static const struct l2_entry *walk_and_fill(struct cpu *cpu, struct walk *w)
 }
 
 /*
- * The translation of @lin for @acc, from the second level or by a walk, entered into the first. NULL: @w says which
- * #PF. A cached translation that denies the access is not believed: the walk decides.
+ * The translation of @lin for @acc, from the second level or by a walk, entered into the first.
+ * NULL: @w says which #PF. A cached translation that denies the access is not believed: the walk
+ * decides.
  */
 static const struct l2_entry *find_page(struct cpu *cpu, u64 lin, unsigned acc, struct walk *w)
 {
@@ -359,10 +362,10 @@ int mmu_translate(struct cpu *cpu, u64 lin, unsigned acc, struct xlat *out)
 	if (!e)
 		return cpu_page_fault(cpu, w.lin, w.err, w.why, w.value);
 	*out = (struct xlat){
-		.gpa = e->gpa | (lin & 0xfff),
-		.page_size = BIT64(e->perm >> PERM_SIZE_SHIFT),
-		.host = e->host,
-		.flags = e->perm & PERM_HOST_W ? BUS_PAGE_WRITABLE : 0,
+	    .gpa = e->gpa | (lin & 0xfff),
+	    .page_size = BIT64(e->perm >> PERM_SIZE_SHIFT),
+	    .host = e->host,
+	    .flags = e->perm & PERM_HOST_W ? BUS_PAGE_WRITABLE : 0,
 	};
 	return 0;
 }
@@ -370,7 +373,10 @@ int mmu_translate(struct cpu *cpu, u64 lin, unsigned acc, struct xlat *out)
 int mmu_walk_record(struct cpu *cpu, u64 lin, unsigned acc, struct xlat *out,
 		    struct walk_record *rec)
 {
-	struct walk w = {.cpu = cpu, .rec = rec, .lin = lin & linear_mask(cpu), .acc = acc,
+	struct walk w = {.cpu = cpu,
+			 .rec = rec,
+			 .lin = lin & linear_mask(cpu),
+			 .acc = acc,
 			 .cls = mmu_class(cpu, acc)};
 	bool ok;
 

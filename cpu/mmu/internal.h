@@ -8,30 +8,30 @@
 #define PAGE_MASK (~0xfffull)
 
 /* Bits of a paging-structure entry (SDM Vol. 3A, tables 4-4 to 4-20). */
-#define PTE_P 0x1u
-#define PTE_W 0x2u
-#define PTE_U 0x4u
-#define PTE_A 0x20u
-#define PTE_D 0x40u
-#define PTE_PS 0x80u
-#define PTE_G 0x100u
-#define PTE_NX BIT64(63)
+#define PTE_P          0x1u
+#define PTE_W          0x2u
+#define PTE_U          0x4u
+#define PTE_A          0x20u
+#define PTE_D          0x40u
+#define PTE_PS         0x80u
+#define PTE_G          0x100u
+#define PTE_NX         BIT64(63)
 #define PTE_PKEY_SHIFT 59
 
 /* #PF error code (SDM Vol. 3A, 4.7). */
-#define PF_P 0x1u
-#define PF_W 0x2u
-#define PF_U 0x4u
+#define PF_P    0x1u
+#define PF_W    0x2u
+#define PF_U    0x4u
 #define PF_RSVD 0x8u
-#define PF_I 0x10u
-#define PF_PK 0x20u
+#define PF_I    0x10u
+#define PF_PK   0x20u
 
 /* Rights of a translation, combined over all levels. */
-#define PERM_U 0x1u
-#define PERM_W 0x2u
-#define PERM_NX 0x4u
-#define PERM_D 0x8u       /* the dirty flag of the leaf is set */
-#define PERM_HOST_W 0x10u /* BUS_PAGE_WRITABLE */
+#define PERM_U          0x1u
+#define PERM_W          0x2u
+#define PERM_NX         0x4u
+#define PERM_D          0x8u  /* the dirty flag of the leaf is set */
+#define PERM_HOST_W     0x10u /* BUS_PAGE_WRITABLE */
 #define PERM_PKEY_SHIFT 8
 #define PERM_SIZE_SHIFT 16 /* log2 of the page size */
 
@@ -48,17 +48,18 @@ struct set_tag {
 	u16 pcid;
 };
 
-#define NSETS 8
+#define NSETS     8
 #define SEEN_BITS 512u
 
 struct set {
 	struct tlb cls[NCLASSES];
 	struct set_tag tag;
 	bool valid;
-	u8 stale;   /* bit per class: its arrays must be cleared before use */
-	u32 epoch;  /* second-level entries of this set carry it */
-	u64 used;   /* LRU */
-	u64 seen[NCLASSES][SEEN_BITS / 64]; /* hashed pages whose code was translated since gen was renewed */
+	u8 stale;  /* bit per class: its arrays must be cleared before use */
+	u32 epoch; /* second-level entries of this set carry it */
+	u64 used;  /* LRU */
+	/* hashed pages whose code was translated since gen was renewed */
+	u64 seen[NCLASSES][SEEN_BITS / 64];
 };
 
 /* Second level: translations after the walk, before the rights check of one access. */
@@ -68,7 +69,7 @@ struct set {
 struct l2_entry {
 	u64 page; /* linear */
 	u64 gpa;
-	u8 *host; /* NULL: MMIO */
+	u8 *host;  /* NULL: MMIO */
 	u32 epoch; /* 0: empty */
 	u32 perm;
 };
@@ -97,7 +98,8 @@ struct mmu {
 	u32 global_epoch, last_epoch;
 	u64 last_gen, clock;
 	u64 paging_key, regime_key, debug_key;
-	u64 large[LARGE_KINDS][LARGE_BITS / 64]; /* hashed large pages that may have cached fragments */
+	/* hashed large pages that may have cached fragments */
+	u64 large[LARGE_KINDS][LARGE_BITS / 64];
 	struct watch watch[4];
 	unsigned nwatch;
 };
@@ -120,10 +122,12 @@ struct walk {
 	u64 value;
 };
 
-/** Runs the walk described by cpu, rec, lin, acc, cls (the rest zero). True if the access is allowed; then the accessed
- * and dirty flags are set (unless recording). Otherwise err, why and value say what #PF would. */
+/** Runs the walk described by cpu, rec, lin, acc, cls (the rest zero). True if the access is
+ * allowed; then the accessed and dirty flags are set (unless recording). Otherwise err, why and
+ * value say what #PF would. */
 bool mmu_walk(struct walk *w);
-/** NULL, or which right is missing for @acc by class @cls on a translation with @perm (SDM 4.6); *@pk: protection key. */
+/** NULL, or which right is missing for @acc by class @cls on a translation with @perm (SDM 4.6);
+ * *@pk: protection key. */
 const char *mmu_rights(const struct cpu *cpu, u32 perm, unsigned acc, enum tlb_class cls, bool *pk);
 
 /** Host address of the guest-physical page @gpa (page aligned), or NULL; @flags gets BUS_PAGE_*. */
@@ -135,9 +139,11 @@ struct tlb *mmu_class_tlb(struct mmu *mmu, enum tlb_class cls);
 struct l2_entry *mmu_l2_find(struct mmu *mmu, u64 page);
 /** Enters what @w found; the entry stays valid until the next insertion. */
 struct l2_entry *mmu_l2_insert(struct mmu *mmu, const struct walk *w, u8 *host, unsigned flags);
-/** Drops what is cached for the 4-KiB page at @page in the current set (SDM 4.10.4.1: a #PF does so). */
+/** Drops what is cached for the 4-KiB page at @page in the current set (SDM 4.10.4.1: a #PF does
+ * so). */
 void mmu_drop_page(struct mmu *mmu, u64 page);
-/** Remembers that code at @page was translated for @cls: invalidating it must renew the generation. */
+/** Remembers that code at @page was translated for @cls: invalidating it must renew the generation.
+ */
 void mmu_code_seen(struct mmu *mmu, enum tlb_class cls, u64 page);
 
 static inline u64 mmu_a20(const struct cpu *cpu, u64 gpa)

@@ -1,9 +1,10 @@
 /*
- * Logical to linear addresses with the checks of each mode (SDM Vol. 3A, 3.4 and 5.3-5.4; Vol. 1, 3.3.7.1 for the
- * canonical form; Vol. 3B, 21.1.1 for real mode).
+ * Logical to linear addresses with the checks of each mode (SDM Vol. 3A, 3.4 and 5.3-5.4; Vol.
+ * 1, 3.3.7.1 for the canonical form; Vol. 3B, 21.1.1 for real mode).
  *
- * Real and virtual-8086 mode check the cached limit only, so a limit kept from protected mode ("unreal mode") works.
- * A segment whose limit is FFFFFFFFh never faults at the 4-GiB wrap: 5.3 leaves that to the implementation.
+ * Real and virtual-8086 mode check the cached limit only, so a limit kept from protected mode
+ * ("unreal mode") works. A segment whose limit is FFFFFFFFh never faults at the 4-GiB wrap: 5.3
+ * leaves that to the implementation.
  */
 #include "cpu/mmu/internal.h"
 

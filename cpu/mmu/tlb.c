@@ -1,13 +1,13 @@
 /*
  * Translation caches and their invalidation (SDM Vol. 3A, 4.10).
  *
- * Two levels. The first is what the fast path probes: one struct tlb per privilege class in each of a few sets, one set per
- * PCID in use, least recently used replaced. The second holds translations with their rights, tagged by an epoch: the
- * owning set's, or the global one. A flush renews an epoch and marks first-level arrays stale; they are cleared when next
- * used. So flushes cost little, and global translations survive them in the second level.
- * Everything is kept as 4-KiB fragments; hashed bitmaps remember which large pages have some, so that INVLPG anywhere
- * in one drops them all.
- * Not modelled: caches of upper-level entries (every miss walks from CR3).
+ * Two levels. The first is what the fast path probes: one struct tlb per privilege class in each of
+ * a few sets, one set per PCID in use, least recently used replaced. The second holds translations
+ * with their rights, tagged by an epoch: the owning set's, or the global one. A flush renews an
+ * epoch and marks first-level arrays stale; they are cleared when next used. So flushes cost
+ * little, and global translations survive them in the second level. Everything is kept as 4-KiB
+ * fragments; hashed bitmaps remember which large pages have some, so that INVLPG anywhere in one
+ * drops them all. Not modelled: caches of upper-level entries (every miss walks from CR3).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -136,17 +136,18 @@ struct l2_entry *mmu_l2_insert(struct mmu *mmu, const struct walk *w, u8 *host, 
 	if (w->shift != 12)
 		note_large(mmu, w->lin, w->shift);
 	*e = (struct l2_entry){
-		.page = page,
-		.gpa = w->gpa & PAGE_MASK,
-		.host = host,
-		.epoch = w->global ? mmu->global_epoch : mmu->set->epoch,
-		.perm = w->perm | w->shift << PERM_SIZE_SHIFT |
-			(flags & BUS_PAGE_WRITABLE ? PERM_HOST_W : 0),
+	    .page = page,
+	    .gpa = w->gpa & PAGE_MASK,
+	    .host = host,
+	    .epoch = w->global ? mmu->global_epoch : mmu->set->epoch,
+	    .perm = w->perm | w->shift << PERM_SIZE_SHIFT |
+		    (flags & BUS_PAGE_WRITABLE ? PERM_HOST_W : 0),
 	};
 	return e;
 }
 
-/* Epochs are never reused while an entry may carry them: when the counter wraps, every entry goes. */
+/* Epochs are never reused while an entry may carry them: when the counter wraps, every entry goes.
+ */
 static u32 new_epoch(struct mmu *mmu)
 {
 	if (++mmu->last_epoch == 0) {
@@ -274,7 +275,8 @@ static u16 current_pcid(const struct cpu *cpu)
 	return cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0;
 }
 
-/* Chooses the set anew, so that a CR3 loaded with other state (RSM, a snapshot) needs nothing more. */
+/* Chooses the set anew, so that a CR3 loaded with other state (RSM, a snapshot) needs nothing more.
+ */
 void mmu_flush_all(struct cpu *cpu)
 {
 	drop_all(cpu->mmu);
@@ -302,7 +304,8 @@ static void invpcid_page(struct mmu *mmu, struct set *set, u64 page)
 	drop_from_set(mmu, set, page);
 }
 
-/* SDM Vol. 2A, INVPCID: the caller has checked the type, the descriptor and the canonical address. */
+/* SDM Vol. 2A, INVPCID: the caller has checked the type, the descriptor and the canonical address.
+ */
 void mmu_invpcid(struct cpu *cpu, unsigned type, u64 pcid, u64 lin)
 {
 	struct mmu *mmu = cpu->mmu;
@@ -379,9 +382,10 @@ static void set_watches(struct cpu *cpu, struct mmu *mmu)
 
 		if (!(dr7 >> 2 * i & 3) || !(rw & 1))
 			continue;
-		mmu->watch[mmu->nwatch++] = (struct watch){
-			.addr = cpu->dr[i] & ~(len - 1), .len = len,
-			.bit = (u8)BIT(i), .writes_only = rw == 1};
+		mmu->watch[mmu->nwatch++] = (struct watch){.addr = cpu->dr[i] & ~(len - 1),
+							   .len = len,
+							   .bit = (u8)BIT(i),
+							   .writes_only = rw == 1};
 	}
 }
 

@@ -1,21 +1,25 @@
 /*
  * The page walker (SDM Vol. 3A, chapter 4): no paging, 32-bit, PAE, 4-level, 5-level.
  *
- * Modelled: PSE, PSE-36, 1-GiB pages, NX, WP, SMEP, SMAP, protection keys for user pages, global pages, reserved bits by
- * MMU_PHYS_BITS, accessed and dirty flags. They are written when the whole walk has succeeded, so an access that faults
- * leaves the paging structures alone (4.8 allows that: the flags of entries used may be set, need not be).
- * Not modelled: supervisor protection keys, shadow stacks, caches of upper-level entries.
- * EPT: every guest-physical address of a walk passes stage2(), the identity until VMX joins.
+ * Modelled: PSE, PSE-36, 1-GiB pages, NX, WP, SMEP, SMAP, protection keys for user pages, global
+ * pages, reserved bits by MMU_PHYS_BITS, accessed and dirty flags. They are written when the whole
+ * walk has succeeded, so an access that faults leaves the paging structures alone (4.8 allows that:
+ * the flags of entries used may be set, need not be). Not modelled: supervisor protection keys,
+ * shadow stacks, caches of upper-level entries. EPT: every guest-physical address of a walk passes
+ * stage2(), the identity until VMX joins.
  */
 #include "cpu/mmu/internal.h"
 
 static const char *const not_present[] = {
-	NULL, "PTE.P = 0", "PDE.P = 0", "PDPTE.P = 0", "PML4E.P = 0", "PML5E.P = 0",
+    NULL, "PTE.P = 0", "PDE.P = 0", "PDPTE.P = 0", "PML4E.P = 0", "PML5E.P = 0",
 };
 static const char *const reserved_set[] = {
-	NULL, "a reserved bit of the PTE is set", "a reserved bit of the PDE is set",
-	"a reserved bit of the PDPTE is set", "a reserved bit of the PML4E is set",
-	"a reserved bit of the PML5E is set",
+    NULL,
+    "a reserved bit of the PTE is set",
+    "a reserved bit of the PDE is set",
+    "a reserved bit of the PDPTE is set",
+    "a reserved bit of the PML4E is set",
+    "a reserved bit of the PML5E is set",
 };
 
 static bool fail(struct walk *w, u32 err, const char *why, u64 value)
@@ -48,7 +52,7 @@ static void record_step(struct walk *w, unsigned level, u64 gpa, u64 entry)
 
 	if (rec && rec->n < ARRAY_SIZE(rec->step))
 		rec->step[rec->n++] = (struct walk_step){
-			.level = (u8)level, .stage = 0, .entry_gpa = gpa, .entry = entry};
+		    .level = (u8)level, .stage = 0, .entry_gpa = gpa, .entry = entry};
 }
 
 static bool read_entry(struct walk *w, unsigned level, u64 gpa, u64 *entry)
@@ -274,7 +278,8 @@ int mmu_load_pdptes(struct cpu *cpu, u64 cr3, u64 cr0, u64 cr4, u64 efer)
 	phys_read(cpu, cr3 & 0xffffffe0, pdpte, sizeof(pdpte));
 	for (unsigned i = 0; i < 4; i++)
 		if ((pdpte[i] & PTE_P) && (pdpte[i] & reserved))
-			return cpu_fault(cpu, EXC_GP, 0, "a reserved bit of a PDPTE is set", pdpte[i]);
+			return cpu_fault(cpu, EXC_GP, 0, "a reserved bit of a PDPTE is set",
+					 pdpte[i]);
 	memcpy(cpu->pdpte, pdpte, sizeof(pdpte));
 	return 0;
 }
