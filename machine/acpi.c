@@ -192,7 +192,6 @@ static void dsdt_pci(struct aml *a, const struct acpi_config *cfg)
 	u32 hole = (u32)MAX(cfg->low_ram_bytes, 0x80000000ull);
 	aml_device(a, "PCI0");
 	aml_hid(a, "PNP0A03");
-	aml_name_int(a, "_ADR", 0);
 	aml_name_int(a, "_UID", 0);
 	aml_name_op(a, "_CRS");
 	aml_resources(a);
@@ -330,6 +329,7 @@ static u8 *build_madt(struct builder *b, unsigned cpus)
 	}
 	p[0] = 1;
 	p[1] = 12;
+	p[2] = (u8)cpus; /* the I/O APIC's ID comes after the processors' */
 	put(p, 4, IOAPIC_BASE, 4);
 	p += 12;
 	madt_override(p, 0, 2, 0); /* PIT on GSI 2, conforming to ISA */
@@ -417,7 +417,8 @@ static void build_mp(struct builder *b, unsigned cpus)
 	}
 	memcpy(p, "\x01\0ISA   ", 8);
 	p += 8;
-	p[0] = 2; /* IOAPIC 0 */
+	p[0] = 2;
+	p[1] = (u8)cpus;
 	p[2] = 0x11;
 	p[3] = 1;
 	put(p, 4, IOAPIC_BASE, 4);
@@ -426,7 +427,8 @@ static void build_mp(struct builder *b, unsigned cpus)
 		bool level = irq == 5 || (irq >= 9 && irq <= 11);
 		if (irq == 2)
 			continue;
-		p = mp_interrupt(p, 3, 0, level ? 0x0d : 0, 0, irq, 0, irq ? irq : 2);
+		p = mp_interrupt(p, 3, 0, level ? 0x0d : 0, 0, irq, (u8)cpus,
+				 irq ? irq : 2);
 	}
 	p = mp_interrupt(p, 4, 3, 0, 0, 0, 0xff, 0); /* ExtINT on LINT0 */
 	p = mp_interrupt(p, 4, 1, 0, 0, 0, 0xff, 1); /* NMI on LINT1 */

@@ -1,0 +1,536 @@
+/* Builds the machine and wires processor, board and host ends. See machine.h. */
+#include "machine/machine_internal.h"
+
+#include <stdlib.h>
+#include "cpu/exec/cpuid.h"
+
+#define DEFAULT_RTC_START 1767225600 /* 2026-01-01T00:00:00Z: fixed, so that equal runs are equal */
+#define RNG_SEED 0x0123456789abcdefull
+
+static const char *const reason_names[END_REASONS] = {
+	[END_NONE] = "running",
+	[END_POWER_OFF] = "power-off",
+	[END_DEBUG_EXIT] = "debug-exit",
+	[END_RESET] = "reset",
+	[END_TRIPLE_FAULT] = "triple-fault",
+	[END_HANG] = "hang",
+	[END_TIMEOUT] = "timeout",
+	[END_MAX_INSNS] = "instruction-limit",
+	[END_QUIT] = "quit",
+};
+
+const char *end_reason_name(enum end_reason r)
+{
+	return (unsigned)r < END_REASONS ? reason_names[r] : "?";
+}
+
+void machine_config_init(struct machine_config *cfg)
+{
+	*cfg = (struct machine_config){
+		.ram_bytes = 128ull << 20,
+		.rtc_start_s = DEFAULT_RTC_START,
+		.log_classes = BIT(LOG_UNIMPLEMENTED),
+	};
+}
+
+/* ---- what the board asks of the processor ------------------------------------------------------------- */
+
+static void raise_event(struct machine *m, u32 ev)
+{
+	if (m->cpu_ready)
+		cpu_event_set(m->cpu, ev);
+}
+
+static void hook_intr(void *ctx, unsigned cpu, bool level)
+{
+	struct machine *m = ctx;
+	if (!m->cpu_ready)
+		return;
+	if (level)
+		cpu_event_set(m->cpu, CPU_EV_INTR);
+	else
+		cpu_event_clear(m->cpu, CPU_EV_INTR);
+}
+
+static void hook_nmi(void *ctx, unsigned cpu)
+{
+	raise_event(ctx, CPU_EV_NMI);
+}
+
+static void hook_smi(void *ctx, unsigned cpu)
+{
+	raise_event(ctx, CPU_EV_SMI);
+}
+
+static void hook_init(void *ctx, unsigned cpu)
+{
+	struct machine *m = ctx;
+	pc_lapic_init_reset(&m->pc, cpu);
+	raise_event(m, CPU_EV_INIT);
+}
+
+static void hook_sipi(void *ctx, unsigned cpu, u8 vector)
+{
+	struct machine *m = ctx;
+	m->cpu->sipi_vector = vector;
+	raise_event(m, CPU_EV_SIPI);
+}
+
+static void hook_a20(void *ctx, bool enabled)
+{
+	struct machine *m = ctx;
+	if (!m->cpu_ready || m->cpu->a20_masked == !enabled)
+		return;
+	m->cpu->a20_masked = !enabled;
+	mmu_flush_all(m->cpu);
+}
+
+static void hook_reset(void *ctx, bool cpu_only)
+{
+	struct machine *m = ctx;
+	m->reset_cpu_only = cpu_only && (!m->reset_wanted || m->reset_cpu_only);
+	m->reset_wanted = true;
+	raise_event(m, CPU_EV_STOP);
+}
+
+static void hook_power(void *ctx, enum power_state state)
+{
+	struct machine *m = ctx;
+	if (state != POWER_OFF) {
+		log_unimplemented(&m->log, "ACPI sleep state S3: the guest stays awake");
+		return;
+	}
+	m->off_wanted = true;
+	raise_event(m, CPU_EV_STOP);
+}
+
+static void hook_debug_exit(void *ctx, u32 code)
+{
+	struct machine *m = ctx;
+	m->debug_code = code;
+	m->end = END_DEBUG_EXIT;
+	raise_event(m, CPU_EV_STOP);
+}
+
+static void map_changed(void *ctx)
+{
+	struct machine *m = ctx;
+	if (!m->cpu_ready)
+		return;
+	mmu_flush_all(m->cpu);
+	cpu_blocks_flush(m->cpu);
+}
+
+static void ram_written(void *ctx, u64 gpa, u64 n)
+{
+	struct machine *m = ctx;
+	if (m->cpu_ready)
+		cpu_ram_written(m->cpu, gpa, n);
+}
+
+static void msi(void *ctx, u16 requester, u64 addr, u32 data)
+{
+	struct machine *m = ctx;
+	pc_msi(&m->pc, addr, data);
+}
+
+static u64 clock_time(void *ctx)
+{
+	const struct machine *m = ctx;
+	return m->cpu_ready ? machine_now(m) : 0;
+}
+
+/* A timer was set nearer than the slice's end: the run loop works out a new slice. */
+static void clock_sooner(void *ctx)
+{
+	raise_event(ctx, CPU_EV_STOP);
+}
+
+/* ---- the processor's way out ---------------------------------------------------------------------------- */
+
+static u8 *cpu_ram_page(void *ctx, u64 gpa, unsigned *flags)
+{
+	struct machine *m = ctx;
+	bool writable = false;
+	u8 *host = bus_ram_page(&m->bus, gpa, &writable);
+	*flags = writable ? BUS_PAGE_WRITABLE : 0;
+	return host;
+}
+
+static u64 cpu_mmio_read(void *ctx, u64 gpa, unsigned size)
+{
+	struct machine *m = ctx;
+	return bus_mem_read(&m->bus, gpa, size);
+}
+
+static void cpu_mmio_write(void *ctx, u64 gpa, u64 value, unsigned size)
+{
+	struct machine *m = ctx;
+	bus_mem_write(&m->bus, gpa, value, size);
+}
+
+static u32 cpu_io_read(void *ctx, u16 port, unsigned size)
+{
+	struct machine *m = ctx;
+	return bus_io_read(&m->bus, port, size);
+}
+
+static void cpu_io_write(void *ctx, u16 port, u32 value, unsigned size)
+{
+	struct machine *m = ctx;
+	bus_io_write(&m->bus, port, value, size);
+}
+
+static u8 cpu_intack(void *ctx)
+{
+	struct machine *m = ctx;
+	return pc_intack(&m->pc, 0);
+}
+
+static u8 cpu_get_cr8(void *ctx)
+{
+	struct machine *m = ctx;
+	return pc_get_cr8(&m->pc, 0);
+}
+
+static void cpu_set_cr8(void *ctx, u8 value)
+{
+	struct machine *m = ctx;
+	pc_set_cr8(&m->pc, 0, value);
+}
+
+static int cpu_apic_msr_read(void *ctx, u32 msr, u64 *value)
+{
+	struct machine *m = ctx;
+	return pc_apic_msr_read(&m->pc, 0, msr, value);
+}
+
+static int cpu_apic_msr_write(void *ctx, u32 msr, u64 value)
+{
+	struct machine *m = ctx;
+	return pc_apic_msr_write(&m->pc, 0, msr, value);
+}
+
+static void cpu_ferr(void *ctx, bool level)
+{
+	struct machine *m = ctx;
+	pc_ferr(&m->pc, level);
+}
+
+static void cpu_set_smm(void *ctx, bool active)
+{
+	struct machine *m = ctx;
+	pc_smm_changed(&m->pc, active);
+}
+
+static int build_cpu(struct machine *m, struct errtext *e)
+{
+	m->cpu = aligned_alloc(64, (sizeof(*m->cpu) + 63) & ~(size_t)63);
+	if (!m->cpu)
+		return err_set(e, -ENOMEM, "no memory for the processor");
+	memset(m->cpu, 0, sizeof(*m->cpu));
+	m->cpu->bus = (struct cpu_bus){
+		.ctx = m,
+		.ram_page = cpu_ram_page,
+		.mmio_read = cpu_mmio_read,
+		.mmio_write = cpu_mmio_write,
+		.io_read = cpu_io_read,
+		.io_write = cpu_io_write,
+		.intack = cpu_intack,
+		.get_cr8 = cpu_get_cr8,
+		.set_cr8 = cpu_set_cr8,
+		.apic_msr_read = cpu_apic_msr_read,
+		.apic_msr_write = cpu_apic_msr_write,
+		.ferr = cpu_ferr,
+		.time = clock_time,
+		.set_smm = cpu_set_smm,
+	};
+	m->cpu->log = &m->log;
+	m->cpu->cpu_count = 1;
+	m->cpu->bsp = true;
+	m->cpu->rng = RNG_SEED;
+	int r = cpu_model_parse(m->cfg.cpu ? m->cfg.cpu : "", &m->cpu->model, m->cpu->feat, e->s,
+				sizeof(e->s));
+	if (r)
+		return r;
+	r = cpu_init(m->cpu);
+	if (r)
+		return err_set(e, r, "no memory for the processor's caches");
+	m->cpu_ready = true;
+	return 0;
+}
+
+/* ---- serial lines ------------------------------------------------------------------------------------------ */
+
+static void serial_received(void *ctx, const u8 *data, unsigned n)
+{
+	struct serial_input *s = ctx;
+	u8 buf[256];
+	n = MIN(n, sizeof(buf));
+	memcpy(buf, data, n);
+	if (s->port == 0 && s->m->cfg.typed)
+		n = s->m->cfg.typed(s->m->cfg.ctx, buf, n);
+	for (unsigned i = 0; i < n; i += 16)
+		if (!input_push(&s->m->input, INPUT_SERIAL, s->port, buf + i, MIN(16, n - i)))
+			log_line(&s->m->log, LOG_GUEST_ERRORS, "serial %u: typed bytes lost", s->port);
+}
+
+static void deliver_input(void *ctx, const struct input_event *ev)
+{
+	struct machine *m = ctx;
+	switch (ev->kind) {
+	case INPUT_SERIAL:
+		pc_serial_receive(&m->pc, ev->target, ev->data, ev->len);
+		break;
+	case INPUT_KEY:
+		pc_key(&m->pc, (u16)(ev->data[0] | ev->data[1] << 8), ev->data[2]);
+		break;
+	case INPUT_MOUSE:
+		pc_mouse(&m->pc, (s16)(ev->data[0] | ev->data[1] << 8),
+			 (s16)(ev->data[2] | ev->data[3] << 8), (s8)ev->data[4], ev->data[5]);
+		break;
+	case INPUT_RESET: hook_reset(m, false); break;
+	case INPUT_POWER: pc_power_button(&m->pc); break;
+	case INPUT_NMI: hook_nmi(m, 0); break;
+	default: break;
+	}
+}
+
+static struct chardev *find_chardev(void *ctx, const char *id)
+{
+	struct machine *m = ctx;
+	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
+		if (m->serial[i].chardev && !strcmp(chardev_id(m->serial[i].chardev), id))
+			return m->serial[i].chardev;
+	return m->debugcon && !strcmp(chardev_id(m->debugcon), id) ? m->debugcon : NULL;
+}
+
+static int open_chardevs(struct machine *m, struct errtext *e)
+{
+	for (unsigned i = 0; i < MACHINE_SERIALS; i++) {
+		char id[16];
+		struct serial_input *s = &m->serial[i];
+		*s = (struct serial_input){.m = m, .port = i};
+		if (!m->cfg.serial[i])
+			continue;
+		snprintf(id, sizeof(id), "serial%u", i);
+		s->chardev = chardev_open(id, m->cfg.serial[i], e->s, sizeof(e->s));
+		if (!s->chardev)
+			return -EINVAL;
+		chardev_on_receive(s->chardev, serial_received, s);
+	}
+	if (m->cfg.debugcon) {
+		m->debugcon = chardev_open("debugcon", m->cfg.debugcon, e->s, sizeof(e->s));
+		if (!m->debugcon)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* ---- the board ---------------------------------------------------------------------------------------------- */
+
+static int build_board(struct machine *m, struct errtext *e)
+{
+	const struct bus_hooks bus_hooks = {
+		.ctx = m, .map_changed = map_changed, .ram_written = ram_written, .msi = msi};
+	const struct machine_hooks hooks = {
+		.ctx = m,
+		.intr = hook_intr,
+		.nmi = hook_nmi,
+		.smi = hook_smi,
+		.init = hook_init,
+		.sipi = hook_sipi,
+		.a20 = hook_a20,
+		.reset = hook_reset,
+		.power = hook_power,
+		.debug_exit = hook_debug_exit,
+	};
+	struct pc_config cfg = {
+		.cpus = 1,
+		.ram = m->ram.host,
+		.ram_low_bytes = m->ram.low_bytes,
+		.ram_high_bytes = m->ram.size_bytes - m->ram.low_bytes,
+		.no_hpet = m->cfg.no_hpet,
+		.no_debugcon = !m->debugcon,
+		.debugcon = m->debugcon ? "debugcon" : NULL,
+		.rtc_start_s = m->cfg.rtc_start_s,
+	};
+	for (unsigned i = 0; i < MACHINE_SERIALS && i < PC_MAX_SERIAL; i++)
+		cfg.serial[i] = m->serial[i].chardev ? chardev_id(m->serial[i].chardev) :
+				i < 2                ? "" :
+						       NULL;
+	bus_init(&m->bus, &bus_hooks, &m->log);
+	int r = pc_create(&m->pc, &cfg, &m->bus, &m->clock, &m->log, &hooks, find_chardev, e->s,
+			  sizeof(e->s));
+	m->pc_ready = !r;
+	return r;
+}
+
+static int add_device(struct machine *m, const char *text, struct errtext *e)
+{
+	char type[64], id[32] = "";
+	const char *props = strchr(text, ',');
+	size_t n = props ? (size_t)(props - text) : strlen(text);
+	if (n >= sizeof(type))
+		return err_set(e, -EINVAL, "-device %s: no such device", text);
+	memcpy(type, text, n);
+	type[n] = 0;
+	/* "id=" names the instance; the rest belongs to the type. */
+	char rest[512];
+	snprintf(rest, sizeof(rest), "%s", props ? props + 1 : "");
+	char *at = !strncmp(rest, "id=", 3) ? rest : strstr(rest, ",id=");
+	if (at) {
+		char *value = at + (at == rest ? 3 : 4), *end = value + strcspn(value, ",");
+		snprintf(id, sizeof(id), "%.*s", (int)MIN(end - value, 31), value);
+		memmove(at, at == rest && *end ? end + 1 : end, strlen(at == rest && *end ? end + 1 : end) + 1);
+	}
+	return device_create(&m->pc.env, type, *id ? id : NULL, *rest ? rest : NULL, e->s,
+			     sizeof(e->s)) ?
+		       0 :
+		       -EINVAL;
+}
+
+/* -set ID.key=value */
+static int apply_set(struct machine *m, const char *text, struct errtext *e)
+{
+	char id[64], key[64], msg[256];
+	const char *dot = strchr(text, '.'), *eq = strchr(text, '=');
+	if (!dot || !eq || dot > eq || (size_t)(dot - text) >= sizeof(id) ||
+	    (size_t)(eq - dot) > sizeof(key))
+		return err_set(e, -EINVAL, "-set %s: expected DEVICE.KEY=VALUE", text);
+	snprintf(id, sizeof(id), "%.*s", (int)(dot - text), text);
+	snprintf(key, sizeof(key), "%.*s", (int)(eq - dot - 1), dot + 1);
+	struct device *d = device_by_id(&m->pc.env, id);
+	if (!d)
+		return err_set(e, -EINVAL, "-set %s: no device has the name '%s'", text, id);
+	if (!d->type->props)
+		return err_set(e, -EINVAL, "-set %s: '%s' has no settings", text, id);
+	if (config_set(d->type->props, d, key, eq + 1, msg, sizeof(msg)))
+		return err_set(e, -EINVAL, "-set %s: %s", text, msg);
+	return 0;
+}
+
+static int add_devices(struct machine *m, struct errtext *e)
+{
+	int r = 0;
+	for (unsigned i = 0; !r && i < MACHINE_DEVICES && m->cfg.device[i]; i++)
+		r = add_device(m, m->cfg.device[i], e);
+	for (unsigned i = 0; !r && i < MACHINE_SETS && m->cfg.set[i]; i++)
+		r = apply_set(m, m->cfg.set[i], e);
+	return r;
+}
+
+#define FW_CFG_RAM_SIZE 0x03
+#define FW_CFG_NB_CPUS 0x05
+#define FW_CFG_MAX_CPUS 0x0f
+
+static int fill_fw_cfg(struct machine *m, struct errtext *e)
+{
+	const u64 ram = m->ram.size_bytes;
+	const u16 cpus = 1;
+	struct boot_range map[BOOT_RANGES_MAX];
+	u8 e820[BOOT_RANGES_MAX * 20];
+	unsigned n = boot_memory_map(&m->ram, map);
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(e820 + i * 20, &map[i].base, 8);
+		memcpy(e820 + i * 20 + 8, &map[i].size, 8);
+		memcpy(e820 + i * 20 + 16, &map[i].type, 4);
+	}
+	int r = pc_fw_cfg_add_item(&m->pc, FW_CFG_RAM_SIZE, &ram, sizeof(ram));
+	if (!r)
+		r = pc_fw_cfg_add_item(&m->pc, FW_CFG_NB_CPUS, &cpus, sizeof(cpus));
+	if (!r)
+		r = pc_fw_cfg_add_item(&m->pc, FW_CFG_MAX_CPUS, &cpus, sizeof(cpus));
+	if (!r)
+		r = pc_fw_cfg_add_file(&m->pc, "etc/e820", e820, n * 20);
+	return r ? err_set(e, r, "fw_cfg refuses its items") : 0;
+}
+
+static int build(struct machine *m, struct errtext *e)
+{
+	int r = machine_load_files(m, e);
+	if (r || (r = open_chardevs(m, e)))
+		return r;
+	r = ram_init(&m->ram, m->cfg.ram_bytes);
+	if (r)
+		return err_set(e, r, "cannot get %llu MiB of memory for the guest's RAM",
+			       (unsigned long long)(m->cfg.ram_bytes >> 20));
+	clock_init(&m->clock, clock_time, clock_sooner, m);
+	input_init(&m->input, deliver_input, m);
+	if ((r = build_board(m, e)) || (r = build_cpu(m, e)) || (r = add_devices(m, e)) ||
+	    (r = fill_fw_cfg(m, e)) || (r = machine_map_rom(m, e)))
+		return r;
+	pc_reset(&m->pc, RESET_COLD);
+	return machine_start_guest(m, e);
+}
+
+int machine_create(const struct machine_config *cfg, struct machine **out, struct errtext *e)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	*out = NULL;
+	if (!m)
+		return err_set(e, -ENOMEM, "no memory for the machine");
+	m->cfg = *cfg;
+	m->log.file = cfg->log_file;
+	m->log.enabled = cfg->log_classes;
+	atomic_init(&m->quit, false);
+	if (cfg->ram_bytes < MACHINE_RAM_MIN || cfg->ram_bytes > MACHINE_RAM_MAX || cfg->ram_bytes & 4095) {
+		free(m);
+		return err_set(e, -EINVAL, "RAM size must be 1 MiB to 256 GiB, in multiples of 4 KiB");
+	}
+	int r = build(m, e);
+	if (r) {
+		machine_destroy(m);
+		return r;
+	}
+	*out = m;
+	return 0;
+}
+
+void machine_destroy(struct machine *m)
+{
+	if (!m)
+		return;
+	bool had_cpu = m->cpu_ready;
+	m->cpu_ready = false; /* hooks that fire while the board goes away find no processor */
+	if (m->pc_ready)
+		pc_destroy(&m->pc);
+	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
+		chardev_close(m->serial[i].chardev);
+	chardev_close(m->debugcon);
+	if (had_cpu)
+		cpu_free(m->cpu);
+	free(m->cpu);
+	ram_free(&m->ram);
+	machine_free_files(m);
+	free(m);
+}
+
+struct cpu *machine_cpu(struct machine *m, unsigned index)
+{
+	return index == 0 ? m->cpu : NULL;
+}
+
+struct pc *machine_pc(struct machine *m)
+{
+	return &m->pc;
+}
+
+u8 *machine_ram(struct machine *m, u64 gpa, u64 n)
+{
+	return ram_at(&m->ram, gpa, n);
+}
+
+struct chardev *machine_serial(struct machine *m, unsigned port)
+{
+	return port < MACHINE_SERIALS ? m->serial[port].chardev : NULL;
+}
+
+void machine_restore_terminal(struct machine *m)
+{
+	for (unsigned i = 0; i < MACHINE_SERIALS; i++) {
+		struct host_tty *tty = m->serial[i].chardev ? chardev_tty(m->serial[i].chardev) : NULL;
+		if (tty)
+			host_tty_restore(tty);
+	}
+}

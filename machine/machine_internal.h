@@ -1,0 +1,86 @@
+/* Shared by machine.c, machine_boot.c, machine_run.c and machine_state.c only. */
+#ifndef ORRERY_MACHINE_INTERNAL_H
+#define ORRERY_MACHINE_INTERNAL_H
+
+#include <errno.h>
+#include <stdatomic.h>
+#include "base/bus.h"
+#include "base/clock.h"
+#include "base/host.h"
+#include "base/input.h"
+#include "base/log.h"
+#include "cpu/exec/exec.h"
+#include "devices/backends/chardev.h"
+#include "devices/pc.h"
+#include "machine/boot.h"
+#include "machine/machine.h"
+#include "machine/ram.h"
+
+struct serial_input {
+	struct machine *m;
+	unsigned port;
+	struct chardev *chardev;
+};
+
+struct loaded_file {
+	u8 *data;
+	u64 size;
+};
+
+struct machine {
+	struct machine_config cfg;
+	struct cpu *cpu;
+	bool cpu_ready;
+	struct ram ram;
+	struct bus bus;
+	struct clock clock;
+	struct input_queue input;
+	struct log log;
+	struct pc pc;
+	bool pc_ready;
+	struct serial_input serial[MACHINE_SERIALS];
+	struct chardev *debugcon;
+
+	/* What is booted, kept for the next reset */
+	struct loaded_file kernel, bios;
+	struct loaded_file module_file[BOOT_MODULES_MAX];
+	struct boot_module module[BOOT_MODULES_MAX];
+	unsigned module_count;
+	char *initrd_text; /* the cut-up -initrd argument: module command lines point into it */
+	enum boot_kind kind;
+	struct mem_region *rom[2];
+
+	u64 idle_ns;       /* virtual time skipped while halted */
+	u64 next_poll;     /* instruction count of the next look at the host */
+	u64 started_real_ns, spent_real_ns;
+	u64 sync_real_ns, sync_virtual_ns; /* a pair of equal instants, for sleeping through idle time */
+	u64 halt_virtual_ns; /* since when interrupts have been off and the processor halted; 0: not */
+	bool reset_wanted, reset_cpu_only;
+	bool off_wanted;
+	unsigned triple_faults;
+	enum end_reason end;
+	u32 debug_code;
+	atomic_bool quit;
+	char explanation[1024];
+};
+
+static inline u64 machine_now(const struct machine *m)
+{
+	return cpu_icount(m->cpu) + m->idle_ns;
+}
+
+/** Reads the files named in the configuration. 0, or -errno with a message. */
+MUST_CHECK int machine_load_files(struct machine *m, struct errtext *e);
+void machine_free_files(struct machine *m);
+/** Maps the -bios image at the top of 4 GiB and under 1 MiB. */
+MUST_CHECK int machine_map_rom(struct machine *m, struct errtext *e);
+/** Puts the guest at its entry: the processor has just been reset. With firmware, that is the reset vector. */
+MUST_CHECK int machine_start_guest(struct machine *m, struct errtext *e);
+/** Resets board and processor and starts the guest again. */
+void machine_reset(struct machine *m);
+/** Writes what led to the shutdown into m->explanation. */
+void machine_explain_triple_fault(struct machine *m);
+/** Writes why nothing can wake the processor into m->explanation. */
+void machine_explain_hang(struct machine *m);
+
+#endif

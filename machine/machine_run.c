@@ -1,0 +1,243 @@
+/* The machine's loop: slices of instructions between timer deadlines, idle time, resets and reasons to stop. */
+#include "machine/machine_internal.h"
+
+#include "cpu/exec/flags.h"
+
+#define POLL_INSNS 1000000ull
+#define HANG_NS 10000000000ull      /* halted with interrupts off: timers may still bring an NMI for this long */
+#define SYNC_SLACK_NS 200000000ull  /* virtual time may lag behind the host by this much before the pair is renewed */
+#define IDLE_POLL_NS 50000000ull    /* longest sleep: Ctrl-C and the time limit are looked at in between */
+
+/* ---- the host ----------------------------------------------------------------------------------------------- */
+
+static void poll_chardevs(struct machine *m)
+{
+	for (unsigned i = 0; i < MACHINE_SERIALS; i++) {
+		struct chardev *c = m->serial[i].chardev;
+		if (!c)
+			continue;
+		unsigned room = pc_serial_room(&m->pc, i), inbox = input_room(&m->input) * 8;
+		chardev_poll(c, MIN(MIN(room, inbox), 256u));
+	}
+	if (m->debugcon)
+		chardev_poll(m->debugcon, 0);
+}
+
+static u64 real_spent(const struct machine *m)
+{
+	return m->spent_real_ns + (host_monotonic_ns() - m->started_real_ns);
+}
+
+static void poll_host(struct machine *m)
+{
+	poll_chardevs(m);
+	if (atomic_load_explicit(&m->quit, memory_order_relaxed))
+		m->end = END_QUIT;
+	else if (m->cfg.timeout_ns && real_spent(m) >= m->cfg.timeout_ns)
+		m->end = END_TIMEOUT;
+	m->next_poll = cpu_icount(m->cpu) + POLL_INSNS;
+}
+
+static bool interactive(const struct machine *m)
+{
+	for (unsigned i = 0; i < MACHINE_SERIALS; i++) {
+		struct chardev *c = m->serial[i].chardev;
+		if (c && chardev_interactive(c) && !chardev_eof(c))
+			return true;
+	}
+	return false;
+}
+
+/* Sleeps up to @ns of host time, less if input comes. */
+static void sleep_for_input(struct machine *m, u64 ns)
+{
+	struct host_poll p[2 * (MACHINE_SERIALS + 1)];
+	unsigned n = 0;
+	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
+		if (m->serial[i].chardev && pc_serial_room(&m->pc, i))
+			n += chardev_pollfds(m->serial[i].chardev, p + n);
+	host_poll(p, n, MIN(ns, IDLE_POLL_NS));
+}
+
+/* ---- idle ----------------------------------------------------------------------------------------------------- */
+
+static bool woken(const struct machine *m)
+{
+	u32 wake = CPU_EV_SMI | CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_RESET;
+	if (m->cpu->rflags & FL_IF)
+		wake |= CPU_EV_INTR;
+	if (!m->cpu->nmi_blocked)
+		wake |= CPU_EV_NMI;
+	return m->end || m->reset_wanted || m->off_wanted || m->cpu->events & wake;
+}
+
+/*
+ * Lets host time pass until virtual instant @until, at the guest's pace: a lag that grew while the guest computed is
+ * made up for a little, not slept again. On early input, virtual time stands where host time stands.
+ */
+static void sleep_until(struct machine *m, u64 until)
+{
+	u64 real = host_monotonic_ns(), now = machine_now(m);
+	u64 lag = real - m->sync_real_ns - (now - m->sync_virtual_ns);
+	if (!m->sync_real_ns || (s64)lag < 0 || lag > SYNC_SLACK_NS) {
+		m->sync_real_ns = real;
+		m->sync_virtual_ns = now;
+	}
+	for (;;) {
+		u64 target = until == CLOCK_NEVER ? UINT64_MAX :
+						    m->sync_real_ns + (until - m->sync_virtual_ns);
+		poll_host(m);
+		real = host_monotonic_ns();
+		if (real >= target || woken(m))
+			break;
+		sleep_for_input(m, target - real);
+		poll_host(m);
+		real = host_monotonic_ns();
+		now = MIN(m->sync_virtual_ns + (real - m->sync_real_ns), until);
+		if (now > machine_now(m))
+			m->idle_ns += now - machine_now(m);
+		if (input_drain(&m->input, cpu_icount(m->cpu)) || woken(m))
+			return;
+	}
+	if (until != CLOCK_NEVER && until > machine_now(m) && !woken(m))
+		m->idle_ns += until - machine_now(m);
+}
+
+/* The processor halted with interrupts off: only NMI, SMI, INIT or reset can wake it. */
+static bool hung(struct machine *m, u64 deadline)
+{
+	if (cpu_rflags(m->cpu) & FL_IF) {
+		m->halt_virtual_ns = 0;
+		return deadline == CLOCK_NEVER && !interactive(m);
+	}
+	if (deadline == CLOCK_NEVER)
+		return true;
+	if (!m->halt_virtual_ns)
+		m->halt_virtual_ns = MAX(machine_now(m), 1);
+	return machine_now(m) - m->halt_virtual_ns > HANG_NS;
+}
+
+static void idle(struct machine *m)
+{
+	u64 deadline = clock_next_deadline(&m->clock), now = machine_now(m);
+	if (woken(m) || deadline <= now)
+		return;
+	if (hung(m, deadline)) {
+		machine_explain_hang(m);
+		m->end = END_HANG;
+		return;
+	}
+	if (interactive(m) && cpu_rflags(m->cpu) & FL_IF)
+		sleep_until(m, deadline);
+	else
+		m->idle_ns += deadline - now;
+}
+
+/* ---- the loop --------------------------------------------------------------------------------------------------- */
+
+static u64 slice(struct machine *m)
+{
+	u64 now = machine_now(m), icount = cpu_icount(m->cpu);
+	u64 deadline = clock_next_deadline(&m->clock);
+	u64 n = m->next_poll > icount ? m->next_poll - icount : 1;
+	if (deadline != CLOCK_NEVER)
+		n = MIN(n, deadline > now ? deadline - now : 1);
+	if (m->cfg.max_insns)
+		n = MIN(n, m->cfg.max_insns > icount ? m->cfg.max_insns - icount : 1);
+	u64 input = input_next(&m->input);
+	if (input != UINT64_MAX)
+		n = MIN(n, input > icount ? input - icount : 1);
+	return n;
+}
+
+static void triple_fault(struct machine *m)
+{
+	machine_explain_triple_fault(m);
+	m->triple_faults++;
+	if (m->cfg.no_reboot)
+		m->end = END_TRIPLE_FAULT;
+	else
+		m->reset_wanted = true;
+	if (m->triple_faults <= 3)
+		fprintf(m->log.file ? m->log.file : stderr, "orrery: warning: %s%s\n", m->explanation,
+			m->cfg.no_reboot ? "" : "  The machine resets (-no-reboot ends instead).");
+}
+
+static void requests(struct machine *m)
+{
+	if (m->end)
+		return;
+	if (m->off_wanted) {
+		m->off_wanted = false;
+		if (!m->cfg.no_shutdown)
+			m->end = END_POWER_OFF;
+		while (!m->end) { /* -no-shutdown: stands still until told to quit */
+			sleep_for_input(m, IDLE_POLL_NS);
+			poll_host(m);
+		}
+	} else if (m->reset_wanted) {
+		if (m->cfg.no_reboot)
+			m->end = m->triple_faults ? END_TRIPLE_FAULT : END_RESET;
+		else
+			machine_reset(m);
+	}
+}
+
+static void step(struct machine *m)
+{
+	u64 icount = cpu_icount(m->cpu);
+	if (icount >= m->next_poll)
+		poll_host(m);
+	input_drain(&m->input, icount);
+	clock_run(&m->clock);
+	requests(m);
+	if (!m->end && m->cfg.max_insns && icount >= m->cfg.max_insns)
+		m->end = END_MAX_INSNS;
+	if (m->end)
+		return;
+	enum cpu_exit why = cpu_run(m->cpu, slice(m));
+	cpu_event_clear(m->cpu, CPU_EV_STOP);
+	if (why == CPU_EXIT_SHUTDOWN)
+		triple_fault(m);
+	else if (why == CPU_EXIT_HALT)
+		idle(m);
+	else
+		m->halt_virtual_ns = 0;
+}
+
+enum end_reason machine_run(struct machine *m)
+{
+	m->started_real_ns = host_monotonic_ns();
+	m->end = END_NONE;
+	m->next_poll = 0;
+	while (!m->end)
+		step(m);
+	poll_chardevs(m);
+	m->spent_real_ns = real_spent(m);
+	m->started_real_ns = 0;
+	return m->end;
+}
+
+void machine_quit(struct machine *m)
+{
+	atomic_store_explicit(&m->quit, true, memory_order_relaxed);
+}
+
+void machine_set_limits(struct machine *m, u64 max_insns, u64 timeout_ns)
+{
+	m->cfg.max_insns = max_insns;
+	m->cfg.timeout_ns = timeout_ns;
+	atomic_store(&m->quit, false);
+}
+
+void machine_result(const struct machine *m, struct machine_result *out)
+{
+	*out = (struct machine_result){
+		.reason = m->end,
+		.debug_code = m->debug_code,
+		.instructions = cpu_icount(m->cpu),
+		.virtual_ns = machine_now(m),
+		.real_ns = m->spent_real_ns,
+	};
+	snprintf(out->explanation, sizeof(out->explanation), "%s", m->explanation);
+}
