@@ -86,9 +86,18 @@ static void stale_all(struct mmu *mmu)
 
 /* ---- second level ---- */
 
-static struct l2_entry *l2_row(struct mmu *mmu, u64 page)
+/*
+ * Lower-half pages of different sets go to different rows, for processes tend to use the same
+ * addresses; upper-half pages, a kernel's, mostly global, are shared. So an invalidation that
+ * concerns global pages looks in every set's row.
+ */
+static struct l2_entry *l2_row(struct mmu *mmu, const struct set *set, u64 page)
 {
-	return mmu->l2[(page >> 12 ^ page >> 22) & (L2_ROWS - 1)];
+	u64 h = page >> 12 ^ page >> 22;
+
+	if (!(page >> 63))
+		h ^= (u64)(set - mmu->sets) * (L2_ROWS / NSETS + 1);
+	return mmu->l2[h & (L2_ROWS - 1)];
 }
 
 static bool l2_visible(const struct mmu *mmu, const struct l2_entry *e)
@@ -98,7 +107,7 @@ static bool l2_visible(const struct mmu *mmu, const struct l2_entry *e)
 
 struct l2_entry *mmu_l2_find(struct mmu *mmu, u64 page)
 {
-	struct l2_entry *e = l2_row(mmu, page);
+	struct l2_entry *e = l2_row(mmu, mmu->set, page);
 
 	for (unsigned i = 0; i < L2_WAYS; i++, e++)
 		if (e->page == page && l2_visible(mmu, e))
@@ -129,7 +138,7 @@ struct l2_entry *mmu_l2_insert(struct mmu *mmu, const struct walk *w, u8 *host, 
 	struct l2_entry *e = mmu_l2_find(mmu, page);
 
 	if (!e) {
-		e = l2_row(mmu, page);
+		e = l2_row(mmu, mmu->set, page);
 		if (l2_visible(mmu, e))
 			e[1] = e[0];
 	}
@@ -199,19 +208,19 @@ static void drop_large(struct mmu *mmu, u64 lin)
 	}
 }
 
-static void drop_l2(struct mmu *mmu, u64 page, u32 epoch, bool globals)
+static void drop_l2(struct mmu *mmu, const struct set *set, u64 page, bool globals)
 {
-	struct l2_entry *e = l2_row(mmu, page);
+	struct l2_entry *e = l2_row(mmu, set, page);
 
 	for (unsigned i = 0; i < L2_WAYS; i++, e++)
 		if (e->page == page &&
-		    (e->epoch == epoch || (globals && e->epoch == mmu->global_epoch)))
+		    (e->epoch == set->epoch || (globals && e->epoch == mmu->global_epoch)))
 			e->epoch = 0;
 }
 
 void mmu_drop_page(struct mmu *mmu, u64 page)
 {
-	drop_l2(mmu, page, mmu->set->epoch, true);
+	drop_l2(mmu, mmu->set, page, true);
 	drop_from_set(mmu, mmu->set, page);
 }
 
@@ -220,16 +229,17 @@ static u64 page_of(const struct cpu *cpu, u64 lin)
 	return (cpu->efer & EFER_LMA ? lin : (u32)lin) & PAGE_MASK;
 }
 
-/* First-level entries do not tell global pages, so the page goes from every set. */
+/* First-level entries do not tell global pages, so the page goes from every set's. */
 void mmu_invlpg(struct cpu *cpu, u64 lin)
 {
 	struct mmu *mmu = cpu->mmu;
 	u64 page = page_of(cpu, lin);
 
 	drop_large(mmu, page);
-	drop_l2(mmu, page, mmu->set->epoch, true);
-	for (unsigned i = 0; i < NSETS; i++)
+	for (unsigned i = 0; i < NSETS; i++) {
+		drop_l2(mmu, &mmu->sets[i], page, true);
 		drop_from_set(mmu, &mmu->sets[i], page);
+	}
 	mmu_select(cpu);
 }
 
@@ -300,7 +310,7 @@ void mmu_set_cr3(struct cpu *cpu, u64 cr3, bool noflush)
 static void invpcid_page(struct mmu *mmu, struct set *set, u64 page)
 {
 	drop_large(mmu, page);
-	drop_l2(mmu, page, set->epoch, false);
+	drop_l2(mmu, set, page, false);
 	drop_from_set(mmu, set, page);
 }
 

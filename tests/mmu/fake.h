@@ -8,8 +8,8 @@
 #include "cpu/mmu/mmu.h"
 
 #define RAM_PAGES 64u
-#define RAM_SIZE (RAM_PAGES * 4096u)
-#define ROM_BASE 0x200000ull
+#define RAM_SIZE  (RAM_PAGES * 4096u)
+#define ROM_BASE  0x200000ull
 #define MMIO_BASE 0x300000ull
 
 struct mmio_op {
@@ -44,7 +44,8 @@ static u64 fake_mmio_read(void *ctx, u64 gpa, unsigned size)
 
 	if (f->nops < ARRAY_SIZE(f->op))
 		f->op[f->nops++] = (struct mmio_op){gpa, 0, size, false};
-	return gpa >= MMIO_BASE && gpa < MMIO_BASE + 0x2000 ? 0x0101010101010101ull * (gpa & 0xff) : 0;
+	return gpa >= MMIO_BASE && gpa < MMIO_BASE + 0x2000 ? 0x0101010101010101ull * (gpa & 0xff)
+							    : 0;
 }
 
 static void fake_mmio_write(void *ctx, u64 gpa, u64 value, unsigned size)
@@ -71,8 +72,7 @@ void code_written(struct cpu *cpu, u64 gpa, unsigned n)
 
 int cpu_fault(struct cpu *cpu, unsigned vector, u32 err, const char *why, u64 value)
 {
-	cpu->fault = (struct fault){
-		.vector = (u8)vector, .err = err, .why = why, .value = value};
+	cpu->fault = (struct fault){.vector = (u8)vector, .err = err, .why = why, .value = value};
 	return 1;
 }
 

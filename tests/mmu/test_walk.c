@@ -1,8 +1,8 @@
 /*
- * The walker against a second model of the same rules, written apart from it: one function per paging mode, read off the
- * figures and tables of SDM Vol. 3A, chapter 4. Random tables, registers and accesses; every verdict, error code, address
- * and byte of memory must agree, with translations cached from earlier accesses and right after changes of CR0.WP,
- * CR4.SMEP/SMAP/PKE, PKRU.
+ * The walker against a second model of the same rules, written apart from it: one function per
+ * paging mode, read off the figures and tables of SDM Vol. 3A, chapter 4. Random tables, registers
+ * and accesses; every verdict, error code, address and byte of memory must agree, with translations
+ * cached from earlier accesses and right after changes of CR0.WP, CR4.SMEP/SMAP/PKE, PKRU.
  */
 #include "tests/mmu/fake.h"
 
@@ -133,7 +133,7 @@ static void model_long(struct model *m)
 	if (absent(m, e))
 		return;
 	if (bad(m, reserved64(m, e, e & 0x80 ? 29 : 0, 51) ||
-			   ((e & 0x80) && !cpu_has(m->cpu, FEAT_PDPE1GB))))
+		       ((e & 0x80) && !cpu_has(m->cpu, FEAT_PDPE1GB))))
 		return;
 	rights_of(m, e);
 	m->any_nx |= e >> 63;
@@ -240,7 +240,8 @@ static u64 flag(unsigned percent, u64 bit)
 	return chance(percent) ? bit : 0;
 }
 
-/* An entry that mostly works: present, all rights, pointing at a page of RAM or elsewhere; @table: to another table. */
+/* An entry that mostly works: present, all rights, pointing at a page of RAM or elsewhere; @table:
+ * to another table. */
 static u64 random_entry(bool table, bool large, bool wide)
 {
 	u64 e = flag(97, 1) | flag(80, 2) | flag(75, 4) | flag(30, 0x20) | flag(30, 0x40) |
@@ -334,7 +335,8 @@ static void lay_pdptes(struct fake *f, u64 lin)
 
 	for (unsigned i = 0; i < 4; i++)
 		put64(f, at + i * 8, rnd() % RAM_PAGES << 12 | (rnd() & 0xe18) | flag(95, 1));
-	ck_assert_int_eq(mmu_load_pdptes(&f->cpu, f->cpu.cr3, f->cpu.cr0, f->cpu.cr4, f->cpu.efer), 0);
+	ck_assert_int_eq(mmu_load_pdptes(&f->cpu, f->cpu.cr3, f->cpu.cr0, f->cpu.cr4, f->cpu.efer),
+			 0);
 	lay_tables(f, lin, f->cpu.pdpte[lin >> 30 & 3], 2, 8);
 }
 
@@ -366,7 +368,8 @@ static unsigned random_access(void)
 	return kinds[rnd() % 4] | (unsigned)flag(20, ACC_SYS) | (unsigned)flag(10, ACC_USER);
 }
 
-/* How often each kind of outcome was seen: a sweep that never reaches one proves nothing about it. */
+/* How often each kind of outcome was seen: a sweep that never reaches one proves nothing about it.
+ */
 struct tally {
 	unsigned ok, absent, reserved, rights, key;
 };
@@ -472,7 +475,8 @@ START_TEST(load_pdptes_rejects_each_reserved_bit)
 
 		put64(f, 0x1010, 1 | BIT64(bit));
 		cpu->pdpte[2] = 0x77;
-		ck_assert_int_eq(mmu_load_pdptes(cpu, 0x1000, CR0_PE | CR0_PG, CR4_PAE, 0), reserved);
+		ck_assert_int_eq(mmu_load_pdptes(cpu, 0x1000, CR0_PE | CR0_PG, CR4_PAE, 0),
+				 reserved);
 		ck_assert_uint_eq(cpu->pdpte[2], reserved ? 0x77 : 1 | BIT64(bit));
 		if (reserved)
 			ck_assert_uint_eq(cpu->fault.vector, EXC_GP);
@@ -527,10 +531,10 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		every_access_agrees_with_the_model,
-		load_pdptes_rejects_each_reserved_bit,
-		load_pdptes_does_nothing_outside_pae,
-		record_shows_the_entries_read,
+	    every_access_agrees_with_the_model,
+	    load_pdptes_rejects_each_reserved_bit,
+	    load_pdptes_does_nothing_outside_pae,
+	    record_shows_the_entries_read,
 	};
 
 	return run_tests("mmu_walk", tests, ARRAY_SIZE(tests));
