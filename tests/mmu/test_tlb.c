@@ -97,6 +97,8 @@ static void move_large(struct fake *f, u64 slot, u64 lin, u64 size)
 	put64(f, slot, 0x40000000 | 0x80 | RW);
 	mmu_invlpg(&f->cpu, lin + size - 0x1000);
 	for (unsigned i = 0; i < 3; i++)
+		ck_assert(!l1_hit(f, lin + offsets[i]));
+	for (unsigned i = 0; i < 3; i++)
 		ck_assert_uint_eq(where(f, lin + offsets[i]), 0x40000000 + offsets[i]);
 }
 
