@@ -1,0 +1,80 @@
+/*
+ * MMX and SSE: emission common to all, and the x87 state that MMX instructions leave (SDM Vol. 1, 9.5).
+ */
+#include "cpu/exec/vec_forms.h"
+
+COLD void vec_misaligned(UOP_ARGS)
+{
+	cpu_fault(cpu, EXC_GP, 0, "memory operand of a 16-byte SSE access is not aligned", ea);
+	uop_fault(UOP_PASS);
+}
+
+void vec_mmx_enter(struct cpu *cpu, int reg)
+{
+	cpu->x87.valid = 0xff;
+	cpu->x87.sw &= (u16)~0x3800;
+	if (reg >= 0)
+		cpu->x87.r[reg].se = 0xffff;
+}
+
+static void mmx_done(UOP_ARGS)
+{
+	cpu->x87.valid = 0xff;
+	cpu->x87.sw &= (u16)~0x3800;
+	NEXT;
+}
+
+static void mmx_done_written(UOP_ARGS)
+{
+	cpu->x87.valid = 0xff;
+	cpu->x87.sw &= (u16)~0x3800;
+	AT(struct x87_reg, u->dst).se = 0xffff;
+	NEXT;
+}
+
+/* Last, because a fault of the instruction's memory operand must leave the x87 state as it was. */
+void vec_emit_mmx_done(struct builder *b, const struct insn *in)
+{
+	bool dst = in->op[0].kind == OPK_MM && (in->op[0].rw & 2);
+
+	if (dst)
+		emit(b, mmx_done_written)->dst = operand_off(&in->op[0]);
+	else if (in->op[0].kind == OPK_MM || in->op[1].kind == OPK_MM)
+		emit(b, mmx_done);
+}
+
+struct uop *vec_emit_form(struct builder *b, const struct insn *in, const struct vec_form *f, unsigned s)
+{
+	const struct operand *src = &in->op[s];
+	struct uop *u;
+
+	if (src->kind == OPK_MEM) {
+		u = emit_mem(b, in, f->mem, src->size, ACC_R);
+	} else {
+		u = emit(b, f->rr);
+		u->src = operand_off(src);
+	}
+	u->dst = operand_off(&in->op[0]);
+	u->imm = in->imm;
+	return u;
+}
+
+struct uop *vec_emit_store(struct builder *b, const struct insn *in, const uop_fn mem[EAM_COUNT])
+{
+	struct uop *u = emit_mem(b, in, mem, in->op[0].size, ACC_W);
+	u->src = operand_off(&in->op[1]);
+	return u;
+}
+
+void vec_emit(struct builder *b, const struct insn *in, const struct vec_forms *f)
+{
+	bool mmx = in->op[0].kind == OPK_MM && f->mmx.rr;
+	struct uop *u;
+
+	if (f->exact && (b->mode & MODE_MXCSR_EXACT))
+		return emit_call(b, in, f->exact);
+	u = vec_emit_form(b, in, mmx ? &f->mmx : &f->x, 1);
+	if (f->prepare)
+		u->imm = f->prepare(in->imm);
+	vec_emit_mmx_done(b, in);
+}
