@@ -753,7 +753,7 @@ int return_cs(struct cpu *cpu, u16 sel, struct desc *d)
 
 static int iret_protected(struct cpu *cpu, unsigned size)
 {
-	bool to64, pops_ss, null_ss = false;
+	bool to64, pops_ss, outer, null_ss = false;
 	struct desc cs, ss = {.raw = 0};
 	u32 mask = iret_mask(cpu, size);
 	unsigned cpl;
@@ -789,12 +789,10 @@ static int iret_protected(struct cpu *cpu, unsigned size)
 		st.sp += 3 * size;
 		stack_commit(cpu, &st);
 	}
-	if (cpl != cpu->cpl) {
-		cs_install(cpu, &cs, cpl, v[0]);
+	outer = cpl != cpu->cpl;
+	cs_install(cpu, &cs, cpl, v[0]);
+	if (outer)
 		segs_drop_inner(cpu);
-	} else {
-		cs_install(cpu, &cs, cpl, v[0]);
-	}
 	rflags_load(cpu, v[2], mask);
 	return 0;
 }
@@ -834,7 +832,6 @@ SIMPLE(iret)
 		rc = iret_nested(cpu);
 	else
 		rc = iret_protected(cpu, in->opsize);
-	if (!rc)
-		cpu->nmi_blocked = 0;
+	cpu->nmi_blocked = 0; /* even when the IRET faults: SDM Vol. 3A, 6.7.1 */
 	return rc;
 }

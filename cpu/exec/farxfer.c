@@ -195,7 +195,6 @@ static int far_call_gate(struct cpu *cpu, const struct desc *d, bool call)
 		return 1;
 	if (call) {
 		stack_current(cpu, &st);
-		/* In IA-32e mode the target is 64-bit code, whose stack has no limits. */
 		frame_add(&f, cpu->seg[CS].sel);
 		frame_add(&f, cpu->rip);
 		if (frame_push(cpu, &st, &f, g.size))

@@ -1,0 +1,64 @@
+/* Steps common to the string instructions, I/O ones included (SDM Vol. 2, REP). */
+#ifndef ORRERY_CPU_EXEC_STRING_H
+#define ORRERY_CPU_EXEC_STRING_H
+
+#include "cpu/exec/exec.h"
+
+/** Element size in bytes: the low opcode bit tells byte from operand-size forms; I/O has no 8-byte form. */
+static inline unsigned string_size(const struct insn *in)
+{
+	if (!(in->opcode & 1))
+		return 1;
+	return (in->opcode & 0xfc) == 0x6c && in->opsize == 8 ? 4 : in->opsize;
+}
+
+static inline bool string_rep(const struct insn *in)
+{
+	return in->prefixes & (PFX_REP | PFX_REPNE);
+}
+
+/** Iterations left: 1 without a REP prefix. */
+static inline u64 string_count(const struct cpu *cpu, const struct insn *in)
+{
+	return string_rep(in) ? reg_read(cpu, RCX, in->adsize) : 1;
+}
+
+/** Moves RSI or RDI over @n elements in the direction of DF. */
+static inline void string_advance(struct cpu *cpu, const struct insn *in, unsigned reg, unsigned size, u64 n)
+{
+	u64 delta = n * size;
+
+	reg_write(cpu, reg, in->adsize, cpu->rflags & FL_DF ? cpu->r[reg] - delta : cpu->r[reg] + delta);
+}
+
+/** Takes @n iterations off the count; true when the instruction is complete. */
+static inline bool string_step_done(struct cpu *cpu, const struct insn *in, u64 n)
+{
+	if (!string_rep(in))
+		return true;
+	reg_write(cpu, RCX, in->adsize, cpu->r[RCX] - n);
+	return !reg_read(cpu, RCX, in->adsize);
+}
+
+/** One element at a time: single step or armed instruction breakpoints. */
+static inline bool string_single(const struct cpu *cpu)
+{
+	return cpu->mode & MODE_TF;
+}
+
+/** Must the instruction stop between iterations: trap, data breakpoint hit, or an event that can be taken? */
+static inline bool string_must_pause(const struct cpu *cpu)
+{
+	u32 takeable = cpu->rflags & FL_IF ? ~0u : ~CPU_EV_INTR;
+
+	return string_single(cpu) || cpu->events & takeable || cpu->dr6_pending;
+}
+
+/** Ends this call with the instruction to be resumed. */
+static inline int string_pause(struct cpu *cpu)
+{
+	cpu->rip = cpu->insn_rip;
+	return 0;
+}
+
+#endif
