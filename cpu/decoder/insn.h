@@ -9,12 +9,16 @@
 #include "base/types.h"
 #include "cpu/decoder/features.h"
 
+/* Register numbers of insn->base and insn->index beside 0..15: cpu.h's R_ZERO and R_CODE. */
+#define INSN_NO_REG 16
+#define INSN_CODE_REG 17
+
 enum operand_kind {
 	OPK_NONE,
 	OPK_GPR,   /* reg 0..15, size 1/2/4/8 */
 	OPK_GPR8H, /* AH, CH, DH, BH as reg 0..3, size 1 */
 	OPK_MEM,   /* at insn->seg:base+index<<scale+disp; size in bytes (0: no access of its own, e.g. LEA) */
-	OPK_IMM,   /* value in insn->imm (already extended to operand size rules) */
+	OPK_IMM,   /* value in insn->imm: Iz and sign-extended Ib extended to 64 bits (truncate to size), others zero-extended */
 	OPK_IMM2,  /* second immediate (ENTER, EXTRQ): insn->imm2 */
 	OPK_REL,   /* insn->imm: signed displacement from the next instruction */
 	OPK_FAR,   /* insn->imm: offset, insn->imm2: selector */
