@@ -32,7 +32,16 @@ struct builder {
 	u64 rip_page;                   /* rip of the page's first byte (cpu->r[R_CODE]) */
 	unsigned n;
 	struct uop u[BUILDER_MAX_UOPS];
+	u8 pointers[BUILDER_MAX_UOPS]; /* enum uop_pointer: what of each moves with the block */
 };
+
+/* Which pointers into the builder a micro-operation holds. */
+enum uop_pointer { UP_NONE, UP_INSN, UP_TARGET, UP_BOTH /* target and alt: the slot behind a branch */ };
+
+/** Gives the micro-operation @u its instruction, or its continuation. */
+void uop_set_insn(struct builder *b, struct uop *u, const struct insn *in);
+void uop_set_target(struct builder *b, struct uop *u, struct uop *target);
+void uop_set_branch(struct builder *b, struct uop *u, struct uop *target, struct uop *alt);
 
 /** Appends a micro-operation of the current instruction, zeroed but for fn, off, icnt. */
 struct uop *emit(struct builder *b, uop_fn fn);
@@ -40,7 +49,8 @@ struct uop *emit(struct builder *b, uop_fn fn);
 /** Flags of the current instruction's row that somebody may read later. */
 static inline u32 flags_needed(const struct builder *b)
 {
-	return insn_rows[b->insn[b->cur].row].fl_write & b->live[b->cur];
+	const struct insn_row *r = &insn_rows[b->insn[b->cur].row];
+	return (r->fl_write | r->fl_undef) & b->live[b->cur];
 }
 
 /** Byte offset in struct cpu of a GPR, GPR8H, MM or VEC operand. */
@@ -55,7 +65,27 @@ struct uop *emit_mem(struct builder *b, const struct insn *in, const uop_fn fns[
 /** Emits only the address: the micro-operations after it find it in `ea`. */
 void emit_ea(struct builder *b, const struct insn *in, unsigned size, unsigned acc);
 
+/** Loads integer operand @i into R_TMP if it is in memory; returns the register offset that holds it. */
+u16 emit_load_tmp(struct builder *b, const struct insn *in, unsigned i);
+
 /** Emits the instruction as a call of @op (general fallback of a gen function). */
 void emit_call(struct builder *b, const struct insn *in, exec_op op);
+/** The same where @op sets rip or changes what the block was built for: the block ends. */
+void emit_call_end(struct builder *b, const struct insn *in, exec_op op);
+
+/** Appends an unlinked stub for the continuation at @disp bytes from the page's first byte. */
+struct uop *emit_stub(struct builder *b, s64 disp);
+
+/** How the row of @in executes; NULL if it is not implemented. */
+const struct exec_desc *insn_exec(const struct insn *in);
+
+/** True where push, pop, call and ret of @size bytes can go through the TLB directly. */
+bool flat_stack(const struct builder *b, unsigned size);
+
+/**
+ * Fuses the current CMP or TEST with the Jcc behind it. Returns false, having emitted nothing, if it cannot; else both are
+ * done and b->cur stands at the Jcc.
+ */
+bool fuse_compare_branch(struct builder *b, const struct insn *in, bool is_test);
 
 #endif

@@ -91,11 +91,11 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are address
 
 #define NEXT return u[1].fn(cpu, u + 1, fa, ea, fb, cd)
 
-/* Leaves the block for the continuation @t, which is a block's first micro-operation or a link stub. */
-#define GOTO_BLOCK(t)                                                                             \
+/* Continues at @t, a block's first micro-operation or a link stub, after @n instructions of this block. */
+#define CONTINUE_AT(t, n)                                                                         \
 	do {                                                                                       \
 		const struct uop *t_ = (t);                                                         \
-		cd -= u->icnt + 1;                                                                  \
+		cd -= (n);                                                                          \
 		if (unlikely(cd < BLOCK_MAX_INSNS))                                                 \
 			return uop_leave_at(cpu, t_, fa, ea, fb, cd);                               \
 		return t_->fn(cpu, t_, fa, ea, fb, cd);                                             \
@@ -103,18 +103,26 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are address
 
 /** Ends the chain in front of @u, a block start or a stub (cd already charged). */
 void uop_leave_at(UOP_ARGS);
+/** Ends the chain at rip @ea after the instruction of @u, a block's last; charges cd. */
+void uop_leave_rip(UOP_ARGS);
 /** Ends the chain after the instruction of @u, whose next instruction starts at u[1]; charges cd. */
 void uop_leave_next(UOP_ARGS);
 /** A stub not linked yet: leaves to the run loop, which looks the target up and links. */
 void uop_unlinked(UOP_ARGS);
 /** A stub linked across a page boundary: holds while the target page is still mapped to the same frame. */
-void uop_cross_link(UOP_ARGS);
+void uop_cross_link64(UOP_ARGS);
+void uop_cross_link32(UOP_ARGS);
+/** Leaves with the fault that cpu_fault() recorded, at the instruction of @u. */
+void uop_fault(UOP_ARGS);
 /** Raises #UD (invalid or unimplemented encodings). */
 void uop_undefined(UOP_ARGS);
 /** Runs a simple operation: without flags, with flags, ending the block. */
 void uop_call(UOP_ARGS);
 void uop_call_flags(UOP_ARGS);
 void uop_call_end(UOP_ARGS);
+
+/** Shortens the slice so that the block end, @n instructions on, leaves the chain. Returns the new cd. */
+s64 uop_clip(struct cpu *cpu, s64 cd, unsigned n);
 
 /** After a slow access: leaves if something came up, else goes on. */
 #define SLOW_NEXT                                                                                 \
@@ -149,13 +157,13 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, void *value, unsigned size);
  * UOP_RMW(name, eam, type, body): body reads and assigns `m`.
  * Each defines the handler and its slow twin.
  */
-#define UOP_LOAD(name, eam, type, body)                                                           \
+#define UOP_LOAD(name, eam, type, ...)                                                            \
 	static COLD void name##_slow(UOP_ARGS)                                                     \
 	{                                                                                          \
 		type m;                                                                             \
 		if (uop_slow_read(UOP_PASS, &m, sizeof(m)))                                         \
 			return;                                                                     \
-		body;                                                                               \
+		__VA_ARGS__;                                                                        \
 		SLOW_NEXT;                                                                          \
 	}                                                                                          \
 	static void name(UOP_ARGS)                                                                 \
@@ -166,17 +174,17 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, void *value, unsigned size);
 			return name##_slow(UOP_PASS);                                               \
 		type m;                                                                             \
 		memcpy(&m, (const void *)(e->host + ea), sizeof(m));                                \
-		body;                                                                               \
+		__VA_ARGS__;                                                                        \
 		NEXT;                                                                               \
 	}
 
-#define UOP_STORE(name, eam, type, value, after)                                                  \
+#define UOP_STORE(name, eam, type, value, ...)                                                    \
 	static COLD void name##_slow(UOP_ARGS)                                                     \
 	{                                                                                          \
 		type m = (value);                                                                   \
 		if (uop_slow_write(UOP_PASS, &m, sizeof(m)))                                        \
 			return;                                                                     \
-		after;                                                                              \
+		__VA_ARGS__;                                                                        \
 		SLOW_NEXT;                                                                          \
 	}                                                                                          \
 	static void name(UOP_ARGS)                                                                 \
@@ -187,17 +195,17 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, void *value, unsigned size);
 			return name##_slow(UOP_PASS);                                               \
 		type m = (value);                                                                   \
 		memcpy((void *)(e->host + ea), &m, sizeof(m));                                      \
-		after;                                                                              \
+		__VA_ARGS__;                                                                        \
 		NEXT;                                                                               \
 	}
 
-#define UOP_RMW(name, eam, type, body)                                                            \
+#define UOP_RMW(name, eam, type, ...)                                                             \
 	static COLD void name##_slow(UOP_ARGS)                                                     \
 	{                                                                                          \
 		type m;                                                                             \
 		if (uop_slow_read_rmw(UOP_PASS, &m, sizeof(m)))                                     \
 			return;                                                                     \
-		body;                                                                               \
+		__VA_ARGS__;                                                                        \
 		if (uop_slow_write(UOP_PASS, &m, sizeof(m)))                                        \
 			return;                                                                     \
 		SLOW_NEXT;                                                                          \
@@ -210,24 +218,24 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, void *value, unsigned size);
 			return name##_slow(UOP_PASS);                                               \
 		type *p = (type *)(e->host + ea);                                                   \
 		type m = *p;                                                                        \
-		body;                                                                               \
+		__VA_ARGS__;                                                                        \
 		*p = m;                                                                             \
 		NEXT;                                                                               \
 	}
 
 /* All three addressing forms of a memory handler: name_bd, name_bis, name_pre. */
-#define UOP_LOAD3(name, type, body)                                                               \
-	UOP_LOAD(name##_bd, bd, type, body)                                                        \
-	UOP_LOAD(name##_bis, bis, type, body)                                                      \
-	UOP_LOAD(name##_pre, pre, type, body)
-#define UOP_STORE3(name, type, value, after)                                                      \
-	UOP_STORE(name##_bd, bd, type, value, after)                                               \
-	UOP_STORE(name##_bis, bis, type, value, after)                                             \
-	UOP_STORE(name##_pre, pre, type, value, after)
-#define UOP_RMW3(name, type, body)                                                                \
-	UOP_RMW(name##_bd, bd, type, body)                                                         \
-	UOP_RMW(name##_bis, bis, type, body)                                                       \
-	UOP_RMW(name##_pre, pre, type, body)
+#define UOP_LOAD3(name, type, ...)                                                                \
+	UOP_LOAD(name##_bd, bd, type, __VA_ARGS__)                                                        \
+	UOP_LOAD(name##_bis, bis, type, __VA_ARGS__)                                                      \
+	UOP_LOAD(name##_pre, pre, type, __VA_ARGS__)
+#define UOP_STORE3(name, type, value, ...)                                                        \
+	UOP_STORE(name##_bd, bd, type, value, __VA_ARGS__)                                               \
+	UOP_STORE(name##_bis, bis, type, value, __VA_ARGS__)                                             \
+	UOP_STORE(name##_pre, pre, type, value, __VA_ARGS__)
+#define UOP_RMW3(name, type, ...)                                                                 \
+	UOP_RMW(name##_bd, bd, type, __VA_ARGS__)                                                         \
+	UOP_RMW(name##_bis, bis, type, __VA_ARGS__)                                                       \
+	UOP_RMW(name##_pre, pre, type, __VA_ARGS__)
 #define EAM3(name) {name##_bd, name##_bis, name##_pre}
 
 #endif

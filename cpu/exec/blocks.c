@@ -1,0 +1,521 @@
+/*
+ * The block cache: lookup, building, links, and what keeps it true when code is written.
+ *
+ * Memory is one arena that only grows; when it is full, everything is dropped at once, between chains. Dropping a single block
+ * (its code was written) unlinks it and turns its first micro-operation into uop_dead, so that whoever still
+ * holds a pointer to it (jump cache, a chain about to continue) leaves to the run loop.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+#include "cpu/exec/blocks.h"
+
+#define ARENA_SIZE (64u << 20)
+#define HASH_BITS 16
+#define CODE_HASH_BITS 12
+#define LINE_SHIFT 6 /* code is tracked in lines of 64 bytes: one bit each of a page's u64 */
+
+/* A link that leads to a block: undone when the block goes. */
+struct link {
+	struct link *next;
+	struct uop **slot;     /* pointer in the branch, or NULL for a cross-page link */
+	struct uop *stub;
+};
+
+struct block_ref {
+	struct block_ref *next;
+	struct block *block;
+};
+
+/* A physical page with decoded code on it. */
+struct code_page {
+	u64 page;
+	u64 lines;
+	struct block_ref *blocks;
+	struct code_page *next;
+};
+
+struct block_cache {
+	u8 *arena;
+	size_t used;
+	struct block *hash[1u << HASH_BITS];
+	struct code_page *code[1u << CODE_HASH_BITS];
+	struct jump_cache_entry jumps[JUMP_CACHE_SIZE];
+	struct builder builder;
+	/* a block for one use: cut short, or of code that is not RAM */
+	struct {
+		_Alignas(32) u8 block[sizeof(struct block) + BUILDER_MAX_UOPS * sizeof(struct uop)];
+		struct insn insns[BLOCK_MAX_INSNS + 1];
+	} scratch;
+};
+
+int blocks_init(struct cpu *cpu)
+{
+	struct block_cache *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			-1, 0);
+	if (c->arena == MAP_FAILED) {
+		free(c);
+		return -ENOMEM;
+	}
+	cpu->blocks = c;
+	cpu->jump_cache = c->jumps;
+	cpu_blocks_flush(cpu);
+	return 0;
+}
+
+void blocks_free(struct cpu *cpu)
+{
+	if (!cpu->blocks)
+		return;
+	munmap(cpu->blocks->arena, ARENA_SIZE);
+	free(cpu->blocks);
+	cpu->blocks = NULL;
+}
+
+static void clear_jumps(struct block_cache *c)
+{
+	memset(c->jumps, 0, sizeof(c->jumps)); /* generation 0 is never current */
+}
+
+void cpu_blocks_flush(struct cpu *cpu)
+{
+	struct block_cache *c = cpu->blocks;
+
+	c->used = 0;
+	memset(c->hash, 0, sizeof(c->hash));
+	memset(c->code, 0, sizeof(c->code));
+	clear_jumps(c);
+	cpu->link_from = NULL;
+}
+
+static void *arena_alloc(struct block_cache *c, size_t size)
+{
+	void *p = c->arena + c->used;
+
+	size = (size + 15) & ~(size_t)15;
+	if (c->used + size > ARENA_SIZE)
+		return NULL;
+	c->used += size;
+	return p;
+}
+
+/* ---- code pages ---------------------------------------------------------------------------------------- */
+
+static struct code_page **code_slot(struct block_cache *c, u64 page)
+{
+	return &c->code[(page >> 12 ^ page >> 24) & ((1u << CODE_HASH_BITS) - 1)];
+}
+
+static struct code_page *code_find(struct block_cache *c, u64 page)
+{
+	struct code_page *p = *code_slot(c, page);
+
+	while (p && p->page != page)
+		p = p->next;
+	return p;
+}
+
+bool code_page_present(struct cpu *cpu, u64 gpa_page)
+{
+	struct code_page *p = cpu->blocks ? code_find(cpu->blocks, gpa_page) : NULL;
+	return p && p->lines;
+}
+
+/* Bits of the lines that bytes @first..@last of a page lie in. */
+static u64 line_bits(unsigned first, unsigned last)
+{
+	u64 upto = last >> LINE_SHIFT == 63 ? ~0ull : BIT64((last >> LINE_SHIFT) + 1) - 1;
+	return upto & ~(BIT64(first >> LINE_SHIFT) - 1);
+}
+
+/* The lines of page @page that block @b covers. */
+static u64 block_lines(const struct block *b, u64 page)
+{
+	unsigned off = b->phys & 0xfff;
+
+	if (b->phys2 && page == b->phys2)
+		return line_bits(0, off + b->bytes - 4096 - 1);
+	return line_bits(off, MIN(off + b->bytes, 4096u) - 1);
+}
+
+static bool register_code(struct cpu *cpu, struct block *b, u64 page, u8 *host)
+{
+	struct block_cache *c = cpu->blocks;
+	struct code_page *p = code_find(c, page);
+	struct block_ref *ref = arena_alloc(c, sizeof(*ref));
+
+	if (!ref)
+		return false;
+	if (!p) {
+		p = arena_alloc(c, sizeof(*p));
+		if (!p)
+			return false;
+		*p = (struct code_page){.page = page, .next = *code_slot(c, page)};
+		*code_slot(c, page) = p;
+	}
+	if (!p->lines)
+		mmu_protect_page(cpu, host);
+	p->lines |= block_lines(b, page);
+	*ref = (struct block_ref){.next = p->blocks, .block = b};
+	p->blocks = ref;
+	return true;
+}
+
+static unsigned hash_index(u64 phys, u32 mode)
+{
+	return (unsigned)((phys * 0x9e3779b97f4a7c15ull >> 40) ^ mode) & ((1u << HASH_BITS) - 1);
+}
+
+static void drop_block(struct cpu *cpu, struct block *b)
+{
+	struct block **p = &cpu->blocks->hash[hash_index(b->phys, b->mode)];
+
+	while (*p && *p != b)
+		p = &(*p)->hash_next;
+	if (*p)
+		*p = b->hash_next;
+	for (struct link *l = b->in; l; l = l->next) {
+		if (l->slot)
+			*l->slot = l->stub;
+		l->stub->fn = uop_unlinked;
+	}
+	b->in = NULL;
+	b->cached = false;
+	b->uops[0].fn = uop_dead;
+	cpu->attn = 1; /* it may be the running one */
+}
+
+void code_written(struct cpu *cpu, u64 gpa, unsigned n)
+{
+	struct code_page *p = cpu->blocks ? code_find(cpu->blocks, gpa & ~0xfffull) : NULL;
+	u64 hit = n ? line_bits(gpa & 0xfff, MIN((gpa & 0xfff) + n, 4096u) - 1) : 0, left = 0;
+	struct block_ref **ref;
+
+	if (!p || !(p->lines & hit))
+		return;
+	ref = &p->blocks;
+	while (*ref) {
+		struct block *b = (*ref)->block;
+		u64 lines = block_lines(b, p->page);
+		if (b->cached && !(lines & hit)) {
+			left |= lines;
+			ref = &(*ref)->next;
+			continue;
+		}
+		if (b->cached)
+			drop_block(cpu, b);
+		*ref = (*ref)->next;
+	}
+	p->lines = left;
+}
+
+void cpu_ram_written(struct cpu *cpu, u64 gpa, u64 n)
+{
+	while (n) {
+		u64 chunk = MIN(n, 4096 - (gpa & 0xfff));
+		code_written(cpu, gpa, (unsigned)chunk);
+		gpa += chunk;
+		n -= chunk;
+	}
+}
+
+/* Is non-flat code (its instruction pointer is not its linear address)? Then blocks are keyed by both. */
+static bool code_not_flat(u32 mode)
+{
+	return !(mode & MODE_FLAT_CODE) || (mode & MODE_BITS) == MODE_16;
+}
+
+/* ---- links ------------------------------------------------------------------------------------------------- */
+
+/* The pointer, in the branch before @stub, that leads to it. */
+static struct uop **slot_of(struct uop *stub)
+{
+	struct uop *u = stub - 1;
+
+	if (u->target == stub)
+		return &u->target;
+	return &(u - 1)->alt; /* the second stub of two */
+}
+
+static bool in_arena(const struct block_cache *c, const struct uop *u)
+{
+	return (const u8 *)u >= c->arena && (const u8 *)u < c->arena + c->used;
+}
+
+void block_link(struct cpu *cpu, struct uop *stub, struct block *b)
+{
+	struct block_cache *c = cpu->blocks;
+
+	bool same_page = stub->sh;
+
+	if (!in_arena(c, stub) || !b->cached || b->phys2 || stub->fn != uop_unlinked ||
+	    (b->mode & MODE_TF) || (!same_page && code_not_flat(b->mode)))
+		return;
+	struct link *l = arena_alloc(c, sizeof(*l));
+	if (!l)
+		return;
+	*l = (struct link){.next = b->in, .stub = stub};
+	b->in = l;
+	if (same_page) {
+		l->slot = slot_of(stub);
+		*l->slot = b->uops;
+	} else {
+		stub->target = b->uops;
+		stub->phys = b->phys & ~0xfffull;
+		stub->fn = cpu_long64(cpu) ? uop_cross_link64 : uop_cross_link32;
+	}
+}
+
+/* ---- building --------------------------------------------------------------------------------------------------- */
+
+static void decode_mode_of(const struct cpu *cpu, struct decode_mode *m)
+{
+	*m = (struct decode_mode){
+		.bits = (u8)(16u << (cpu->mode & MODE_BITS)),
+		.real_or_v86 = cpu->mode & (MODE_REAL | MODE_V86),
+		.feat = cpu->feat,
+	};
+}
+
+static bool ends_block(const struct insn *in)
+{
+	const struct insn_row *r = &insn_rows[in->row];
+	return (r->attr & (IA_END | IA_BRANCH)) ||
+	       ((r->attr & IA_REP) && (in->prefixes & (PFX_REP | PFX_REPNE)));
+}
+
+/* An invalid encoding executes as #UD (or #GP for an over-long one). */
+static void undefined_insn(struct insn *in, enum decode_status st)
+{
+	memset(in, 0, sizeof(*in));
+	in->len = 1;
+	in->row = UINT16_MAX;
+	in->opcode = st == DECODE_TOO_LONG;
+}
+
+/* Decodes from @code; stops at what does not fit whole into @avail. Returns the status of the first instruction. */
+static enum decode_status decode_run(struct cpu *cpu, const u8 *code, unsigned avail, unsigned off, unsigned max)
+{
+	struct builder *b = &cpu->blocks->builder;
+	u64 limit_room = (cpu->mode & MODE_BITS) == MODE_64 ? ~0ull : (u64)cpu->seg[CS].limit - cpu->rip + 1;
+	enum decode_status first = DECODE_OK;
+	struct decode_mode m;
+	unsigned pos = 0;
+
+	decode_mode_of(cpu, &m);
+	b->count = 0;
+	while (b->count < max) {
+		struct insn *in = &b->insn[b->count];
+		unsigned room = avail - pos > 15 ? 15 : avail - pos;
+		enum decode_status st = room ? insn_decode(&m, code + pos, room, in) : DECODE_SHORT;
+
+		if (b->count == 0)
+			first = st;
+		if (st == DECODE_SHORT || (st == DECODE_OK && pos + in->len > limit_room)) {
+			if (st == DECODE_OK && b->count == 0)
+				first = DECODE_SHORT;
+			break;
+		}
+		b->off[b->count++] = (u16)(off + pos);
+		if (st != DECODE_OK) {
+			undefined_insn(in, st);
+			pos++;
+			break;
+		}
+		pos += in->len;
+		if (ends_block(in))
+			break;
+	}
+	b->off[b->count] = (u16)(off + pos);
+	return first;
+}
+
+/* Copies the built micro-operations to @to (with their instructions behind), moving what points into the builder. */
+static void place(struct builder *b, struct uop *to, struct insn *insns, unsigned page_off_limit)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		struct uop *u = &to[i];
+		*u = b->u[i];
+		switch ((enum uop_pointer)b->pointers[i]) {
+		case UP_NONE: break;
+		case UP_INSN: u->insn = insns + (u->insn - b->insn); break;
+		case UP_BOTH: u->alt = to + (u->alt - b->u); /* fall through */
+		case UP_TARGET: u->target = to + (u->target - b->u); break;
+		}
+		if (u->fn == uop_unlinked)
+			u->sh = u->disp >= 0 && (unsigned)u->disp < page_off_limit;
+	}
+	memcpy(insns, b->insn, b->count * sizeof(*insns));
+}
+
+static struct block *build_scratch(struct cpu *cpu, u64 phys)
+{
+	struct block_cache *c = cpu->blocks;
+	struct block *b = (struct block *)c->scratch.block;
+
+	*b = (struct block){.phys = phys, .mode = cpu->mode, .count = (u8)c->builder.count,
+			    .insns = c->scratch.insns};
+	place(&c->builder, b->uops, c->scratch.insns, 0);
+	return b;
+}
+
+static struct block *build_cached(struct cpu *cpu, u64 phys, u8 *host, u64 phys2, u8 *host2)
+{
+	struct block_cache *c = cpu->blocks;
+	struct builder *bl = &c->builder;
+	size_t uops = bl->n * sizeof(struct uop), size = sizeof(struct block) + uops + bl->count * sizeof(struct insn);
+	struct block *b = arena_alloc(c, size);
+
+	if (!b) {
+		cpu_blocks_flush(cpu);
+		b = arena_alloc(c, size);
+	}
+	*b = (struct block){
+		.phys = phys, .phys2 = phys2, .rip_page = bl->rip_page, .cs_limit = cpu->seg[CS].limit,
+		.mode = cpu->mode, .count = (u8)bl->count, .cached = true,
+		.bytes = (u16)(bl->off[bl->count] - bl->off[0]),
+	};
+	b->insns = (struct insn *)((u8 *)b->uops + uops);
+	place(bl, b->uops, b->insns, 4096);
+	if (!register_code(cpu, b, phys & ~0xfffull, host) ||
+	    (phys2 && !register_code(cpu, b, phys2, host2))) {
+		cpu_blocks_flush(cpu); /* no room for its bookkeeping: start over */
+		return build_cached(cpu, phys, host, phys2, host2);
+	}
+	struct block **slot = &c->hash[hash_index(phys, b->mode)];
+	b->hash_next = *slot;
+	*slot = b;
+	return b;
+}
+
+static void log_block(struct cpu *cpu)
+{
+	const struct builder *b = &cpu->blocks->builder;
+	char text[96];
+
+	if (!log_on(cpu->log, LOG_IN_ASM))
+		return;
+	log_line(cpu->log, LOG_IN_ASM, "----");
+	for (unsigned i = 0; i < b->count; i++) {
+		if (b->insn[i].row == UINT16_MAX)
+			snprintf(text, sizeof(text), "(bad)");
+		else
+			insn_format(&b->insn[i], b->rip_page + b->off[i], DISASM_INTEL, text, sizeof(text));
+		log_line(cpu->log, LOG_IN_ASM, "0x%016llx: %s",
+			 (unsigned long long)(b->rip_page + b->off[i]), text);
+	}
+}
+
+static bool block_matches(const struct cpu *cpu, const struct block *b, u64 phys, u64 rip_page)
+{
+	return b->phys == phys && b->mode == cpu->mode &&
+	       (!code_not_flat(b->mode) ||
+		(b->rip_page == rip_page && b->cs_limit == cpu->seg[CS].limit));
+}
+
+/* A first instruction that crosses the page: fetched whole, cached under both pages. */
+static struct block *build_straddling(struct cpu *cpu, u64 lin, u64 phys, u8 *host)
+{
+	struct builder *b = &cpu->blocks->builder;
+	unsigned n, more;
+	u8 bytes[30];
+	u64 phys2;
+	u8 *host2;
+	enum decode_status st;
+
+	if (mmu_fetch(cpu, lin, bytes, &n))
+		return NULL;
+	st = decode_run(cpu, bytes, n, lin & 0xfff, 1);
+	if (st == DECODE_SHORT && n < 15) {
+		if (mmu_fetch(cpu, cpu_long64(cpu) ? lin + n : (u32)(lin + n), bytes + n, &more))
+			return NULL;
+		st = decode_run(cpu, bytes, MIN(n + more, 15u), lin & 0xfff, 1);
+	}
+	if (st == DECODE_SHORT) {
+		(void)!cpu_fault(cpu, EXC_GP, 0, "the instruction reaches beyond the CS limit", cpu->rip);
+		return NULL;
+	}
+	builder_emit_all(b);
+	log_block(cpu);
+	if (b->off[b->count] <= 4096 || !host)
+		return build_scratch(cpu, phys);
+	u64 next = (lin & ~0xfffull) + 4096;
+	if (mmu_code_page(cpu, cpu_long64(cpu) ? next : (u32)next, &phys2, &host2))
+		return NULL;
+	return host2 ? build_cached(cpu, phys, host, phys2, host2) : build_scratch(cpu, phys);
+}
+
+/* Is the second page of a straddling block still the one it was built from? -1: fetch fault. */
+static int second_page_holds(struct cpu *cpu, const struct block *b, u64 lin)
+{
+	u64 phys2, next = (lin & ~0xfffull) + 4096;
+	u8 *host2;
+
+	if (!b->phys2)
+		return 1;
+	if (mmu_code_page(cpu, cpu_long64(cpu) ? next : (u32)next, &phys2, &host2))
+		return -1;
+	return phys2 == b->phys2;
+}
+
+static int check_rip(struct cpu *cpu)
+{
+	if (cpu_long64(cpu)) {
+		if ((u64)sext(cpu->rip, cpu->cr4 & CR4_LA57 ? 57 : 48) != cpu->rip)
+			return cpu_fault(cpu, EXC_GP, 0, "instruction fetch at a non-canonical rip", cpu->rip);
+	} else if (cpu->rip > cpu->seg[CS].limit) {
+		return cpu_fault(cpu, EXC_GP, 0, "instruction fetch beyond the CS limit", cpu->rip);
+	}
+	return 0;
+}
+
+struct block *block_find(struct cpu *cpu, unsigned max_insns)
+{
+	struct block_cache *c = cpu->blocks;
+	u64 lin = cpu->rip, rip_page, phys;
+	struct jump_cache_entry *j = &c->jumps[jump_cache_index(cpu->rip)];
+	u8 *host;
+
+	if (!cpu_long64(cpu))
+		lin = (u32)(lin + seg_base(cpu, CS));
+	rip_page = cpu->rip - (lin & 0xfff);
+	cpu->r[R_CODE] = rip_page;
+	if (j->rip == cpu->rip && j->gen == cpu->tlb->gen && j->mode == cpu->mode) {
+		struct block *b = (struct block *)((u8 *)j->uops - offsetof(struct block, uops));
+		if (b->cached && b->count <= max_insns)
+			return b;
+	}
+	if (check_rip(cpu) || mmu_code_page(cpu, lin, &phys, &host))
+		return NULL;
+	phys |= lin & 0xfff;
+	for (struct block *b = c->hash[hash_index(phys, cpu->mode)]; b; b = b->hash_next) {
+		if (!block_matches(cpu, b, phys, rip_page) || b->count > max_insns)
+			continue;
+		int holds = second_page_holds(cpu, b, lin);
+		if (holds < 0)
+			return NULL;
+		if (!holds)
+			continue;
+		if (!code_not_flat(b->mode) && !b->phys2)
+			*j = (struct jump_cache_entry){cpu->rip, cpu->tlb->gen, b->uops, cpu->mode};
+		return b;
+	}
+
+	struct builder *bl = &c->builder;
+	unsigned off = lin & 0xfff, max = cpu->mode & MODE_TF ? 1 : BLOCK_MAX_INSNS;
+	bl->cpu = cpu;
+	bl->mode = cpu->mode;
+	bl->rip_page = rip_page;
+	if (!host || decode_run(cpu, host + off, 4096 - off, off, MIN(max, max_insns)) == DECODE_SHORT)
+		return build_straddling(cpu, lin, phys, host);
+	builder_emit_all(bl);
+	log_block(cpu);
+	return max_insns < max ? build_scratch(cpu, phys) : build_cached(cpu, phys, host, 0, NULL);
+}

@@ -1,0 +1,44 @@
+/*
+ * The cache of decoded blocks: straight runs of instructions as micro-operations, keyed by physical address and mode.
+ */
+#ifndef ORRERY_CPU_EXEC_BLOCKS_H
+#define ORRERY_CPU_EXEC_BLOCKS_H
+
+#include "cpu/exec/builder.h"
+
+struct link;
+
+struct block {
+	u64 phys;      /* of the first byte */
+	u64 phys2;     /* page of the second half, for a single instruction across two pages; else 0 */
+	u64 rip_page;  /* part of the key where code is not flat */
+	u32 cs_limit;  /* the same */
+	u32 mode;
+	u16 bytes;     /* code bytes covered, from phys (in both pages) */
+	u8 count;      /* instructions */
+	bool cached;   /* may be linked to */
+	struct block *hash_next;
+	struct link *in; /* links that lead here */
+	struct insn *insns;
+	struct uop uops[];
+};
+
+/** -ENOMEM or 0. */
+int blocks_init(struct cpu *cpu);
+void blocks_free(struct cpu *cpu);
+
+/**
+ * The block at cpu->rip in the current mode, built if need be, of at most @max_insns instructions (a shorter one is not cached).
+ * NULL: a fault is in cpu->fault (fetch #PF, CS limit, canonical form...). Sets cpu->r[R_CODE].
+ */
+struct block *block_find(struct cpu *cpu, unsigned max_insns);
+/** Makes the stub @stub lead to @b from now on, where that is allowed. */
+void block_link(struct cpu *cpu, struct uop *stub, struct block *b);
+
+/** Builds the micro-operations of the instructions in @b (decoded, b->count of them). */
+void builder_emit_all(struct builder *b);
+
+/* Stubs that left a chain unresolved are recognised by these. */
+void uop_dead(UOP_ARGS);
+
+#endif

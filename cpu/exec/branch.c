@@ -1,0 +1,694 @@
+/*
+ * Conditions and near control transfer as micro-operations (SDM Vol. 1, 7.3.8; Vol. 2, Jcc, SETcc, CMOVcc, CALL, RET, JMP).
+ *
+ * A condition is compiled against what the builder knows of the lazy flags: after a compare it is one compare of the
+ * operands, after a result one test of the result; only where nothing is known does it look at cpu->flag_kind.
+ *
+ * A branch takes two slots (u[1] holds `alt`, where not taken goes, and `target`), then its two link stubs.
+ */
+#include "cpu/exec/builder.h"
+
+#define KIND(k) (cpu->flag_kind = (k))
+#define LG8 0
+#define LG16 1
+#define LG32 2
+#define LG64 3
+#define SX(bits, v) ((u64)(s64)(s##bits)(v))
+
+static unsigned lg(unsigned size)
+{
+	return (unsigned)__builtin_ctz(size);
+}
+
+/* ---- conditions ------------------------------------------------------------------------------------- */
+
+/* The eight positive conditions, cc >> 1; odd codes negate. */
+enum cond { C_O, C_B, C_Z, C_BE, C_S, C_P, C_L, C_LE };
+
+/* By flag kind. X in the kinds' lists below only where a short form exists; the rest is evaluated dynamically. */
+#define SUB_b (fa < fb)
+#define SUB_z (fa == fb)
+#define SUB_be (fa <= fb)
+#define SUB_l ((s64)fa < (s64)fb)
+#define SUB_le ((s64)fa <= (s64)fb)
+#define RES_o (fb & FL_OF)
+#define RES_b (fb & FL_CF)
+#define RES_z (fa == 0)
+#define RES_be ((fb & FL_CF) || fa == 0)
+#define RES_s ((s64)fa < 0)
+#define RES_p (!__builtin_parity((u8)fa))
+#define RES_l ((fa >> 63) != (fb >> 11 & 1))
+#define RES_le (fa == 0 || (fa >> 63) != (fb >> 11 & 1))
+#define LOGIC_l ((s64)fa < 0)
+#define LOGIC_le ((s64)fa <= 0)
+#define ADD_b (fa < fb)
+
+#define FOR_SHORT_CONDITIONS(X)                                                                   \
+	X(SUB, b) X(SUB, z) X(SUB, be) X(SUB, l) X(SUB, le)                                        \
+	X(RES, o) X(RES, b) X(RES, z) X(RES, be) X(RES, s) X(RES, p) X(RES, l) X(RES, le)          \
+	X(LOGIC, l) X(LOGIC, le) X(ADD, b)
+
+/* Any condition for flags of any kind: out of line. cc in u->sh. */
+static bool condition_dynamic(struct cpu *cpu, unsigned cc, u64 fa, u64 fb)
+{
+	u32 flags = cpu->flag_kind == FK_EXACT ? cpu->rflags : flags_compute(cpu->flag_kind, fa, fb);
+	return flags_condition(cc, flags);
+}
+
+/* A table indexed [enum static_flags][enum cond] of handlers PREFIX_KIND_cond. */
+#define COND_TABLE(P)                                                                             \
+	{                                                                                          \
+		[SF_DYNAMIC] = {P##_DYN_any, P##_DYN_b, P##_DYN_z, P##_DYN_be, P##_DYN_any,          \
+				P##_DYN_any, P##_DYN_l, P##_DYN_le},                                \
+		[SF_SUB] = {P##_DYN_any, P##_SUB_b, P##_SUB_z, P##_SUB_be, P##_DYN_any,              \
+			    P##_DYN_any, P##_SUB_l, P##_SUB_le},                                    \
+		[SF_ADD] = {P##_DYN_any, P##_ADD_b, P##_RES_z, P##_DYN_any, P##_RES_s, P##_RES_p,    \
+			    P##_DYN_any, P##_DYN_any},                                              \
+		[SF_RES] = {P##_RES_o, P##_RES_b, P##_RES_z, P##_RES_be, P##_RES_s, P##_RES_p,       \
+			    P##_RES_l, P##_RES_le},                                                 \
+		[SF_LOGIC] = {P##_RES_o, P##_RES_b, P##_RES_z, P##_RES_be, P##_RES_s, P##_RES_p,     \
+			      P##_LOGIC_l, P##_LOGIC_le},                                           \
+	}
+#define SF_KINDS 5
+
+/* ---- Jcc -------------------------------------------------------------------------------------------- */
+
+/* The second slot counts the branch itself, which for a fused pair is not the first slot's instruction. */
+#define TAKE_BRANCH(cond)                                                                         \
+	do {                                                                                       \
+		if (cond)                                                                           \
+			CONTINUE_AT(u[1].target, u[1].icnt + 1);                                    \
+		CONTINUE_AT(u[1].alt, u[1].icnt + 1);                                               \
+	} while (0)
+
+#define JCC(kind, c)                                                                              \
+	static void jcc_##kind##_##c(UOP_ARGS)                                                     \
+	{                                                                                          \
+		TAKE_BRANCH(kind##_##c);                                                            \
+	}
+FOR_SHORT_CONDITIONS(JCC)
+
+static NOINLINE void jcc_DYN_any(UOP_ARGS)
+{
+	if (condition_dynamic(cpu, u->sh & ~1u, fa, fb))
+		CONTINUE_AT(u[1].target, u[1].icnt + 1);
+	CONTINUE_AT(u[1].alt, u[1].icnt + 1);
+}
+
+/* Most flags that reach a block's start were left by a compare. */
+#define JCC_DYN(c)                                                                                \
+	static void jcc_DYN_##c(UOP_ARGS)                                                          \
+	{                                                                                          \
+		if (unlikely(cpu->flag_kind < FK_SUB))                                              \
+			return jcc_DYN_any(UOP_PASS);                                               \
+		TAKE_BRANCH(SUB_##c);                                                               \
+	}
+JCC_DYN(b)
+JCC_DYN(z)
+JCC_DYN(be)
+JCC_DYN(l)
+JCC_DYN(le)
+
+static const uop_fn jcc_fns[SF_KINDS][8] = COND_TABLE(jcc);
+
+/* ---- compare and branch in one ------------------------------------------------------------------------ */
+
+#define DO_cmp(bits) (fa = SX(bits, a), fb = SX(bits, b), KIND(FK_SUB + LG##bits))
+#define DO_test(bits) (fa = SX(bits, a & b), fb = 0, KIND(FK_RES))
+#define cmp_b SUB_b
+#define cmp_z SUB_z
+#define cmp_be SUB_be
+#define cmp_l SUB_l
+#define cmp_le SUB_le
+#define test_z RES_z
+#define test_s RES_s
+#define test_le LOGIC_le
+
+#define FUSED_MEM(name, eam, bits, op, c, aval, bval)                                             \
+	static COLD void name##_slow(UOP_ARGS)                                                     \
+	{                                                                                          \
+		u##bits m;                                                                          \
+		if (uop_slow_read(UOP_PASS, &m, sizeof(m)))                                         \
+			return;                                                                     \
+		u##bits a = aval, b = bval;                                                         \
+		DO_##op(bits);                                                                      \
+		if (cpu->attn)                                                                      \
+			cd = uop_clip(cpu, cd, u[1].icnt + 1);                                      \
+		TAKE_BRANCH(op##_##c);                                                              \
+	}                                                                                          \
+	static void name(UOP_ARGS)                                                                 \
+	{                                                                                          \
+		ea = EA_##eam;                                                                      \
+		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \
+		if (TLB_MISS(e, sizeof(u##bits)))                                                   \
+			return name##_slow(UOP_PASS);                                               \
+		u##bits m = *(u##bits *)(e->host + ea);                                             \
+		u##bits a = aval, b = bval;                                                         \
+		DO_##op(bits);                                                                      \
+		TAKE_BRANCH(op##_##c);                                                              \
+	}
+#define FUSED_MEM3(name, bits, op, c, aval, bval)                                                 \
+	FUSED_MEM(name##_bd, bd, bits, op, c, aval, bval)                                          \
+	FUSED_MEM(name##_bis, bis, bits, op, c, aval, bval)                                        \
+	FUSED_MEM(name##_pre, pre, bits, op, c, aval, bval)
+
+#define FUSED(op, c, bits)                                                                        \
+	static void j_##op##_##c##bits##_rr(UOP_ARGS)                                              \
+	{                                                                                          \
+		u##bits a = REG##bits(u->dst), b = REG##bits(u->src);                               \
+		DO_##op(bits);                                                                      \
+		TAKE_BRANCH(op##_##c);                                                              \
+	}                                                                                          \
+	static void j_##op##_##c##bits##_ri(UOP_ARGS)                                              \
+	{                                                                                          \
+		u##bits a = REG##bits(u->dst), b = (u##bits)u->imm;                                 \
+		DO_##op(bits);                                                                      \
+		TAKE_BRANCH(op##_##c);                                                              \
+	}                                                                                          \
+	FUSED_MEM3(j_##op##_##c##bits##_rm, bits, op, c, REG##bits(u->dst), m)                     \
+	FUSED_MEM3(j_##op##_##c##bits##_mr, bits, op, c, m, REG##bits(u->src))                     \
+	FUSED_MEM3(j_##op##_##c##bits##_mi, bits, op, c, m, (u##bits)u->imm)
+#define FUSED_SIZES(op, c) FUSED(op, c, 8) FUSED(op, c, 16) FUSED(op, c, 32) FUSED(op, c, 64)
+FUSED_SIZES(cmp, b)
+FUSED_SIZES(cmp, z)
+FUSED_SIZES(cmp, be)
+FUSED_SIZES(cmp, l)
+FUSED_SIZES(cmp, le)
+FUSED_SIZES(test, z)
+FUSED_SIZES(test, s)
+FUSED_SIZES(test, le)
+
+struct fused_fns {
+	uop_fn rr, ri, rm[EAM_COUNT], mr[EAM_COUNT], mi[EAM_COUNT];
+};
+#define FUSED_FNS(op, c, bits)                                                                    \
+	{j_##op##_##c##bits##_rr, j_##op##_##c##bits##_ri, EAM3(j_##op##_##c##bits##_rm),          \
+	 EAM3(j_##op##_##c##bits##_mr), EAM3(j_##op##_##c##bits##_mi)}
+#define FUSED_ROW(op, c)                                                                          \
+	{FUSED_FNS(op, c, 8), FUSED_FNS(op, c, 16), FUSED_FNS(op, c, 32), FUSED_FNS(op, c, 64)}
+
+/* [0 cmp, 1 test][condition][log2 size] */
+static const struct fused_fns fused_fns[2][8][4] = {
+	{[C_B] = FUSED_ROW(cmp, b), [C_Z] = FUSED_ROW(cmp, z), [C_BE] = FUSED_ROW(cmp, be),
+	 [C_L] = FUSED_ROW(cmp, l), [C_LE] = FUSED_ROW(cmp, le)},
+	{[C_Z] = FUSED_ROW(test, z), [C_S] = FUSED_ROW(test, s), [C_L] = FUSED_ROW(test, s),
+	 [C_LE] = FUSED_ROW(test, le)},
+};
+
+/* ---- building branches --------------------------------------------------------------------------------- */
+
+/* rip after the current instruction, as an offset from the page's first byte. */
+static s64 next_off(const struct builder *b)
+{
+	return b->off[b->cur] + b->insn[b->cur].len;
+}
+
+/* Offset from the page's first byte of a relative branch's target; false if no stub can hold it. */
+static bool branch_target(const struct builder *b, const struct insn *in, s64 *disp)
+{
+	s64 d = next_off(b) + (s64)in->imm;
+
+	if ((b->mode & MODE_BITS) != MODE_64) {
+		u64 rip = b->rip_page + (u64)d;
+		rip &= in->opsize == 2 ? 0xffff : 0xffffffff;
+		if (rip > b->cpu->seg[CS].limit)
+			return false;
+		d = (s32)(u32)(rip - b->rip_page);
+	}
+	*disp = d;
+	return d == (s32)d;
+}
+
+/* The second slot and the two stubs of a branch whose first slot is @u. */
+static void emit_branch_tail(struct builder *b, s64 taken, s64 not_taken)
+{
+	struct uop *links = emit(b, NULL), *t = emit_stub(b, taken), *n = emit_stub(b, not_taken);
+
+	uop_set_branch(b, links, t, n);
+	b->ended = true;
+}
+
+static u64 branch_mask(const struct insn *in)
+{
+	return in->opsize == 8 ? ~0ull : in->opsize == 4 ? 0xffffffff : 0xffff;
+}
+
+/* Sets rip to @target after the checks of a near transfer (SDM Vol. 2A, JMP/CALL operation). */
+static int jump_near(struct cpu *cpu, u64 target)
+{
+	if (cpu_long64(cpu)) {
+		unsigned bits = cpu->cr4 & CR4_LA57 ? 57 : 48;
+		if ((u64)sext(target, bits) != target)
+			return cpu_fault(cpu, EXC_GP, 0, "near branch target is not canonical", target);
+	} else if (target > cpu->seg[CS].limit) {
+		return cpu_fault(cpu, EXC_GP, 0, "near branch target is beyond the CS limit", target);
+	}
+	cpu->rip = target;
+	return 0;
+}
+
+static int op_jump_rel(struct cpu *cpu, const struct insn *in)
+{
+	return jump_near(cpu, (cpu->rip + in->imm) & branch_mask(in));
+}
+
+static int op_jcc(struct cpu *cpu, const struct insn *in)
+{
+	return flags_condition(in->opcode & 15, cpu_rflags(cpu)) ? op_jump_rel(cpu, in) : 0;
+}
+
+static void gen_jcc(struct builder *b, const struct insn *in, u32 arg)
+{
+	unsigned cc = in->opcode & 15;
+	s64 taken, not_taken = next_off(b);
+
+	if (!branch_target(b, in, &taken)) {
+		emit_call_end(b, in, op_jcc);
+		return;
+	}
+	struct uop *u = emit(b, jcc_fns[b->sf][cc >> 1]);
+	u->sh = (u8)cc;
+	emit_branch_tail(b, cc & 1 ? not_taken : taken, cc & 1 ? taken : not_taken);
+}
+const struct exec_desc exec_jcc = {.gen = gen_jcc};
+
+bool fuse_compare_branch(struct builder *b, const struct insn *in, bool is_test)
+{
+	if (b->cur + 1 >= b->count || insn_exec(&b->insn[b->cur + 1]) != &exec_jcc)
+		return false;
+	const struct insn *j = &b->insn[b->cur + 1];
+	unsigned cc = j->opcode & 15;
+	const struct fused_fns *f = &fused_fns[is_test][cc >> 1][lg(in->op[0].size)];
+	const struct operand *d = &in->op[0], *s = &in->op[1];
+	struct uop *u;
+	s64 taken;
+
+	if (!f->rr)
+		return false;
+	b->cur++; /* the branch's own position, for its target */
+	bool ok = branch_target(b, j, &taken);
+	s64 not_taken = next_off(b);
+	b->cur--;
+	if (!ok)
+		return false;
+
+	if (d->kind == OPK_MEM) {
+		bool imm = s->kind == OPK_IMM;
+		u = emit_mem(b, in, imm ? f->mi : f->mr, d->size, ACC_R);
+		if (imm)
+			u->imm = in->imm;
+		else
+			u->src = operand_off(s);
+	} else if (s->kind == OPK_MEM) {
+		u = emit_mem(b, in, f->rm, s->size, ACC_R);
+		u->dst = operand_off(d);
+	} else {
+		u = emit(b, s->kind == OPK_IMM ? f->ri : f->rr);
+		u->dst = operand_off(d);
+		if (s->kind == OPK_IMM)
+			u->imm = in->imm;
+		else
+			u->src = operand_off(s);
+	}
+	b->cur++;
+	emit_branch_tail(b, cc & 1 ? not_taken : taken, cc & 1 ? taken : not_taken);
+	return true;
+}
+
+/* ---- SETcc, CMOVcc ------------------------------------------------------------------------------------- */
+
+/* sh bit 0 negates. */
+#define SETCC(kind, c)                                                                            \
+	static void setcc_##kind##_##c(UOP_ARGS)                                                   \
+	{                                                                                          \
+		REG8(u->dst) = (u8)(!!(kind##_##c) ^ (u->sh & 1));                                  \
+		NEXT;                                                                               \
+	}                                                                                          \
+	static void cmov_##kind##_##c(UOP_ARGS)                                                    \
+	{                                                                                          \
+		bool take = !!(kind##_##c) ^ (u->sh & 1);                                           \
+		REG64(u->dst) = REG64(take ? u->src : u->dst) & u->imm;                             \
+		NEXT;                                                                               \
+	}
+FOR_SHORT_CONDITIONS(SETCC)
+
+static NOINLINE void setcc_DYN_any(UOP_ARGS)
+{
+	REG8(u->dst) = condition_dynamic(cpu, u->sh, fa, fb);
+	NEXT;
+}
+
+static NOINLINE void cmov_DYN_any(UOP_ARGS)
+{
+	REG64(u->dst) = REG64(condition_dynamic(cpu, u->sh, fa, fb) ? u->src : u->dst) & u->imm;
+	NEXT;
+}
+
+#define SETCC_DYN(c)                                                                              \
+	static void setcc_DYN_##c(UOP_ARGS)                                                        \
+	{                                                                                          \
+		if (unlikely(cpu->flag_kind < FK_SUB))                                              \
+			return setcc_DYN_any(UOP_PASS);                                             \
+		REG8(u->dst) = (u8)((SUB_##c) ^ (u->sh & 1));                                       \
+		NEXT;                                                                               \
+	}                                                                                          \
+	static void cmov_DYN_##c(UOP_ARGS)                                                         \
+	{                                                                                          \
+		if (unlikely(cpu->flag_kind < FK_SUB))                                              \
+			return cmov_DYN_any(UOP_PASS);                                              \
+		bool take = (SUB_##c) ^ (u->sh & 1);                                                \
+		REG64(u->dst) = REG64(take ? u->src : u->dst) & u->imm;                             \
+		NEXT;                                                                               \
+	}
+SETCC_DYN(b)
+SETCC_DYN(z)
+SETCC_DYN(be)
+SETCC_DYN(l)
+SETCC_DYN(le)
+
+static const uop_fn setcc_fns[SF_KINDS][8] = COND_TABLE(setcc);
+static const uop_fn cmov_fns[SF_KINDS][8] = COND_TABLE(cmov);
+
+static int op_setcc(struct cpu *cpu, const struct insn *in)
+{
+	return op_write(cpu, in, 0, flags_condition(in->opcode & 15, cpu_rflags(cpu)));
+}
+
+static void gen_setcc(struct builder *b, const struct insn *in, u32 arg)
+{
+	unsigned cc = in->opcode & 15;
+
+	if (in->op[0].kind == OPK_MEM) {
+		emit_call(b, in, op_setcc);
+		return;
+	}
+	struct uop *u = emit(b, setcc_fns[b->sf][cc >> 1]);
+	u->dst = operand_off(&in->op[0]);
+	u->sh = (u8)cc;
+}
+const struct exec_desc exec_setcc = {.gen = gen_setcc};
+
+static int op_cmovcc(struct cpu *cpu, const struct insn *in)
+{
+	u64 v;
+	if (op_read(cpu, in, 1, &v))
+		return 1;
+	if (!flags_condition(in->opcode & 15, cpu_rflags(cpu)))
+		v = cpu->r[in->op[0].reg];
+	return op_write(cpu, in, 0, v);
+}
+
+static void gen_cmovcc(struct builder *b, const struct insn *in, u32 arg)
+{
+	unsigned cc = in->opcode & 15, size = in->op[0].size;
+
+	if (size == 2) {
+		emit_call(b, in, op_cmovcc);
+		return;
+	}
+	/* The source is read whether the condition holds or not. */
+	u16 src = emit_load_tmp(b, in, 1);
+	struct uop *u = emit(b, cmov_fns[b->sf][cc >> 1]);
+	u->dst = operand_off(&in->op[0]);
+	u->src = src;
+	u->sh = (u8)cc;
+	u->imm = size == 4 ? 0xffffffff : ~0ull;
+}
+const struct exec_desc exec_cmovcc = {.gen = gen_cmovcc};
+
+/* ---- JMP, CALL, RET ---------------------------------------------------------------------------------------- */
+
+static void jmp_direct(UOP_ARGS)
+{
+	CONTINUE_AT(u->target, u->icnt + 1);
+}
+
+static void gen_jmp_rel(struct builder *b, const struct insn *in, u32 arg)
+{
+	s64 taken;
+
+	if (!branch_target(b, in, &taken)) {
+		emit_call_end(b, in, op_jump_rel);
+		return;
+	}
+	struct uop *u = emit(b, jmp_direct);
+	uop_set_target(b, u, emit_stub(b, taken));
+	b->ended = true;
+}
+const struct exec_desc exec_jmp_rel = {.gen = gen_jmp_rel};
+
+/* Continues at linear address @rip_ (flat code) through the jump cache; commit runs only on the fast path. */
+#define JUMP_INDIRECT(rip_, miss, commit)                                                         \
+	do {                                                                                       \
+		const struct jump_cache_entry *j_ = &cpu->jump_cache[jump_cache_index(rip_)];       \
+		if (unlikely(j_->rip != (rip_) || j_->gen != cpu->tlb->gen ||                       \
+			     j_->mode != cpu->mode || cd - u->icnt <= BLOCK_MAX_INSNS))             \
+			return miss(UOP_PASS);                                                      \
+		commit;                                                                             \
+		cd -= u->icnt + 1;                                                                  \
+		cpu->r[R_CODE] = (rip_) & ~0xfffull;                                                \
+		return j_->uops->fn(cpu, j_->uops, fa, ea, fb, cd);                                 \
+	} while (0)
+
+static bool canonical_target(const struct cpu *cpu, u64 target)
+{
+	return !cpu_long64(cpu) || (u64)sext(target, cpu->cr4 & CR4_LA57 ? 57 : 48) == target;
+}
+
+static COLD void bad_target(UOP_ARGS, u64 target)
+{
+	(void)!cpu_fault(cpu, EXC_GP, 0, "near branch target is not canonical", target);
+	uop_fault(UOP_PASS);
+}
+
+static COLD void jmp_indirect_miss(UOP_ARGS)
+{
+	u64 target = REG64(u->src) & u->imm;
+	if (!canonical_target(cpu, target))
+		return bad_target(UOP_PASS, target);
+	ea = target;
+	return uop_leave_rip(UOP_PASS);
+}
+
+static void jmp_indirect(UOP_ARGS)
+{
+	u64 target = REG64(u->src) & u->imm;
+	JUMP_INDIRECT(target, jmp_indirect_miss, );
+}
+
+static int op_jmp_ind(struct cpu *cpu, const struct insn *in)
+{
+	u64 target;
+	return op_read(cpu, in, 0, &target) || jump_near(cpu, target & branch_mask(in));
+}
+
+/* Flat code and the natural operand size: targets need no limit check and no truncation surprises. */
+static bool flat_branch(const struct builder *b, const struct insn *in)
+{
+	if ((b->mode & MODE_BITS) == MODE_64)
+		return in->opsize == 8;
+	return (b->mode & MODE_BITS) == MODE_32 && in->opsize == 4 && (b->mode & MODE_FLAT_CODE);
+}
+
+static void gen_jmp_ind(struct builder *b, const struct insn *in, u32 arg)
+{
+	if (!flat_branch(b, in)) {
+		emit_call_end(b, in, op_jmp_ind);
+		return;
+	}
+	u16 src = emit_load_tmp(b, in, 0);
+	struct uop *u = emit(b, jmp_indirect);
+	u->src = src;
+	u->imm = branch_mask(in);
+	b->ended = true;
+}
+const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
+
+#define RSP_REG cpu->r[RSP]
+
+/* The return address is R_CODE + disp. */
+#define CALLS(bits, stack)                                                                        \
+	static COLD void call_direct##bits##_slow(UOP_ARGS)                                        \
+	{                                                                                          \
+		u##bits m = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);                               \
+		if (uop_slow_write(UOP_PASS, &m, sizeof(m)))                                        \
+			return;                                                                     \
+		RSP_REG = ea;                                                                       \
+		if (cpu->attn)                                                                      \
+			cd = uop_clip(cpu, cd, u->icnt + 1);                                        \
+		CONTINUE_AT(u->target, u->icnt + 1);                                                \
+	}                                                                                          \
+	static void call_direct##bits(UOP_ARGS)                                                    \
+	{                                                                                          \
+		ea = (u##bits)(RSP_REG - bits / 8);                                                 \
+		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
+		if (TLB_MISS(e, bits / 8))                                                          \
+			return call_direct##bits##_slow(UOP_PASS);                                  \
+		*(u##bits *)(e->host + ea) = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);              \
+		RSP_REG = ea;                                                                       \
+		CONTINUE_AT(u->target, u->icnt + 1);                                                \
+	}                                                                                          \
+	static COLD void call_indirect##bits##_slow(UOP_ARGS)                                      \
+	{                                                                                          \
+		u64 target = REG64(u->src) & u->imm;                                                \
+		u##bits m = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);                               \
+		ea = (u##bits)(RSP_REG - bits / 8);                                                 \
+		if (!canonical_target(cpu, target))                                                 \
+			return bad_target(UOP_PASS, target);                                        \
+		if (uop_slow_write(UOP_PASS, &m, sizeof(m)))                                        \
+			return;                                                                     \
+		RSP_REG = ea;                                                                       \
+		ea = target;                                                                        \
+		return uop_leave_rip(UOP_PASS);                                                     \
+	}                                                                                          \
+	static void call_indirect##bits(UOP_ARGS)                                                  \
+	{                                                                                          \
+		u64 target = REG64(u->src) & u->imm;                                                \
+		ea = (u##bits)(RSP_REG - bits / 8);                                                 \
+		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
+		if (TLB_MISS(e, bits / 8))                                                          \
+			return call_indirect##bits##_slow(UOP_PASS);                                \
+		JUMP_INDIRECT(target, call_indirect##bits##_slow, {                                 \
+			*(u##bits *)(e->host + ea) = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);      \
+			RSP_REG = ea;                                                               \
+		});                                                                                 \
+	}                                                                                          \
+	static COLD void ret##bits##_slow(UOP_ARGS)                                                \
+	{                                                                                          \
+		u##bits m;                                                                          \
+		ea = (u##bits)RSP_REG;                                                              \
+		if (uop_slow_read(UOP_PASS, &m, sizeof(m)))                                         \
+			return;                                                                     \
+		if (!canonical_target(cpu, m))                                                      \
+			return bad_target(UOP_PASS, m);                                             \
+		RSP_REG = (u##bits)(ea + bits / 8 + u->imm);                                        \
+		ea = m;                                                                             \
+		return uop_leave_rip(UOP_PASS);                                                     \
+	}                                                                                          \
+	static void ret##bits(UOP_ARGS)                                                            \
+	{                                                                                          \
+		ea = (u##bits)RSP_REG;                                                              \
+		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \
+		if (TLB_MISS(e, bits / 8))                                                          \
+			return ret##bits##_slow(UOP_PASS);                                          \
+		u64 target = *(u##bits *)(e->host + ea);                                            \
+		JUMP_INDIRECT(target, ret##bits##_slow,                                             \
+			      RSP_REG = (u##bits)(ea + bits / 8 + u->imm));                         \
+	}
+CALLS(32, u32)
+CALLS(64, u64)
+
+static int op_call_rel(struct cpu *cpu, const struct insn *in)
+{
+	u64 back = cpu->rip, sp = cpu->r[RSP];
+
+	if (push_value(cpu, in->opsize, back))
+		return 1;
+	if (jump_near(cpu, (back + in->imm) & branch_mask(in))) {
+		cpu->r[RSP] = sp;
+		return 1;
+	}
+	return 0;
+}
+
+static int op_call_ind(struct cpu *cpu, const struct insn *in)
+{
+	u64 target, back = cpu->rip, sp = cpu->r[RSP];
+
+	if (op_read(cpu, in, 0, &target) || push_value(cpu, in->opsize, back))
+		return 1;
+	if (jump_near(cpu, target & branch_mask(in))) {
+		cpu->r[RSP] = sp;
+		return 1;
+	}
+	return 0;
+}
+
+static int op_ret(struct cpu *cpu, const struct insn *in)
+{
+	u64 target, sp = cpu->r[RSP], extra = in->nops ? in->imm & 0xffff : 0, mask = stack_mask(cpu);
+
+	if (pop_value(cpu, in->opsize, &target))
+		return 1;
+	if (jump_near(cpu, target & branch_mask(in))) {
+		cpu->r[RSP] = sp;
+		return 1;
+	}
+	sp = cpu->r[RSP];
+	cpu->r[RSP] = mask == 0xffff ? (sp & ~mask) | ((sp + extra) & mask) : (sp + extra) & mask;
+	return 0;
+}
+
+static void gen_call_rel(struct builder *b, const struct insn *in, u32 arg)
+{
+	s64 taken;
+
+	if (!flat_branch(b, in) || !flat_stack(b, in->opsize) || !branch_target(b, in, &taken)) {
+		emit_call_end(b, in, op_call_rel);
+		return;
+	}
+	struct uop *u = emit(b, in->opsize == 8 ? call_direct64 : call_direct32);
+	u->disp = (s32)next_off(b);
+	uop_set_target(b, u, emit_stub(b, taken));
+	b->ended = true;
+}
+const struct exec_desc exec_call_rel = {.gen = gen_call_rel};
+
+static void gen_call_ind(struct builder *b, const struct insn *in, u32 arg)
+{
+	if (!flat_branch(b, in) || !flat_stack(b, in->opsize)) {
+		emit_call_end(b, in, op_call_ind);
+		return;
+	}
+	u16 src = emit_load_tmp(b, in, 0);
+	struct uop *u = emit(b, in->opsize == 8 ? call_indirect64 : call_indirect32);
+	u->src = src;
+	u->disp = (s32)next_off(b);
+	u->imm = branch_mask(in);
+	b->ended = true;
+}
+const struct exec_desc exec_call_ind = {.gen = gen_call_ind};
+
+static void gen_ret(struct builder *b, const struct insn *in, u32 arg)
+{
+	if (!flat_branch(b, in) || !flat_stack(b, in->opsize)) {
+		emit_call_end(b, in, op_ret);
+		return;
+	}
+	emit(b, in->opsize == 8 ? ret64 : ret32)->imm = in->nops ? in->imm & 0xffff : 0;
+	b->ended = true;
+}
+const struct exec_desc exec_ret = {.gen = gen_ret};
+
+/* ---- LOOP, JCXZ --------------------------------------------------------------------------------------------- */
+
+/* The count register has the address size. */
+static int loop(struct cpu *cpu, const struct insn *in, bool condition)
+{
+	u64 count = reg_read(cpu, RCX, in->adsize) - 1;
+
+	if (zext_bytes(count, in->adsize) && condition && op_jump_rel(cpu, in))
+		return 1;
+	reg_write(cpu, RCX, in->adsize, count);
+	return 0;
+}
+
+SIMPLE(loop)
+{
+	return loop(cpu, in, true);
+}
+
+SIMPLE(loope)
+{
+	return loop(cpu, in, cpu->rflags & FL_ZF);
+}
+
+SIMPLE(loopne)
+{
+	return loop(cpu, in, !(cpu->rflags & FL_ZF));
+}
+
+SIMPLE(jcxz)
+{
+	return reg_read(cpu, RCX, in->adsize) ? 0 : op_jump_rel(cpu, in);
+}

@@ -1,0 +1,392 @@
+/*
+ * From decoded instructions to micro-operations: flag liveness, addresses, gates, calls of simple operations.
+ */
+#include "base/log.h"
+#include "cpu/exec/blocks.h"
+
+/* How every row executes: the decoder's rows, seen through their first column. */
+#define ROW(exec, ...) extern const struct exec_desc exec_##exec __attribute__((weak));
+#include "cpu/decoder/insns.def"
+#undef ROW
+
+static const struct exec_desc *const row_exec[] = {
+#define ROW(exec, ...) &exec_##exec,
+#include "cpu/decoder/insns.def"
+#undef ROW
+};
+
+const struct exec_desc *insn_exec(const struct insn *in)
+{
+	return row_exec[in->row];
+}
+
+struct uop *emit(struct builder *b, uop_fn fn)
+{
+	struct uop *u = &b->u[b->n++];
+
+	*u = (struct uop){.fn = fn, .off = b->off[b->cur], .icnt = (u8)b->cur};
+	b->pointers[u - b->u] = UP_NONE;
+	return u;
+}
+
+void uop_set_insn(struct builder *b, struct uop *u, const struct insn *in)
+{
+	u->insn = in;
+	b->pointers[u - b->u] = UP_INSN;
+}
+
+void uop_set_target(struct builder *b, struct uop *u, struct uop *target)
+{
+	u->target = target;
+	b->pointers[u - b->u] = UP_TARGET;
+}
+
+void uop_set_branch(struct builder *b, struct uop *u, struct uop *target, struct uop *alt)
+{
+	u->target = target;
+	u->alt = alt;
+	b->pointers[u - b->u] = UP_BOTH;
+}
+
+struct uop *emit_stub(struct builder *b, s64 disp)
+{
+	struct uop *u = emit(b, uop_unlinked);
+
+	u->disp = (s32)disp;
+	return u;
+}
+
+/* ---- addresses ------------------------------------------------------------------------------------ */
+
+/* ea = base + (index << sh) + disp + segment base (imm: its offset), 64-bit. */
+static void ea64_seg(UOP_ARGS)
+{
+	ea = EA_bis + REG64(u->imm);
+	NEXT;
+}
+
+/* 32-bit address size in 64-bit mode. */
+static void ea32_64(UOP_ARGS)
+{
+	ea = (u32)EA_bis + REG64(u->imm);
+	NEXT;
+}
+
+/* Flat 32-bit. */
+static void ea32(UOP_ARGS)
+{
+	ea = (u32)EA_bis;
+	NEXT;
+}
+
+/* base + 64-bit displacement */
+static void ea_abs(UOP_ARGS)
+{
+	ea = REG64(u->base) + u->imm;
+	NEXT;
+}
+
+static void ea_add(UOP_ARGS)
+{
+	ea += REG64(u->base);
+	NEXT;
+}
+
+static COLD void ea_checked_fault(UOP_ARGS)
+{
+	uop_fault(UOP_PASS);
+}
+
+/* The general one: every segmentation check. imm: seg | address size << 8 | access << 16 | size << 32. */
+static NOINLINE void ea_checked(UOP_ARGS)
+{
+	u64 off = zext_bytes(EA_bis, u->imm >> 8 & 0xff);
+	u64 lin;
+
+	if (seg_linear(cpu, u->imm & 0xff, off, (unsigned)(u->imm >> 32), u->imm >> 16 & 0xff, &lin))
+		return ea_checked_fault(UOP_PASS);
+	ea = lin;
+	NEXT;
+}
+
+static COLD void alignment_fault(UOP_ARGS)
+{
+	(void)!cpu_fault(cpu, EXC_AC, 0, "misaligned access with CR0.AM = 1, RFLAGS.AC = 1, CPL = 3", ea);
+	uop_fault(UOP_PASS);
+}
+
+static void check_alignment(UOP_ARGS)
+{
+	if (ea & u->imm)
+		return alignment_fault(UOP_PASS);
+	NEXT;
+}
+
+static s64 operand_disp(const struct builder *b, const struct insn *in)
+{
+	return in->base == R_CODE ? b->off[b->cur] + in->len + in->disp : in->disp;
+}
+
+static void fill_address(struct builder *b, const struct insn *in, struct uop *u)
+{
+	u->base = REG_OFF(in->base);
+	u->index = REG_OFF(in->index);
+	u->sh = in->scale;
+	u->disp = (s32)operand_disp(b, in);
+}
+
+/* Emits what computes `ea`, unless the access can do it itself; tells how the access shall get it. */
+static enum ea_mode prepare_ea(struct builder *b, const struct insn *in, unsigned size, unsigned acc, bool whole)
+{
+	bool long64 = (b->mode & MODE_BITS) == MODE_64;
+	bool seg_based = in->seg == FS || in->seg == GS;
+	bool flat = long64 || ((b->mode & MODE_FLAT_DATA) && !seg_based && in->seg != CS);
+	s64 disp = operand_disp(b, in);
+	struct uop *u;
+
+	if (!flat) {
+		u = emit(b, ea_checked);
+		fill_address(b, in, u);
+		u->imm = in->seg | (u64)in->adsize << 8 | (u64)acc << 16 | (u64)size << 32;
+	} else if (in->adsize == 8 && disp != (s32)disp) {
+		/* moffs, or rip-relative across 2 GiB: no index */
+		u = emit(b, ea_abs);
+		u->base = REG_OFF(in->base);
+		u->imm = (u64)disp;
+		if (seg_based) {
+			u = emit(b, ea_add);
+			u->base = REG_OFF(R_SEGBASE + in->seg);
+		}
+	} else if (in->adsize == 8 && !seg_based) {
+		if (!whole)
+			return in->index == R_ZERO ? EAM_BD : EAM_BIS;
+		u = emit(b, ea64_seg);
+		fill_address(b, in, u);
+		u->imm = REG_OFF(R_ZERO);
+	} else {
+		u = emit(b, in->adsize == 8 ? ea64_seg : long64 ? ea32_64 : ea32);
+		fill_address(b, in, u);
+		u->imm = REG_OFF(seg_based ? R_SEGBASE + in->seg : R_ZERO);
+		if (in->adsize == 2) {
+			u->fn = ea_checked;
+			u->imm = in->seg | 2u << 8 | (u64)acc << 16 | (u64)size << 32;
+		}
+	}
+	return EAM_PRE;
+}
+
+static void emit_alignment_check(struct builder *b, unsigned size)
+{
+	if ((b->mode & MODE_AC) && size > 1 && size <= 8)
+		emit(b, check_alignment)->imm = size - 1;
+}
+
+void emit_ea(struct builder *b, const struct insn *in, unsigned size, unsigned acc)
+{
+	prepare_ea(b, in, size, acc, true);
+	emit_alignment_check(b, size);
+}
+
+struct uop *emit_mem(struct builder *b, const struct insn *in, const uop_fn fns[EAM_COUNT], unsigned size,
+		     unsigned acc)
+{
+	enum ea_mode eam = prepare_ea(b, in, size, acc, b->mode & MODE_AC);
+	struct uop *u;
+
+	if (eam == EAM_PRE)
+		emit_alignment_check(b, size);
+	u = emit(b, fns[eam]);
+	if (eam != EAM_PRE)
+		fill_address(b, in, u);
+	return u;
+}
+
+/* ---- calls, gates ------------------------------------------------------------------------------------ */
+
+static struct uop *emit_call_as(struct builder *b, const struct insn *in, exec_op op, uop_fn fn)
+{
+	struct uop *u = emit(b, fn);
+
+	_Static_assert(sizeof(op) == sizeof(u->phys), "a pointer fits the operand slots");
+	u->phys = (u64)(uintptr_t)op;
+	uop_set_insn(b, u, in);
+	return u;
+}
+
+static bool touches_flags(const struct insn *in)
+{
+	const struct insn_row *r = &insn_rows[in->row];
+	return (r->fl_read | r->fl_write | r->fl_undef) & FL_ARITH;
+}
+
+void emit_call(struct builder *b, const struct insn *in, exec_op op)
+{
+	bool flags = touches_flags(in);
+
+	emit_call_as(b, in, op, flags ? uop_call_flags : uop_call);
+	if (flags)
+		b->sf = SF_DYNAMIC;
+}
+
+void emit_call_end(struct builder *b, const struct insn *in, exec_op op)
+{
+	emit_call_as(b, in, op, uop_call_end);
+	b->ended = true;
+}
+
+/* imm: vector */
+static COLD void raise_exception(UOP_ARGS)
+{
+	static const char *const why[] = {
+		[EXC_UD] = "the instruction needs what CR0.EM, CR4.OSFXSR, CR4.OSXSAVE or XCR0 disable",
+		[EXC_NM] = "CR0.TS or CR0.EM is set",
+		[EXC_GP] = "privileged instruction, CPL is not 0",
+	};
+	(void)!cpu_fault(cpu, (unsigned)u->imm, 0, why[u->imm], cpu->cpl);
+	uop_fault(UOP_PASS);
+}
+
+static void check_cpl0(UOP_ARGS)
+{
+	if (unlikely(cpu->cpl))
+		return raise_exception(UOP_PASS);
+	NEXT;
+}
+
+static void emit_raise(struct builder *b, unsigned vector)
+{
+	emit(b, raise_exception)->imm = vector;
+	b->ended = true;
+}
+
+/* What the row declares about CR0, CR4, XCR0 and CPL (SDM Vol. 3A, tables 2-2 and 13-1). */
+static void emit_gates(struct builder *b, u32 attr)
+{
+	u32 m = b->mode;
+
+	if (attr & IA_CPL0)
+		emit(b, check_cpl0)->imm = EXC_GP;
+	if ((attr & (IA_AVX | IA_AVX512)) && (m & (attr & IA_AVX512 ? MODE_AVX512_UD : MODE_AVX_UD)))
+		emit_raise(b, EXC_UD);
+	else if ((attr & IA_SSE) && (m & MODE_SSE_UD))
+		emit_raise(b, EXC_UD);
+	else if ((attr & IA_MMX) && (m & MODE_EM))
+		emit_raise(b, EXC_UD);
+	else if ((attr & (IA_SSE | IA_MMX | IA_AVX | IA_AVX512)) && (m & MODE_SSE_NM))
+		emit_raise(b, EXC_NM);
+	else if ((attr & IA_X87) && (m & MODE_X87_NM))
+		emit_raise(b, EXC_NM);
+}
+
+/* ---- liveness --------------------------------------------------------------------------------------------- */
+
+static bool has_memory(const struct insn *in)
+{
+	for (unsigned i = 0; i < in->nops; i++)
+		if (in->op[i].kind == OPK_MEM)
+			return true;
+	return false;
+}
+
+extern const struct exec_desc exec_div, exec_idiv, exec_push, exec_pop, exec_shl, exec_shr, exec_sar;
+
+/* May its execution fault, leave the block, or look at RFLAGS as a whole? */
+static bool is_barrier(const struct insn *in)
+{
+	const struct exec_desc *x = insn_exec(in);
+
+	return !x || !x->gen || x == &exec_div || x == &exec_idiv || x == &exec_push || x == &exec_pop ||
+	       has_memory(in) || (insn_rows[in->row].attr & (IA_END | IA_BRANCH | IA_SSE | IA_MMX | IA_X87 | IA_AVX | IA_AVX512));
+}
+
+/* Shifts by a constant always write; by CL they may leave everything. */
+static bool constant_shift(const struct insn *in)
+{
+	const struct exec_desc *x = insn_exec(in);
+
+	if (x != &exec_shl && x != &exec_shr && x != &exec_sar)
+		return false;
+	return in->op[1].kind == OPK_ONE ||
+	       (in->op[1].kind == OPK_IMM && (in->imm & (in->op[0].size == 8 ? 63 : 31)));
+}
+
+static void find_live_flags(struct builder *b)
+{
+	u32 live = FL_ARITH;
+
+	for (unsigned i = b->count; i-- > 0;) {
+		const struct insn *in = &b->insn[i];
+
+		b->live[i] = live;
+		if (in->row == UINT16_MAX || is_barrier(in)) {
+			live = FL_ARITH;
+			continue;
+		}
+		const struct insn_row *r = &insn_rows[in->row];
+		if (constant_shift(in))
+			live = 0;
+		else
+			live = (live & ~(u32)r->fl_write) | (r->fl_read & FL_ARITH);
+	}
+}
+
+/* ---- the whole block -------------------------------------------------------------------------------------- */
+
+static void emit_insn(struct builder *b, const struct insn *in)
+{
+	const struct exec_desc *x = in->row == UINT16_MAX ? NULL : insn_exec(in);
+
+	if (!x) {
+		uop_set_insn(b, emit(b, uop_undefined), in);
+		b->ended = true;
+		return;
+	}
+	const struct insn_row *r = &insn_rows[in->row];
+	emit_gates(b, r->attr);
+	if (b->ended)
+		return;
+	if (x->gen)
+		x->gen(b, in, x->arg);
+	else if ((r->attr & (IA_END | IA_BRANCH)) || ((r->attr & IA_REP) && (in->prefixes & (PFX_REP | PFX_REPNE))))
+		emit_call_end(b, in, x->op);
+	else
+		emit_call(b, in, x->op);
+}
+
+/* Falls through to the next instruction, which another block holds. */
+static void fall_through(UOP_ARGS)
+{
+	CONTINUE_AT(u->target, u->icnt);
+}
+
+static void trace_insn(UOP_ARGS);
+
+void builder_emit_all(struct builder *b)
+{
+	find_live_flags(b);
+	b->n = 0;
+	b->sf = SF_DYNAMIC;
+	b->ended = false;
+	for (b->cur = 0; b->cur < b->count && !b->ended; b->cur++) {
+		if (b->mode & MODE_TRACE)
+			uop_set_insn(b, emit(b, trace_insn), &b->insn[b->cur]);
+		emit_insn(b, &b->insn[b->cur]);
+	}
+	if (!b->ended) {
+		struct uop *u = emit(b, fall_through);
+		uop_set_target(b, u, emit_stub(b, b->off[b->count]));
+	}
+}
+
+/* -d exec: one line per instruction. */
+static NOINLINE void trace_insn(UOP_ARGS)
+{
+	char text[96];
+	u64 rip = cpu->r[R_CODE] + u->off;
+
+	insn_format(u->insn, rip, DISASM_INTEL, text, sizeof(text));
+	cpu->cd = cd - u->icnt;
+	log_line(cpu->log, LOG_EXEC, "%12llu %04x:%016llx %s", (unsigned long long)cpu_icount(cpu),
+		 cpu->seg[CS].sel, (unsigned long long)rip, text);
+	NEXT;
+}

@@ -1,0 +1,486 @@
+/*
+ * The run loop: enters chains of blocks, and does between them what cannot be done within: events, exceptions, traps,
+ * single steps, the exact end of the budget.
+ */
+#include "cpu/exec/blocks.h"
+#include "cpu/exec/cpuid.h"
+#include "cpu/exec/system.h"
+#include "cpu/exec/vec.h"
+
+/* ---- leaving a chain -------------------------------------------------------------------------------- */
+
+static u64 code_rip(const struct cpu *cpu, s64 disp)
+{
+	u64 rip = cpu->r[R_CODE] + (u64)disp;
+	return cpu_long64(cpu) ? rip : (u32)rip;
+}
+
+static void save_state(struct cpu *cpu, u64 fa, u64 fb, s64 cd)
+{
+	cpu->fa = fa;
+	cpu->fb = fb;
+	cpu->cd = cd;
+}
+
+static bool is_stub(const struct uop *u)
+{
+	return u->fn == uop_unlinked || u->fn == uop_cross_link64 || u->fn == uop_cross_link32;
+}
+
+NOINLINE void uop_leave_at(UOP_ARGS)
+{
+	cpu->rip = code_rip(cpu, is_stub(u) ? u->disp : u->off);
+	save_state(cpu, fa, fb, cd);
+}
+
+NOINLINE void uop_leave_rip(UOP_ARGS)
+{
+	cpu->rip = ea;
+	save_state(cpu, fa, fb, cd - u->icnt - 1);
+}
+
+NOINLINE void uop_leave_next(UOP_ARGS)
+{
+	cpu->rip = code_rip(cpu, u[1].off);
+	save_state(cpu, fa, fb, cd - u[1].icnt);
+}
+
+NOINLINE void uop_unlinked(UOP_ARGS)
+{
+	cpu->link_from = (struct uop *)u;
+	uop_leave_at(UOP_PASS);
+}
+
+void uop_dead(UOP_ARGS)
+{
+	uop_leave_at(UOP_PASS);
+}
+
+void uop_cross_link64(UOP_ARGS)
+{
+	u64 page = (cpu->r[R_CODE] + (s64)u->disp) & ~0xfffull;
+	const struct itlb_entry *e = &cpu->tlb->x[itlb_index(page)];
+
+	if (unlikely(e->tag != page || e->phys != u->phys))
+		return uop_leave_at(UOP_PASS);
+	cpu->r[R_CODE] = page;
+	return u->target->fn(cpu, u->target, fa, ea, fb, cd);
+}
+
+void uop_cross_link32(UOP_ARGS)
+{
+	u64 page = (u32)(cpu->r[R_CODE] + (s64)u->disp) & ~0xfffull;
+	const struct itlb_entry *e = &cpu->tlb->x[itlb_index(page)];
+
+	if (unlikely(e->tag != page || e->phys != u->phys))
+		return uop_leave_at(UOP_PASS);
+	cpu->r[R_CODE] = page;
+	return u->target->fn(cpu, u->target, fa, ea, fb, cd);
+}
+
+NOINLINE void uop_fault(UOP_ARGS)
+{
+	cpu->rip = code_rip(cpu, u->off);
+	cpu->fault_pending = true;
+	save_state(cpu, fa, fb, cd - u->icnt);
+}
+
+COLD void uop_undefined(UOP_ARGS)
+{
+	if (u->insn->row == UINT16_MAX && u->insn->opcode)
+		(void)!cpu_fault(cpu, EXC_GP, 0, "the instruction is longer than 15 bytes", 0);
+	else
+		(void)!cpu_fault(cpu, EXC_UD, 0, "invalid opcode, or not in this mode or CPU model", u->insn->row);
+	uop_fault(UOP_PASS);
+}
+
+s64 uop_clip(struct cpu *cpu, s64 cd, unsigned n)
+{
+	cpu->icount_end -= (u64)(cd - n);
+	return n;
+}
+
+/* ---- slow memory accesses --------------------------------------------------------------------------------- */
+
+/* In 64-bit mode the TLB never holds a non-canonical page; which fault it is depends on the segment (SDM Vol. 1, 3.3.7.1). */
+static COLD int fault_canonical(struct cpu *cpu, u64 va)
+{
+	struct decode_mode m = {.bits = 64, .feat = cpu->feat};
+	struct insn in;
+	u8 code[30];
+	unsigned n, more = 0;
+	bool ss = true; /* no memory operand: a push, pop, call or return */
+
+	if (mmu_fetch(cpu, cpu->insn_rip, code, &n) ||
+	    (n < 15 && mmu_fetch(cpu, cpu->insn_rip + n, code + n, &more)))
+		n = 15; /* the page is there: the block was built from it */
+	if (insn_decode(&m, code, MIN(n + more, 15u), &in) == DECODE_OK)
+		for (unsigned i = 0; i < in.nops; i++)
+			if (in.op[i].kind == OPK_MEM)
+				ss = in.seg == SS;
+	return cpu_fault(cpu, ss ? EXC_SS : EXC_GP, 0, "address is not canonical", va);
+}
+
+static int slow_begin(UOP_ARGS)
+{
+	save_state(cpu, fa, fb, cd - u->icnt);
+	cpu->insn_rip = code_rip(cpu, u->off);
+	if (cpu_long64(cpu) && (u64)sext(ea, cpu->cr4 & CR4_LA57 ? 57 : 48) != ea)
+		return fault_canonical(cpu, ea);
+	return 0;
+}
+
+static int slow_failed(struct cpu *cpu)
+{
+	cpu->rip = cpu->insn_rip;
+	cpu->fault_pending = true;
+	return 1;
+}
+
+NOINLINE int uop_slow_read(UOP_ARGS, void *value, unsigned size)
+{
+	if (slow_begin(UOP_PASS) || mem_read(cpu, ea, value, size, ACC_R))
+		return slow_failed(cpu);
+	return 0;
+}
+
+NOINLINE int uop_slow_write(UOP_ARGS, const void *value, unsigned size)
+{
+	if (slow_begin(UOP_PASS) || mem_write(cpu, ea, value, size, ACC_W))
+		return slow_failed(cpu);
+	return 0;
+}
+
+NOINLINE int uop_slow_read_rmw(UOP_ARGS, void *value, unsigned size)
+{
+	if (slow_begin(UOP_PASS) || mem_probe(cpu, ea, size, ACC_RW) ||
+	    mem_read(cpu, ea, value, size, ACC_RW))
+		return slow_failed(cpu);
+	return 0;
+}
+
+/* ---- simple operations ---------------------------------------------------------------------------------------- */
+
+static int call_op(UOP_ARGS)
+{
+	const struct insn *in = u->insn;
+
+	save_state(cpu, fa, fb, cd - u->icnt);
+	cpu->insn_rip = code_rip(cpu, u->off);
+	cpu->rip = code_rip(cpu, u->off + in->len);
+	if ((cpu->mode & MODE_BITS) == MODE_16 && cpu->rip > 0xffff && cpu->seg[CS].limit <= 0xffff)
+		cpu->rip &= 0xffff;
+	if (((int (*)(struct cpu *, const struct insn *))(uintptr_t)u->phys)(cpu, in)) {
+		cpu->rip = cpu->insn_rip;
+		cpu->fault_pending = true;
+		return 1;
+	}
+	return 0;
+}
+
+void uop_call(UOP_ARGS)
+{
+	if (unlikely(call_op(UOP_PASS)))
+		return;
+	if (unlikely(cpu->attn)) {
+		cpu->cd--;
+		return;
+	}
+	NEXT;
+}
+
+void uop_call_flags(UOP_ARGS)
+{
+	save_state(cpu, fa, fb, cd);
+	cpu_rflags(cpu);
+	if (unlikely(call_op(UOP_PASS)))
+		return;
+	if (unlikely(cpu->attn)) {
+		cpu->cd--;
+		return;
+	}
+	NEXT;
+}
+
+void uop_call_end(UOP_ARGS)
+{
+	save_state(cpu, fa, fb, cd);
+	cpu_rflags(cpu);
+	if (unlikely(call_op(UOP_PASS)))
+		return;
+	cpu->cd--;
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+void cpu_event_set(struct cpu *cpu, u32 ev)
+{
+	cpu->events |= ev;
+	cpu->attn = 1;
+}
+
+void cpu_event_clear(struct cpu *cpu, u32 ev)
+{
+	cpu->events &= ~ev;
+}
+
+static void interrupt(struct cpu *cpu, unsigned vector, enum int_kind kind)
+{
+	cpu->activity = CPU_ACTIVE;
+	if (int_deliver(cpu, vector, kind, false, 0))
+		cpu->fault_pending = true;
+}
+
+/* SDM Vol. 3A, 8.4.3: the start-up vector is a page of real-mode code. */
+static void start_up(struct cpu *cpu)
+{
+	cpu->seg[CS].sel = (u16)(cpu->sipi_vector << 8);
+	cpu->r[R_SEGBASE + CS] = (u64)cpu->sipi_vector << 12;
+	cpu->rip = 0;
+	cpu->activity = CPU_ACTIVE;
+	cpu_mode_changed(cpu);
+}
+
+/* In the order of SDM Vol. 3A, table 6-2; one interrupt at a time. */
+static void take_events(struct cpu *cpu)
+{
+	bool blocked = cpu->int_shadow;
+
+	if (cpu->events & CPU_EV_INIT) {
+		cpu_event_clear(cpu, CPU_EV_INIT);
+		cpu_reset(cpu, true);
+		return;
+	}
+	if (cpu->activity == CPU_WAIT_SIPI) {
+		if (cpu->events & CPU_EV_SIPI)
+			start_up(cpu);
+		cpu_event_clear(cpu, CPU_EV_SIPI);
+		return;
+	}
+	cpu_event_clear(cpu, CPU_EV_SIPI);
+	if (cpu->activity == CPU_SHUTDOWN && !(cpu->events & CPU_EV_NMI))
+		return;
+	if ((cpu->events & CPU_EV_SMI) && !cpu->smm) {
+		cpu_event_clear(cpu, CPU_EV_SMI);
+		smm_enter(cpu);
+		cpu->activity = CPU_ACTIVE;
+		return;
+	}
+	if ((cpu->events & CPU_EV_NMI) && !cpu->nmi_blocked && !blocked) {
+		cpu_event_clear(cpu, CPU_EV_NMI);
+		cpu->nmi_blocked = 1;
+		interrupt(cpu, EXC_NMI, INT_NMI);
+		return;
+	}
+	if ((cpu->events & CPU_EV_INTR) && (cpu->rflags & FL_IF) && !blocked)
+		interrupt(cpu, cpu->bus.intack(cpu->bus.ctx), INT_EXTERNAL);
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------------- */
+
+extern const struct exec_desc exec_popf, exec_iret;
+
+static bool loads_flags(const struct insn *in)
+{
+	const struct exec_desc *x = in->row == UINT16_MAX ? NULL : insn_exec(in);
+	return x && (x == &exec_popf || x == &exec_iret);
+}
+
+static void enter(struct cpu *cpu, struct block *b)
+{
+	b->uops->fn(cpu, b->uops, cpu->fa, 0, cpu->fb, cpu->cd);
+}
+
+/* Traps after an instruction (SDM Vol. 3A, 6.9): data breakpoints and the single step, in one #DB. */
+static void trap_after(struct cpu *cpu, u64 dr6)
+{
+	if (cpu->fault_pending) {
+		cpu->dr6_pending = 0;
+		return;
+	}
+	dr6 |= cpu->dr6_pending;
+	cpu->dr6_pending = 0;
+	if (dr6) {
+		(void)!debug_trap(cpu, dr6, dr6 & DR6_BS ? "RFLAGS.TF is set" : "data breakpoint");
+		cpu->fault_pending = true;
+	}
+}
+
+/* One instruction, for what needs its end to be seen: TF, RF, interrupt shadow, code breakpoints. */
+static void step_one(struct cpu *cpu)
+{
+	bool tf = cpu->rflags & FL_TF, rf = cpu->rflags & FL_RF;
+	u64 lin = cpu_long64(cpu) ? cpu->rip : (u32)(cpu->rip + seg_base(cpu, CS));
+	u64 now = cpu_icount(cpu);
+	struct block *b;
+
+	if (!cpu->int_shadow && debug_code_breakpoint(cpu, lin)) {
+		cpu->fault_pending = true;
+		return;
+	}
+	b = block_find(cpu, 1);
+	if (!b) {
+		cpu->fault_pending = true;
+		return;
+	}
+	bool flags_loaded = loads_flags(b->insns);
+	cpu->int_shadow = 0;
+	cpu->icount_end = now + 1;
+	cpu->cd = 1;
+	enter(cpu, b);
+	if (cpu->fault_pending)
+		return;
+	if (rf && !flags_loaded)
+		cpu->rflags &= ~FL_RF;
+	trap_after(cpu, tf && (flags_loaded || (cpu->rflags & FL_TF)) ? DR6_BS : 0);
+}
+
+static void run_chain(struct cpu *cpu, u64 end)
+{
+	u64 now = cpu_icount(cpu);
+	struct block *b = block_find(cpu, (unsigned)MIN(end - now, (u64)BLOCK_MAX_INSNS));
+
+	if (!b) {
+		cpu->link_from = NULL;
+		cpu->fault_pending = true;
+		return;
+	}
+	if (cpu->link_from) {
+		block_link(cpu, cpu->link_from, b);
+		cpu->link_from = NULL;
+	}
+	cpu->icount_end = end;
+	cpu->cd = (s64)(end - now);
+	enter(cpu, b);
+	if (unlikely(cpu->dr6_pending))
+		trap_after(cpu, 0);
+}
+
+static void deliver_fault(struct cpu *cpu)
+{
+	cpu->fault_pending = false;
+	cpu->link_from = NULL;
+	cpu->dr6_pending = 0;
+	cpu_rflags(cpu);
+	exc_deliver(cpu);
+	cpu->cd--; /* an exception counts, so that a guest faulting for ever still comes to its budget's end */
+}
+
+enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns)
+{
+	u64 end = cpu_icount(cpu) + max_insns;
+	enum cpu_exit why;
+
+	cpu_mxcsr_load(cpu);
+	for (;;) {
+		if (cpu->fault_pending) {
+			deliver_fault(cpu);
+			continue;
+		}
+		cpu->attn = 0;
+		if (cpu->events) {
+			if (cpu->events & CPU_EV_STOP) {
+				cpu_event_clear(cpu, CPU_EV_STOP);
+				why = CPU_EXIT_STOP;
+				break;
+			}
+			cpu_rflags(cpu);
+			take_events(cpu);
+			if (cpu->fault_pending)
+				continue;
+		}
+		if (cpu->activity != CPU_ACTIVE) {
+			why = cpu->activity == CPU_SHUTDOWN ? CPU_EXIT_SHUTDOWN : CPU_EXIT_HALT;
+			break;
+		}
+		if (cpu_icount(cpu) >= end) {
+			why = CPU_EXIT_BUDGET;
+			break;
+		}
+		if (unlikely(cpu->int_shadow || (cpu->rflags & FL_RF) || (cpu->mode & MODE_TF)))
+			step_one(cpu);
+		else
+			run_chain(cpu, end);
+	}
+	cpu_rflags(cpu);
+	cpu_mxcsr_release(cpu);
+	cpu->icount_end = cpu_icount(cpu);
+	cpu->cd = 0;
+	return why;
+}
+
+/* ---- power-on, RESET, INIT -------------------------------------------------------------------------------------------- */
+
+int cpu_init(struct cpu *cpu)
+{
+	int err = mmu_init(cpu);
+
+	if (!err)
+		err = blocks_init(cpu);
+	if (err) {
+		cpu_free(cpu);
+		return err;
+	}
+	cpu_reset(cpu, false);
+	return 0;
+}
+
+void cpu_free(struct cpu *cpu)
+{
+	blocks_free(cpu);
+	mmu_free(cpu);
+}
+
+static void reset_segments(struct cpu *cpu)
+{
+	for (unsigned s = 0; s < NSEGS; s++) {
+		cpu->seg[s] = (struct seg){.limit = 0xffff, .ar = AR_P | AR_S | AR_TYPE_WR | AR_TYPE_ACCESSED};
+		cpu->r[R_SEGBASE + s] = 0;
+	}
+	cpu->seg[CS].ar |= AR_TYPE_CODE;
+	cpu->seg[CS].sel = 0xf000;
+	cpu->r[R_SEGBASE + CS] = 0xffff0000;
+	cpu->seg[LDTR].ar = AR_P | ST_LDT;
+	cpu->seg[TR].ar = AR_P | ST_TSS_BUSY;
+	cpu->gdtr = cpu->idtr = (struct dtr){.limit = 0xffff};
+}
+
+/* SDM Vol. 3A, table 9-1. */
+void cpu_reset(struct cpu *cpu, bool init_only)
+{
+	u64 cache_bits = init_only ? cpu->cr0 & (CR0_CD | CR0_NW) : CR0_CD | CR0_NW;
+
+	memset(cpu->r, 0, sizeof(cpu->r));
+	cpu->r[RDX] = cpu->model ? cpu_model_signature(cpu->model) : 0;
+	cpu_set_rflags(cpu, FL_R1);
+	cpu->rip = 0xfff0;
+	reset_segments(cpu);
+	cpu->cr0 = CR0_ET | cache_bits;
+	cpu->cr2 = cpu->cr3 = cpu->cr4 = 0;
+	memset(cpu->dr, 0, sizeof(cpu->dr));
+	cpu->dr[6] = DR6_FIXED;
+	cpu->dr[7] = DR7_FIXED;
+	cpu->cpl = 0;
+	cpu->int_shadow = cpu->nmi_blocked = 0;
+	cpu->smm = false;
+	cpu->fault_pending = false;
+	cpu->dr6_pending = 0;
+	cpu->efer = 0;
+	cpu->activity = init_only && !cpu->bsp ? CPU_WAIT_SIPI : CPU_ACTIVE;
+	if (!init_only) {
+		cpu->xcr0 = 1;
+		cpu->pkru = 0;
+		cpu->mxcsr = MXCSR_RESET;
+		memset(&cpu->x87, 0, sizeof(cpu->x87));
+		memset(cpu->v, 0, sizeof(cpu->v));
+		memset(cpu->k, 0, sizeof(cpu->k));
+		cpu->x87.cw = 0x40;
+		cpu->x87.valid = 0xff;
+		cpu->events = 0;
+		cpu->smbase = 0x30000;
+		cpu_blocks_flush(cpu);
+	}
+	msr_reset(cpu, init_only);
+	mmu_flush_all(cpu);
+	cpu_mode_changed(cpu);
+}
