@@ -501,7 +501,7 @@ int int_transfer(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_
 	if (rc != 1) {
 		cpu->int_shadow = 0;
 		if (kind == INT_NMI)
-			cpu->nmi_blocked = 1;
+			cpu->nmi_blocked |= 1;
 	}
 	return rc;
 }

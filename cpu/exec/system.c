@@ -694,17 +694,7 @@ SIMPLE(rdseed)
 
 /* ---- undefined on purpose ------------------------------------------------------------------------------------------- */
 
-SIMPLE(ud0)
+SIMPLE(ud)
 {
-	return cpu_fault(cpu, EXC_UD, 0, "UD0", 0);
-}
-
-SIMPLE(ud1)
-{
-	return cpu_fault(cpu, EXC_UD, 0, "UD1", 0);
-}
-
-SIMPLE(ud2)
-{
-	return cpu_fault(cpu, EXC_UD, 0, "UD2", 0);
+	return cpu_fault(cpu, EXC_UD, 0, "UD0, UD1 or UD2", in->opcode);
 }

@@ -1,0 +1,180 @@
+/*
+ * System management mode: entry on SMI and RSM, with the 64-bit state-save map (SDM Vol. 3C, chapter 31, table 31-3).
+ *
+ * Modelled: save and restore of all visible state, SMBASE relocation, auto-HALT restart. Hidden segment state is kept in the map's
+ * reserved area in our own layout. Not modelled: I/O instruction restart (the revision identifier does not offer it).
+ */
+#include "cpu/exec/flags.h"
+#include "cpu/exec/system.h"
+
+/* Offsets from SMBASE + 8000h. */
+enum {
+	SM_CR0 = 0x7ff8, SM_CR3 = 0x7ff0, SM_RFLAGS = 0x7fe8, SM_EFER = 0x7fe0, SM_RIP = 0x7fd8, SM_DR6 = 0x7fd0,
+	SM_DR7 = 0x7fc8, SM_TR = 0x7fc4, SM_LDTR = 0x7fc0, SM_GS = 0x7fbc, SM_FS = 0x7fb8, SM_DS = 0x7fb4, SM_SS = 0x7fb0,
+	SM_CS = 0x7fac, SM_ES = 0x7fa8, SM_RDI = 0x7f94, /* then RSI RBP RSP RBX RDX RCX RAX downwards, R8..R15 */
+	SM_HALT = 0x7f02, SM_REVISION = 0x7efc, SM_SMBASE = 0x7ef8, SM_CR4 = 0x7e40, SM_HIDDEN = 0x7d00,
+};
+#define SM_REVISION_ID 0x00020064u /* 64-bit map, SMBASE relocation */
+
+/* What the map has no architectural place for. */
+struct sm_hidden {
+	struct seg seg[NSEGS];
+	u64 base[NSEGS];
+	struct dtr gdtr, idtr;
+	u8 cpl, int_shadow;
+};
+_Static_assert(SM_HIDDEN + sizeof(struct sm_hidden) <= SM_CR4, "the hidden state must fit its reserved area");
+
+static u64 map_read(struct cpu *cpu, unsigned off, unsigned n)
+{
+	u64 v = 0;
+
+	phys_read(cpu, cpu->smbase + 0x8000 + off, &v, n);
+	return v;
+}
+
+static void map_write(struct cpu *cpu, unsigned off, u64 v, unsigned n)
+{
+	phys_write(cpu, cpu->smbase + 0x8000 + off, &v, n);
+}
+
+/* Offset of general register @r in the map. */
+static unsigned map_gpr(unsigned r)
+{
+	static const u16 low[8] = {0x7f5c, 0x7f64, 0x7f6c, 0x7f74, 0x7f7c, 0x7f84, 0x7f8c, 0x7f94};
+
+	return r < 8 ? low[r] : 0x7f54 - (r - 8) * 8;
+}
+
+static const struct {
+	u16 off;
+	u8 seg;
+} map_segs[] = {
+	{SM_ES, ES}, {SM_CS, CS}, {SM_SS, SS}, {SM_DS, DS}, {SM_FS, FS}, {SM_GS, GS}, {SM_LDTR, LDTR}, {SM_TR, TR},
+};
+
+static void save_state(struct cpu *cpu)
+{
+	struct sm_hidden h = {.gdtr = cpu->gdtr, .idtr = cpu->idtr, .cpl = cpu->cpl, .int_shadow = cpu->int_shadow};
+
+	for (unsigned i = 0; i < 16; i++)
+		map_write(cpu, map_gpr(i), cpu->r[i], 8);
+	for (unsigned i = 0; i < ARRAY_SIZE(map_segs); i++)
+		map_write(cpu, map_segs[i].off, cpu->seg[map_segs[i].seg].sel, 4);
+	for (unsigned i = 0; i < NSEGS; i++) {
+		h.seg[i] = cpu->seg[i];
+		h.base[i] = seg_base(cpu, i);
+	}
+	phys_write(cpu, cpu->smbase + 0x8000 + SM_HIDDEN, &h, sizeof(h));
+	map_write(cpu, SM_CR0, cpu->cr0, 8);
+	map_write(cpu, SM_CR3, cpu->cr3, 8);
+	map_write(cpu, SM_CR4, cpu->cr4, 8);
+	map_write(cpu, SM_RFLAGS, cpu_rflags(cpu), 8);
+	map_write(cpu, SM_EFER, cpu->efer, 8);
+	map_write(cpu, SM_RIP, cpu->rip, 8);
+	map_write(cpu, SM_DR6, cpu->dr[6], 8);
+	map_write(cpu, SM_DR7, cpu->dr[7], 8);
+	map_write(cpu, SM_HALT, cpu->activity == CPU_HLT, 2);
+	map_write(cpu, SM_REVISION, SM_REVISION_ID, 4);
+	map_write(cpu, SM_SMBASE, cpu->smbase, 4);
+}
+
+/* The execution environment of table 31-4: like real mode with 4-GiB limits, CS based at SMBASE. */
+static void smm_environment(struct cpu *cpu)
+{
+	cpu->cr0 &= ~(u64)(CR0_PE | CR0_EM | CR0_TS | CR0_PG);
+	cpu->cr4 = 0;
+	cpu->efer = 0;
+	cpu->dr[7] = DR7_FIXED;
+	cpu->cpl = 0;
+	cpu->int_shadow = 0;
+	for (unsigned i = ES; i <= GS; i++) {
+		cpu->seg[i] = (struct seg){.ar = AR_P | AR_S | AR_G | AR_TYPE_WR | AR_TYPE_ACCESSED,
+					   .limit = 0xffffffff};
+		cpu->r[R_SEGBASE + i] = 0;
+	}
+	cpu->seg[CS].sel = cpu->smbase >> 4;
+	cpu->r[R_SEGBASE + CS] = cpu->smbase;
+	cpu->rip = 0x8000;
+	cpu_set_rflags(cpu, FL_R1);
+}
+
+static void smm_switch(struct cpu *cpu, bool active)
+{
+	cpu->smm = active;
+	if (cpu->bus.set_smm)
+		cpu->bus.set_smm(cpu->bus.ctx, active);
+	mmu_flush_all(cpu);
+}
+
+void smm_enter(struct cpu *cpu)
+{
+	smm_switch(cpu, true);
+	save_state(cpu);
+	cpu->activity = CPU_ACTIVE;
+	cpu->nmi_blocked |= 2; /* SMM's own block, apart from a running NMI handler's */
+	smm_environment(cpu);
+	mmu_flush_all(cpu);
+	cpu_mode_changed(cpu);
+}
+
+static bool saved_state_valid(struct cpu *cpu, u64 cr0, u64 cr4)
+{
+	if (cr0 & CR0_PG && !(cr0 & CR0_PE))
+		return false;
+	if (cr0 & CR0_NW && !(cr0 & CR0_CD))
+		return false;
+	return !(cr4 & ~cr4_supported(cpu)) && !(cr0 >> 32);
+}
+
+static void restore_segments(struct cpu *cpu)
+{
+	struct sm_hidden h;
+
+	phys_read(cpu, cpu->smbase + 0x8000 + SM_HIDDEN, &h, sizeof(h));
+	for (unsigned i = 0; i < NSEGS; i++) {
+		cpu->seg[i] = h.seg[i];
+		cpu->r[R_SEGBASE + i] = h.base[i];
+	}
+	cpu->gdtr = h.gdtr;
+	cpu->idtr = h.idtr;
+	cpu->cpl = h.cpl & 3;
+	cpu->int_shadow = h.int_shadow & 3;
+}
+
+SIMPLE(rsm)
+{
+	u64 cr0, cr4, cr3;
+
+	if (!cpu->smm)
+		return cpu_fault(cpu, EXC_UD, 0, "RSM outside system management mode", 0);
+	cr0 = map_read(cpu, SM_CR0, 8);
+	cr4 = map_read(cpu, SM_CR4, 8);
+	cr3 = map_read(cpu, SM_CR3, 8);
+	if (!saved_state_valid(cpu, cr0, cr4)) {
+		(void)cpu_fault(cpu, EXC_DF, 0, "RSM: invalid CR0 or CR4 in the saved state", cr0);
+		cpu->triple[0] = cpu->fault;
+		cpu->activity = CPU_SHUTDOWN;
+		return 0;
+	}
+	for (unsigned i = 0; i < 16; i++)
+		cpu->r[i] = map_read(cpu, map_gpr(i), 8);
+	restore_segments(cpu);
+	cpu->cr0 = cr0 | CR0_ET;
+	cpu->cr4 = cr4;
+	cpu->efer = map_read(cpu, SM_EFER, 8) & (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
+	cpu->dr[6] = (map_read(cpu, SM_DR6, 8) & 0xe00f) | DR6_FIXED;
+	cpu->dr[7] = (map_read(cpu, SM_DR7, 8) & 0xffff23ff) | DR7_FIXED;
+	cpu->rip = map_read(cpu, SM_RIP, 8);
+	if (map_read(cpu, SM_HALT, 2) & 1)
+		cpu->activity = CPU_HLT;
+	cpu_set_rflags(cpu, (map_read(cpu, SM_RFLAGS, 8) & 0x3f7fd5) | FL_R1);
+	if (map_read(cpu, SM_REVISION, 4) & 0x20000)
+		cpu->smbase = map_read(cpu, SM_SMBASE, 4);
+	cpu->nmi_blocked &= ~2;
+	smm_switch(cpu, false);
+	mmu_set_cr3(cpu, cr3, false);
+	mmu_flush_all(cpu);
+	cpu_mode_changed(cpu);
+	return 0;
+}
