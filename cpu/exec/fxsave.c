@@ -68,8 +68,7 @@ unsigned xsave_area_size(u64 mask, bool compacted)
 	return end;
 }
 
-/* ---- the legacy region -------------------------------------------------------------------------
- */
+/* ---- the legacy region ------------------------------------------------------------------- */
 
 static void put_bytes(u8 *buf, unsigned at, const void *v, unsigned n)
 {
@@ -174,8 +173,7 @@ static int mxcsr_check(struct cpu *cpu, u32 v)
 	return 0;
 }
 
-/* ---- FXSAVE ------------------------------------------------------------------------------------
- */
+/* ---- FXSAVE ------------------------------------------------------------------------------ */
 
 static bool insn_rexw(const struct insn *in)
 {
@@ -230,8 +228,7 @@ SIMPLE(fxrstor)
 	return 0;
 }
 
-/* ---- components --------------------------------------------------------------------------------
- */
+/* ---- components -------------------------------------------------------------------------- */
 
 static bool all_zero(const void *p, size_t n)
 {
@@ -333,8 +330,7 @@ static unsigned component_bytes(struct cpu *cpu, unsigned i)
 	return n * size;
 }
 
-/* ---- XSAVE -------------------------------------------------------------------------------------
- */
+/* ---- XSAVE ------------------------------------------------------------------------------- */
 
 struct xarea {
 	u64 lin, rfbm, xstate_bv, xcomp_bv;
@@ -458,8 +454,7 @@ SIMPLE(xsaves)
 	return save_compact(cpu, in, cpu->xcr0 | cpu->xss);
 }
 
-/* ---- XRSTOR ------------------------------------------------------------------------------------
- */
+/* ---- XRSTOR ------------------------------------------------------------------------------ */
 
 static int header_fault(struct cpu *cpu, const char *why, u64 value)
 {
@@ -556,8 +551,7 @@ SIMPLE(xrstors)
 	return restore(cpu, in, cpu->xcr0 | cpu->xss, true);
 }
 
-/* ---- MXCSR, EMMS -------------------------------------------------------------------------------
- */
+/* ---- MXCSR, EMMS ------------------------------------------------------------------------- */
 
 SIMPLE(ldmxcsr)
 {

@@ -15,8 +15,7 @@
 
 #define CW_INIT 0x37fu
 
-/* ---- the stack ---------------------------------------------------------------------------------
- */
+/* ---- the stack --------------------------------------------------------------------------- */
 
 static ALWAYS_INLINE unsigned phys(const struct x87 *f, unsigned i)
 {
@@ -57,8 +56,7 @@ static ALWAYS_INLINE void push(struct x87 *f, struct f80 v)
 	put(f, phys(f, 0), v);
 }
 
-/* ---- exceptions --------------------------------------------------------------------------------
- */
+/* ---- exceptions -------------------------------------------------------------------------- */
 
 static COLD void set_summary(struct cpu *cpu)
 {
@@ -124,8 +122,7 @@ static struct fp_env env_of(unsigned cw)
 	    .rc = cw >> 10 & 3, .pc = precision[cw >> 8 & 3], .masks = cw & FPE_ALL};
 }
 
-/* ---- instruction frame -------------------------------------------------------------------------
- */
+/* ---- instruction frame ------------------------------------------------------------------- */
 
 static ALWAYS_INLINE bool is_mem(const struct insn *in)
 {
@@ -222,8 +219,7 @@ static ALWAYS_INLINE int operand_write(struct cpu *cpu, const struct insn *in, c
 
 #define ALIAS(name, of) const struct exec_desc exec_##name = {.op = op_##of};
 
-/* ---- memory operands of arithmetic and comparison ----------------------------------------------
- */
+/* ---- memory operands of arithmetic and comparison ---------------------------------------- */
 
 enum src { SRC_F32, SRC_F64, SRC_S32, SRC_S16 };
 
@@ -272,8 +268,7 @@ static struct fp_num src_num(enum src s, u64 raw)
 	}
 }
 
-/* ---- ADD SUB MUL DIV ---------------------------------------------------------------------------
- */
+/* ---- ADD SUB MUL DIV --------------------------------------------------------------------- */
 
 /* False: an unmasked exception left everything in place, and nothing may be popped. */
 static NOINLINE bool arith_exact(struct cpu *cpu, enum fp_op op, unsigned dst,
@@ -382,8 +377,7 @@ IARITH(fisubr, FP_SUBR)
 IARITH(fidiv, FP_DIV)
 IARITH(fidivr, FP_DIVR)
 
-/* ---- comparison --------------------------------------------------------------------------------
- */
+/* ---- comparison -------------------------------------------------------------------------- */
 
 enum compare_kind { CMP_QUIET = 1, CMP_RFLAGS = 2 };
 
@@ -553,8 +547,7 @@ X87(fxam)
 	return 0;
 }
 
-/* ---- loads -------------------------------------------------------------------------------------
- */
+/* ---- loads ------------------------------------------------------------------------------- */
 
 /* Pushes @v, or the indefinite on stack overflow. */
 static ALWAYS_INLINE void push_checked(struct cpu *cpu, struct f80 v)
@@ -711,8 +704,7 @@ ALIAS(fldlg2, fld1)
 ALIAS(fldln2, fld1)
 ALIAS(fldz, fld1)
 
-/* ---- stores ------------------------------------------------------------------------------------
- */
+/* ---- stores ------------------------------------------------------------------------------ */
 
 /* What a store to memory has computed before anything is committed. */
 struct store {
@@ -928,8 +920,7 @@ X87(fbstp)
 	return store_commit(cpu, in, &s, true);
 }
 
-/* ---- moves between registers -------------------------------------------------------------------
- */
+/* ---- moves between registers ------------------------------------------------------------- */
 
 X87(fxch)
 {
@@ -977,8 +968,7 @@ ALIAS(fcmovne, fcmovcc)
 ALIAS(fcmovnbe, fcmovcc)
 ALIAS(fcmovnu, fcmovcc)
 
-/* ---- one-operand arithmetic --------------------------------------------------------------------
- */
+/* ---- one-operand arithmetic -------------------------------------------------------------- */
 
 static ALWAYS_INLINE int sign_op(struct cpu *cpu, const struct insn *in, u16 and, u16 flip)
 {
@@ -1122,8 +1112,7 @@ X87(fprem1)
 	return remainder_op(cpu, in, true);
 }
 
-/* ---- transcendentals ---------------------------------------------------------------------------
- */
+/* ---- transcendentals --------------------------------------------------------------------- */
 
 static bool raise_trans(struct cpu *cpu, u16 sw)
 {
@@ -1221,8 +1210,7 @@ X87(fptan)
 	return trans_pair(cpu, in, FP_FPTAN);
 }
 
-/* ---- stack management --------------------------------------------------------------------------
- */
+/* ---- stack management -------------------------------------------------------------------- */
 
 X87(fincstp)
 {
@@ -1269,8 +1257,7 @@ SIMPLE(fnop)
 	return 0;
 }
 
-/* ---- control -----------------------------------------------------------------------------------
- */
+/* ---- control ----------------------------------------------------------------------------- */
 
 /* FWAIT looks at CR0.MP, not CR0.EM. */
 SIMPLE(wait)

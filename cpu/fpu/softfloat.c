@@ -58,8 +58,7 @@ static void normalize(struct fp_num *n)
 	n->exp -= (s32)z;
 }
 
-/* ---- unpacking ---------------------------------------------------------------------------------
- */
+/* ---- unpacking --------------------------------------------------------------------------- */
 
 struct fp_num fp_from_f80(struct f80 v)
 {
@@ -127,8 +126,7 @@ struct fp_num fp_from_s64(s64 v)
 	return n;
 }
 
-/* ---- rounding and packing ----------------------------------------------------------------------
- */
+/* ---- rounding and packing ---------------------------------------------------------------- */
 
 /* Whether the magnitude grows, given the bits beyond the last place: their top bit and whether any
  * other is set. */
@@ -200,7 +198,11 @@ static struct packed pack(const struct fp_num *n, const struct format *f, unsign
 	if (tiny && !(env->masks & FPE_UE)) {
 		env->flags |= FPE_UE;
 		exp += f->wrap;
-		tiny = exp < f->emin;
+		if (exp < f->emin) { /* FSCALE only: too small even when wrapped */
+			env->flags |= FPE_PE;
+			return (struct packed){.sign = n->sign};
+		}
+		tiny = false;
 	} else if (tiny && env->ftz) {
 		env->flags |= FPE_UE | FPE_PE;
 		return (struct packed){.sign = n->sign};
@@ -219,8 +221,11 @@ static struct packed pack(const struct fp_num *n, const struct format *f, unsign
 			return pack_overflow(n, f, prec, env);
 		env->flags |= FPE_OE;
 		exp -= f->wrap;
-		if (exp > f->emax) /* FSCALE only: too large even when wrapped */
-			return pack_overflow(n, f, prec, env);
+		if (exp > f->emax) { /* FSCALE only: too large even when wrapped */
+			env->flags |= FPE_PE;
+			env->c1 = true;
+			return (struct packed){n->sign, 2 * (u32)f->emax + 1, BIT64(f->prec - 1)};
+		}
 	}
 	if (inexact) {
 		env->flags |= tiny ? FPE_UE | FPE_PE : FPE_PE;
@@ -271,8 +276,7 @@ static u64 fp_pack(const struct fp_num *n, const struct format *f, struct fp_env
 	return (u64)p.sign << top | (u64)p.be << fbits | (p.sig & (BIT64(fbits) - 1));
 }
 
-/* ---- operand classes ---------------------------------------------------------------------------
- */
+/* ---- operand classes --------------------------------------------------------------------- */
 
 static bool is_nan(const struct fp_num *n)
 {
@@ -311,8 +315,7 @@ static bool denormal_stops(bool denorm, struct fp_env *env)
 	return denorm && !(env->masks & FPE_DE);
 }
 
-/* ---- the operations ----------------------------------------------------------------------------
- */
+/* ---- the operations ---------------------------------------------------------------------- */
 
 static struct fp_num add_magnitudes(struct fp_num a, const struct fp_num *b, bool subtract, u8 rc)
 {
@@ -463,8 +466,7 @@ static bool stopped(const struct fp_env *env)
 	return env->flags & ~env->masks & FPE_PRE;
 }
 
-/* ---- x87 ---------------------------------------------------------------------------------------
- */
+/* ---- x87 --------------------------------------------------------------------------------- */
 
 struct f80 f80_arith(enum fp_op op, const struct fp_num *a, const struct fp_num *b,
 		     struct fp_env *env)
@@ -549,6 +551,14 @@ struct f80 f80_round_int(struct f80 v, struct fp_env *env)
 	return f80_pack(&a, 64, env);
 }
 
+/* The operand itself as the result: a pseudo-denormal is normalized, a denormal raises no #U. */
+static struct f80 f80_unchanged(const struct fp_num *n)
+{
+	struct fp_env quiet = {.masks = FPE_ALL};
+
+	return f80_pack(n, 64, &quiet);
+}
+
 struct f80 f80_scale(struct f80 va, struct f80 vb, struct fp_env *env)
 {
 	struct fp_num a = fp_from_f80(va), b = fp_from_f80(vb);
@@ -571,6 +581,8 @@ struct f80 f80_scale(struct f80 va, struct f80 vb, struct fp_env *env)
 	if (a.cls != FP_CLS_FINITE)
 		return f80_special(&a);
 	n = to_magnitude(&b, RC_ZERO, &mag, &inexact, &up) && mag < 0x10000 ? (s32)mag : 0x10000;
+	if (b.cls == FP_CLS_ZERO)
+		return f80_unchanged(&a);
 	a.exp += b.sign ? -n : n;
 	return f80_pack(&a, 64, env);
 }
@@ -676,7 +688,9 @@ struct f80 f80_rem(struct f80 va, struct f80 vb, bool nearest, u64 *quotient, bo
 	}
 	if (denormal_stops(a.denorm || b.denorm, env))
 		return va;
-	if (a.cls == FP_CLS_FINITE && b.cls == FP_CLS_FINITE)
+	if (b.cls == FP_CLS_INF)
+		return f80_unchanged(&a);
+	if (a.cls == FP_CLS_FINITE)
 		a = do_rem(a, &b, nearest, quotient, partial);
 	if (a.cls == FP_CLS_ZERO)
 		a.sign = sign;
@@ -818,8 +832,7 @@ void f80_to_bcd(struct f80 v, u8 *bcd, struct fp_env *env)
 	bcd[9] = a.sign ? 0x80 : 0;
 }
 
-/* ---- SSE ---------------------------------------------------------------------------------------
- */
+/* ---- SSE --------------------------------------------------------------------------------- */
 
 static struct fp_env sse_begin(const struct sse_env *env)
 {
@@ -967,7 +980,7 @@ static u64 sse_convert(struct fp_num n, const struct format *to, struct fp_env *
 static struct fp_num do_fma(const struct fp_num *a, const struct fp_num *b, struct fp_num c,
 			    bool neg_product, struct fp_env *e)
 {
-	struct fp_num p;
+	struct fp_num x = *a, y = *b, p;
 	bool bad = (a->cls == FP_CLS_INF && b->cls == FP_CLS_ZERO) ||
 		   (a->cls == FP_CLS_ZERO && b->cls == FP_CLS_INF);
 
@@ -980,9 +993,10 @@ static struct fp_num do_fma(const struct fp_num *a, const struct fp_num *b, stru
 	if (bad)
 		return indefinite(e);
 	c.denorm |= a->denorm || b->denorm;
-	p = do_mul(*a, b, e);
+	/* #D is due once, and only when the sum is not invalid. */
+	x.denorm = y.denorm = false;
+	p = do_mul(x, &y, e);
 	p.sign ^= neg_product;
-	p.denorm = false;
 	return do_add(p, c, e);
 }
 

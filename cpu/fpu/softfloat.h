@@ -70,9 +70,10 @@ struct fp_num fp_from_f64(u64 v);
 struct fp_num fp_from_f32(u32 v);
 struct fp_num fp_from_s64(s64 v);
 
-/* ---- x87
- * ----------------------------------------------------------------------------------------- An
- * operation that raises an unmasked FPE_PRE flag returns an unspecified value: the caller stores
+/* ---- x87 --------------------------------------------------------------------------------- */
+
+/*
+ * An operation that raises an unmasked FPE_PRE flag returns an unspecified value: the caller stores
  * nothing. Unmasked overflow and underflow return the result with its exponent wrapped by 24576
  * (SDM Vol. 1, 8.5.4, 8.5.5).
  */
@@ -109,11 +110,12 @@ s64 f80_to_int(struct f80 a, unsigned bits, struct fp_env *env);
 struct f80 f80_from_bcd(const u8 *bcd);
 void f80_to_bcd(struct f80 a, u8 *bcd, struct fp_env *env);
 
-/* ---- SSE
- * ------------------------------------------------------------------------------------------- One
- * element each. env->raised collects FPE_* as the element raises them; with an unmasked exception
- * the value is unspecified and the caller delivers #XM. Rounding, DAZ, FTZ and masks come from
- * env->mxcsr.
+/* ---- SSE --------------------------------------------------------------------------------- */
+
+/*
+ * One element each. env->raised collects FPE_* as the element raises them; with an unmasked
+ * exception the value is unspecified and the caller delivers #XM. Rounding, DAZ, FTZ and masks
+ * come from env->mxcsr.
  */
 struct sse_env {
 	u32 mxcsr;
