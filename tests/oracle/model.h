@@ -2,11 +2,12 @@
 #ifndef ORRERY_TESTS_ORACLE_MODEL_H
 #define ORRERY_TESTS_ORACLE_MODEL_H
 
-#include "cpu/cpu.h"
+#include "cpu/exec/cpuid.h"
 
 static inline int oracle_model(struct cpu *cpu)
 {
-	return 0;
+	cpu->model = cpu_model_find(CPU_MODEL_DEFAULT);
+	return cpu->model ? 0 : -1;
 }
 
 #endif
