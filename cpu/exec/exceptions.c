@@ -472,8 +472,7 @@ static u32 pushed_flags(struct cpu *cpu, unsigned vector, enum int_kind kind)
 
 	if (kind == INT_EXCEPTION && vector != EXC_DB)
 		return flags | FL_RF;
-	/* Outside MODE_TF no instruction breakpoint is armed, and a stale RF is never cleared: hide it. */
-	return is_soft(kind) || !(cpu->mode & MODE_TF) ? flags & ~FL_RF : flags;
+	return is_soft(kind) ? flags & ~FL_RF : flags;
 }
 
 int int_transfer(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_err, u32 err)

@@ -187,7 +187,37 @@ SIMPLE(salc)
 	return 0;
 }
 
-/* ---- flags through AH, XLAT ------------------------------------------------------------------------------ */
+/* ---- single flags, flags through AH, XLAT ------------------------------------------------------------------------------ */
+
+SIMPLE(clc)
+{
+	cpu->rflags &= ~FL_CF;
+	return 0;
+}
+
+SIMPLE(stc)
+{
+	cpu->rflags |= FL_CF;
+	return 0;
+}
+
+SIMPLE(cmc)
+{
+	cpu->rflags ^= FL_CF;
+	return 0;
+}
+
+SIMPLE(cld)
+{
+	cpu->rflags &= ~FL_DF;
+	return 0;
+}
+
+SIMPLE(std)
+{
+	cpu->rflags |= FL_DF;
+	return 0;
+}
 
 #define AH_FLAGS (FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF)
 
