@@ -249,11 +249,10 @@ static int build_cpu(struct machine *m, struct errtext *e)
 	m->cpu->cpu_count = 1;
 	m->cpu->bsp = true;
 	m->cpu->rng = RNG_SEED;
-	int r = cpu_model_parse(m->cfg.cpu ? m->cfg.cpu : "", &m->cpu->model, m->cpu->feat, e->s,
-				sizeof(e->s));
-	if (r)
-		return r;
-	r = cpu_init(m->cpu);
+	if (cpu_model_parse(m->cfg.cpu ? m->cfg.cpu : "", &m->cpu->model, m->cpu->feat, e->s,
+			    sizeof(e->s)))
+		return -EINVAL;
+	int r = cpu_init(m->cpu);
 	if (r)
 		return err_set(e, r, "no memory for the processor's caches");
 	m->cpu_ready = true;

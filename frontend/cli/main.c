@@ -1,0 +1,145 @@
+/* The program: parses the command line, runs one machine, says how it ended. */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "frontend/cli/exitcode.h"
+#include "frontend/cli/options.h"
+#include "frontend/cli/verdict.h"
+#include "machine/demo/demo.h"
+
+/* Signals belong to the process, so the handler needs this one pointer outside any machine. */
+static _Atomic(struct machine *) signalled;
+
+static void on_end_signal(int sig)
+{
+	struct machine *m = atomic_exchange(&signalled, NULL);
+	if (m) {
+		machine_quit(m);
+		return;
+	}
+	_exit(EXIT_QUIT); /* the second Ctrl-C does not wait */
+}
+
+/* A crash of ours must not leave the terminal raw. */
+static void on_crash_signal(int sig)
+{
+	struct machine *m = atomic_exchange(&signalled, NULL);
+	if (m)
+		machine_restore_terminal(m);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+static void catch_signals(void)
+{
+	static const int end[] = {SIGINT, SIGTERM, SIGHUP};
+	static const int crash[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+	struct sigaction sa = {.sa_handler = on_end_signal};
+	for (unsigned i = 0; i < ARRAY_SIZE(end); i++)
+		sigaction(end[i], &sa, NULL);
+	sa.sa_handler = on_crash_signal;
+	for (unsigned i = 0; i < ARRAY_SIZE(crash); i++)
+		sigaction(crash[i], &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* Writes the verdict, if one was asked for; a failure to do so changes a good status. */
+static int finish(const struct cli *cli, struct verdict *v)
+{
+	v->name = cli->name;
+	if (!cli->verdict)
+		return v->exit_status;
+	int r = verdict_write(cli->verdict, v);
+	if (!r)
+		return v->exit_status;
+	fprintf(stderr, "orrery: cannot write the verdict '%s': %s\n", cli->verdict, strerror(-r));
+	return EXIT_INTERNAL;
+}
+
+static int fail(const struct cli *cli, int status, const char *reason, const char *text)
+{
+	struct verdict v = {.reason = reason, .message = text, .exit_status = status};
+	fprintf(stderr, "orrery: %s\n", text);
+	return finish(cli, &v);
+}
+
+static void say_end(const struct cli *cli, const struct machine_result *r)
+{
+	switch (r->reason) {
+	case END_HANG: fprintf(stderr, "orrery: %s\n", r->explanation); break;
+	case END_RESET: fprintf(stderr, "orrery: warning: the guest reset the machine (-no-reboot)\n"); break;
+	case END_TIMEOUT: fprintf(stderr, "orrery: the time limit is over (-timeout)\n"); break;
+	case END_MAX_INSNS: fprintf(stderr, "orrery: the instruction limit is reached (-max-insns)\n"); break;
+	default: break;
+	}
+	if (cli->demo && r->reason == END_POWER_OFF && r->real_ns)
+		fprintf(stdout, "orrery: %.1f million instructions in %.2f s: %.0f MIPS\n",
+			(double)r->instructions / 1e6, (double)r->real_ns / 1e9,
+			(double)r->instructions / (double)r->real_ns * 1e3);
+}
+
+static int run(struct cli *cli, struct machine *m)
+{
+	struct verdict v = {.ran = true};
+	cli->machine = m;
+	atomic_store(&signalled, m);
+	machine_run(m);
+	atomic_store(&signalled, NULL);
+	machine_restore_terminal(m);
+	machine_result(m, &v.result);
+	if (cli->verdict)
+		v.state_hash = machine_state_hash(m);
+	v.reason = end_reason_name(v.result.reason);
+	v.exit_status = exit_status(&v.result);
+	machine_destroy(m);
+	cli->machine = NULL;
+	say_end(cli, &v.result);
+	return finish(cli, &v);
+}
+
+static int start(struct cli *cli, struct errtext *e)
+{
+	struct machine *m;
+	if (cli->demo) {
+		cli->cfg.embedded_kernel = demo_image(&cli->cfg.embedded_kernel_bytes);
+		cli->cfg.embedded_name = "demo";
+	}
+	if (cli->log_path) {
+		cli->cfg.log_file = fopen(cli->log_path, "w");
+		if (!cli->cfg.log_file) {
+			err_set(e, -EINVAL, "-D %s: %s", cli->log_path, strerror(errno));
+			return fail(cli, EXIT_USAGE, "usage", e->s);
+		}
+	}
+	catch_signals();
+	int r = machine_create(&cli->cfg, &m, e), status;
+	if (r) {
+		status = exit_status_of_error(r);
+		status = fail(cli, status,
+			      status == EXIT_USAGE    ? "usage" :
+			      status == EXIT_INTERNAL ? "internal" :
+							  "image",
+			      e->s);
+	} else {
+		status = run(cli, m);
+	}
+	if (cli->cfg.log_file)
+		fclose(cli->cfg.log_file);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli;
+	struct errtext e;
+	int status = EXIT_POWER_OFF;
+	switch (cli_parse(&cli, argc, argv, stdout, stderr, &e)) {
+	case CLI_RUN: status = start(&cli, &e); break;
+	case CLI_BAD: status = fail(&cli, EXIT_USAGE, "usage", e.s); break;
+	case CLI_DONE: break;
+	}
+	cli_free(&cli);
+	return status;
+}

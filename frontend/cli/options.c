@@ -1,0 +1,298 @@
+/* The option table at work: parsing, --help, configuration files. See options.h. */
+#define _GNU_SOURCE
+#include "frontend/cli/options_internal.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include "base/config.h"
+#include "base/host.h"
+#include "frontend/cli/exitcode.h"
+
+#define CONFIG_MAX_BYTES (1u << 20)
+#define CONFIG_DEPTH_MAX 8
+
+static const struct option_row {
+	const char *name, *arg;
+	enum option_group group;
+	option_handler *handler;
+	const char *help;
+} rows[] = {
+#define OPTION_ROW(name, arg, group, handler, help) {name, arg, group, handler, help},
+	OPTION_LIST(OPTION_ROW)
+#undef OPTION_ROW
+};
+
+static const char *const group_titles[G_COUNT] = {
+	[G_MACHINE] = "Machine",
+	[G_BOOT] = "What to start",
+	[G_INPUT] = "Terminal, serial ports, display",
+	[G_DEVICES] = "Devices",
+	[G_CI] = "For scripts",
+	[G_DEBUG] = "Looking inside",
+	[G_CONFIG] = "Configuration and help",
+	[G_ACCEPTED] = "Accepted from QEMU scripts, without effect",
+	[G_NOT_YET] = NULL, /* refused with an explanation */
+};
+
+static void help_row(FILE *out, const struct option_row *r)
+{
+	char left[64];
+	int n = snprintf(left, sizeof(left), "  -%s%s%s", r->name, r->arg ? " " : "", r->arg ? r->arg : "");
+	if (n > 27)
+		fprintf(out, "%s\n%28s%s\n", left, "", r->help);
+	else
+		fprintf(out, "%-28s%s\n", left, r->help);
+}
+
+void cli_help(FILE *out)
+{
+	fprintf(out, "Orrery emulator version " ORRERY_VERSION ", a PC in software\n"
+		     "\n"
+		     "usage: orrery [options] [KERNEL]\n"
+		     "       Without a kernel or BIOS, the built-in demonstration guest runs.\n"
+		     "       Options take one dash or two and have QEMU's names: scripts run with QEMU=orrery.\n");
+	for (unsigned g = 0; g < G_COUNT; g++) {
+		if (!group_titles[g])
+			continue;
+		fprintf(out, "\n%s:\n", group_titles[g]);
+		for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+			if (rows[i].group == g)
+				help_row(out, &rows[i]);
+	}
+	fprintf(out, "\nExamples:\n"
+		     "  orrery                                  the demonstration\n"
+		     "  orrery -kernel vmlinuz -initrd initrd.gz -append console=ttyS0 -nographic -m 256\n"
+		     "  orrery -kernel test.elf -device isa-debug-exit -serial stdio -no-reboot -timeout 60\n"
+		     "\nTerminal: Ctrl-C ends the emulator. With -nographic or -serial mon:stdio: Ctrl-A x ends,\n"
+		     "Ctrl-A h helps, Ctrl-A Ctrl-A types Ctrl-A, and Ctrl-C goes to the guest.\n"
+		     "\nExit status:\n");
+	exit_codes_print(out);
+}
+
+char *cli_keep(struct cli *cli, const char *fmt, ...)
+{
+	char *s = NULL;
+	va_list ap;
+	if (cli->kept_count == CLI_KEPT_MAX)
+		return NULL;
+	va_start(ap, fmt);
+	if (vasprintf(&s, fmt, ap) < 0)
+		s = NULL;
+	va_end(ap);
+	if (s)
+		cli->kept[cli->kept_count++] = s;
+	return s;
+}
+
+void cli_note(struct cli *cli, const char *fmt, ...)
+{
+	va_list ap;
+	if (!cli->notes)
+		return;
+	va_start(ap, fmt);
+	fputs("orrery: warning: ", cli->notes);
+	vfprintf(cli->notes, fmt, ap);
+	fputc('\n', cli->notes);
+	va_end(ap);
+}
+
+int cli_bad(struct cli *cli, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(cli->e->s, sizeof(cli->e->s), fmt, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+const char *cli_did_you_mean(char *buf, size_t n, const char *word, const char *const *list)
+{
+	const char *near = nearest(word, list);
+	if (near)
+		snprintf(buf, n, ", did you mean '%s'?", near);
+	else
+		buf[0] = 0;
+	return buf;
+}
+
+static const struct option_row *find(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+		if (!strcmp(rows[i].name, name))
+			return &rows[i];
+	return NULL;
+}
+
+static int unknown_option(struct cli *cli, const char *name)
+{
+	const char *names[ARRAY_SIZE(rows) + 1];
+	char hint[80];
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+		names[i] = rows[i].name;
+	names[ARRAY_SIZE(rows)] = NULL;
+	return cli_bad(cli, "-%s: unknown option%s (see -help)", name,
+		       cli_did_you_mean(hint, sizeof(hint), name, names));
+}
+
+static void remember(struct cli *cli, const struct option_row *r, const char *value)
+{
+	if (r->group == G_CONFIG || cli->given_count == CLI_GIVEN_MAX)
+		return;
+	cli->given[cli->given_count].name = r->name;
+	cli->given[cli->given_count++].value = value;
+}
+
+int cli_option(struct cli *cli, const char *name, const char *value)
+{
+	const struct option_row *r = find(name);
+	if (!r)
+		return unknown_option(cli, name);
+	if (r->arg && !value)
+		return cli_bad(cli, "-%s needs a value: -%s %s", name, name, r->arg);
+	if (!r->arg && value && *value && strcmp(value, "on") && strcmp(value, "true"))
+		return cli_bad(cli, "-%s takes no value", name);
+	if (r->group == G_NOT_YET)
+		return cli_bad(cli, "-%s: %s cannot be used yet in this version", name, r->help);
+	remember(cli, r, r->arg ? value : NULL);
+	return r->handler(cli, value);
+}
+
+/* ---- configuration files ------------------------------------------------------------------------------------ */
+
+static char *trim(char *s)
+{
+	while (isspace((unsigned char)*s))
+		s++;
+	size_t n = strlen(s);
+	while (n && isspace((unsigned char)s[n - 1]))
+		s[--n] = 0;
+	return s;
+}
+
+static int config_line(struct cli *cli, const char *path, unsigned number, char *line)
+{
+	char *name = trim(line), *eq, *value = NULL;
+	if (!*name || *name == '#' || *name == ';')
+		return 0;
+	eq = strchr(name, '=');
+	if (eq) {
+		*eq = 0;
+		value = trim(eq + 1);
+	}
+	name = trim(name);
+	name += strspn(name, "-");
+	const char *kept_name = cli_keep(cli, "%s", name);
+	const char *kept_value = value ? cli_keep(cli, "%s", value) : NULL;
+	if (!kept_name || (value && !kept_value))
+		return cli_bad(cli, "%s: too many lines", path);
+	int r = cli_option(cli, kept_name, kept_value);
+	if (r) {
+		char text[sizeof(cli->e->s)];
+		memcpy(text, cli->e->s, sizeof(text));
+		cli_bad(cli, "%s:%u: %.400s", path, number, text);
+	}
+	return r;
+}
+
+int cli_config_file(struct cli *cli, const char *path)
+{
+	u8 *data;
+	u64 n;
+	int r = host_file_read(path, CONFIG_MAX_BYTES, &data, &n);
+	if (r)
+		return cli_bad(cli, "-config: cannot read '%s': %s", path, strerror(-r));
+	if (cli->depth == CONFIG_DEPTH_MAX) {
+		free(data);
+		return cli_bad(cli, "-config: files include each other more than %d deep", CONFIG_DEPTH_MAX);
+	}
+	cli->depth++;
+	char *line = (char *)data;
+	for (unsigned number = 1; !r && line; number++) {
+		char *end = strchr(line, '\n');
+		if (end)
+			*end = 0;
+		r = config_line(cli, path, number, line);
+		line = end ? end + 1 : NULL;
+	}
+	cli->depth--;
+	free(data);
+	return r;
+}
+
+static void dump_config(const struct cli *cli)
+{
+	fprintf(cli->out, "# orrery -config FILE\n");
+	for (unsigned i = 0; i < cli->given_count; i++)
+		if (cli->given[i].value)
+			fprintf(cli->out, "%s = %s\n", cli->given[i].name, cli->given[i].value);
+		else
+			fprintf(cli->out, "%s\n", cli->given[i].name);
+}
+
+/* ---- the command line ------------------------------------------------------------------------------------------ */
+
+static int one_argument(struct cli *cli, int argc, char *const *argv, int *i)
+{
+	const char *arg = argv[*i];
+	if (arg[0] != '-' || !arg[1]) {
+		if (cli->cfg.kernel)
+			return cli_bad(cli, "'%s': only one kernel can be started ('%s' was named before)", arg,
+				       cli->cfg.kernel);
+		return cli_option(cli, "kernel", arg);
+	}
+	const char *name = arg + 1 + (arg[1] == '-');
+	const struct option_row *r = find(name);
+	if (r && r->arg) {
+		if (*i + 1 >= argc)
+			return cli_option(cli, name, NULL);
+		++*i;
+		return cli_option(cli, name, argv[*i]);
+	}
+	return cli_option(cli, name, NULL);
+}
+
+/* What follows from the options together. */
+static int settle(struct cli *cli)
+{
+	cli->demo = !cli->cfg.kernel && !cli->cfg.bios;
+	if (cli->demo && (cli->cfg.initrd || cli->cfg.append))
+		return cli_bad(cli, "-%s needs -kernel", cli->cfg.initrd ? "initrd" : "append");
+	if (!cli->serial_given && cli->nographic)
+		cli_option(cli, "serial", "mon:stdio");
+	else if (!cli->serial_given && !cli->nodefaults && !cli->display_none)
+		cli->cfg.serial[0] = "stdio";
+	if (cli->mux) {
+		cli->cfg.typed = cli_mux;
+		cli->cfg.ctx = cli;
+	}
+	return 0;
+}
+
+enum cli_outcome cli_parse(struct cli *cli, int argc, char *const *argv, FILE *out, FILE *notes,
+			   struct errtext *e)
+{
+	memset(cli, 0, sizeof(*cli));
+	machine_config_init(&cli->cfg);
+	cli->out = out;
+	cli->notes = notes;
+	cli->e = e;
+	e->s[0] = 0;
+	for (int i = 1; i < argc; i++) {
+		if (one_argument(cli, argc, argv, &i))
+			return CLI_BAD;
+		if (cli->done)
+			return CLI_DONE;
+	}
+	if (cli->dump_config) {
+		dump_config(cli);
+		return CLI_DONE;
+	}
+	return settle(cli) ? CLI_BAD : CLI_RUN;
+}
+
+void cli_free(struct cli *cli)
+{
+	for (unsigned i = 0; i < cli->kept_count; i++)
+		free(cli->kept[i]);
+	cli->kept_count = 0;
+}
