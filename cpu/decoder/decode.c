@@ -25,7 +25,7 @@ struct decoding {
 	u8 pp;          /* KEY_66, KEY_F3, KEY_F2 or 0 */
 	u8 seg;         /* override or SEG_UNSET */
 	u8 l;           /* VEX.L, EVEX.L'L */
-	u8 has_vvvv;    /* VEX or EVEX */
+	u8 raw_vvvv;    /* all four bits, in any mode */
 	u8 used_vvvv;
 	struct insn *in;
 };
@@ -140,7 +140,7 @@ static bool vex_prefix(struct decoding *d, u8 first)
 	d->l = last >> 2 & 1;
 	d->pp = pp_keys[last & 3];
 	in->vex_v = vvvv(d, last);
-	d->has_vvvv = true;
+	d->raw_vvvv = ~last >> 3 & 15;
 	d->map = (u8)(MAP_V0F + map - 1);
 	return map >= 1 && map <= 3;
 }
@@ -161,12 +161,12 @@ static bool evex_prefix(struct decoding *d)
 	in->prefixes |= PFX_EVEX;
 	in->vex_w = p1 >> 7;
 	in->vex_v = vvvv(d, p1) | (d->rex2 & 0x20) >> 1;
+	d->raw_vvvv = in->vex_v | (~p1 >> 3 & 15);
 	in->evex_aaa = p2 & 7;
 	in->evex_z = p2 >> 7;
 	in->evex_b = p2 >> 4 & 1;
 	d->l = p2 >> 5 & 3;
 	d->pp = pp_keys[p1 & 3];
-	d->has_vvvv = true;
 	d->map = (u8)(MAP_E0F + map - 1);
 	return !(p0 & 8) && (p1 & 4) && map >= 1 && map <= 3;
 }
@@ -586,7 +586,7 @@ static bool final_checks(const struct decoding *d)
 
 	if ((in->prefixes & PFX_LOCK) && (!(row->attr & IA_LOCK) || in->op[0].kind != OPK_MEM))
 		return false;
-	if (d->has_vvvv && !d->used_vvvv && in->vex_v)
+	if (!d->used_vvvv && d->raw_vvvv)
 		return false;
 	if (in->evex_z && in->op[0].kind == OPK_MEM)
 		return false;
