@@ -722,9 +722,9 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
  * Each: v the operand, c the masked count (not 0); r the result, cf and of. OF is defined for counts of 1 only; the same
  * formula serves all counts. Rotates keep ZF, SF, PF (fa) and AF.
  */
-#define SHIFT_SAR(bits, v, c) ((u##bits)((s##bits)(v) >> ((c) < bits ? (c) : bits - 1)))
-#define SHIFT_SHL(bits, v, c) ((u##bits)((c) < bits ? (u64)(v) << (c) : 0))
-#define SHIFT_SHR(bits, v, c) ((u##bits)((c) < bits ? (v) >> (c) : 0))
+#define SHIFT_SAR(bits, v, c) ((u##bits)((s64)(s##bits)(v) >> (c)))
+#define SHIFT_SHL(bits, v, c) ((u##bits)((u64)(v) << (c)))
+#define SHIFT_SHR(bits, v, c) ((u##bits)((u64)(v) >> (c)))
 #define CALC_shl(bits)                                                                            \
 	r = SHIFT_SHL(bits, v, c);                                                                 \
 	cf = TOP_BIT(bits, SHIFT_SHL(bits, v, c - 1));                                             \

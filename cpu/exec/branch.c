@@ -326,8 +326,10 @@ bool fuse_compare_branch(struct builder *b, const struct insn *in, bool is_test)
 	}                                                                                          \
 	static void cmov_##kind##_##c(UOP_ARGS)                                                    \
 	{                                                                                          \
-		bool take = !!(kind##_##c) ^ (u->sh & 1);                                           \
-		REG64(u->dst) = REG64(take ? u->src : u->dst) & u->imm;                             \
+		ea = REG64(u->dst);                                                                 \
+		if ((!!(kind##_##c)) != (u->sh & 1))                                                \
+			ea = REG64(u->src);                                                         \
+		REG64(u->dst) = ea & u->imm;                                                        \
 		NEXT;                                                                               \
 	}
 FOR_SHORT_CONDITIONS(SETCC)
@@ -356,8 +358,10 @@ static NOINLINE void cmov_DYN_any(UOP_ARGS)
 	{                                                                                          \
 		if (unlikely(cpu->flag_kind < FK_SUB))                                              \
 			return cmov_DYN_any(UOP_PASS);                                              \
-		bool take = (SUB_##c) ^ (u->sh & 1);                                                \
-		REG64(u->dst) = REG64(take ? u->src : u->dst) & u->imm;                             \
+		ea = REG64(u->dst);                                                                 \
+		if ((SUB_##c) != (u->sh & 1))                                                       \
+			ea = REG64(u->src);                                                         \
+		REG64(u->dst) = ea & u->imm;                                                        \
 		NEXT;                                                                               \
 	}
 SETCC_DYN(b)
