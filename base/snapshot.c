@@ -1,6 +1,6 @@
 /*
  * The saved form. A section: magic u32, then id, name (length byte + text), version u32, fields u32; each field: name, kind u8,
- * elem u8, bytes u32, data in the host's order (little-endian hosts only). A bytes section has the name "bytes" and one u64 length.
+ * elem u8, bytes (integers) or count u32, data in the host's order (little-endian hosts only). A bytes section has the name "bytes" and one u64 length.
  */
 #include "base/snapshot.h"
 
@@ -69,6 +69,18 @@ static unsigned saved_fields(const struct field *f, unsigned n)
 	return saved;
 }
 
+/* Host structs may change size: their fields say how many they are. */
+static u32 element_count(const struct field *f)
+{
+	return f->size / (f->kind == FIELD_STRUCT ? f->sub->size : f->elem);
+}
+
+static void put_timer(struct snap_buf *b, const struct timer *t)
+{
+	put8(b, t->armed);
+	put64(b, t->armed ? t->deadline_ns : 0);
+}
+
 static void put_fields(struct snap_buf *b, const struct snapshot_desc *desc, const u8 *state);
 
 static void put_field(struct snap_buf *b, const struct field *f, const u8 *member)
@@ -76,16 +88,17 @@ static void put_field(struct snap_buf *b, const struct field *f, const u8 *membe
 	put_name(b, f->name);
 	put8(b, (u8)f->kind);
 	put8(b, f->kind == FIELD_INT ? (u8)f->elem : 0);
-	put32(b, f->size);
+	put32(b, f->kind == FIELD_INT ? f->size : element_count(f));
 	switch (f->kind) {
 	case FIELD_INT: snap_put(b, member, f->size); break;
-	case FIELD_TIMER: {
-		const struct timer *t = (const void *)member;
-		put8(b, t->armed);
-		put64(b, t->armed ? t->deadline_ns : 0);
+	case FIELD_TIMER:
+		for (u32 at = 0; at < f->size; at += f->elem)
+			put_timer(b, (const void *)(member + at));
 		break;
-	}
-	case FIELD_IRQ: put8(b, ((const struct irq_line *)(const void *)member)->level); break;
+	case FIELD_IRQ:
+		for (u32 at = 0; at < f->size; at += f->elem)
+			put8(b, ((const struct irq_line *)(const void *)(member + at))->level);
+		break;
 	case FIELD_STRUCT:
 		for (u32 at = 0; at < f->size; at += f->sub->size)
 			put_fields(b, f->sub, member + at);
@@ -214,12 +227,20 @@ static int get_field(struct snap_reader *r, const struct field *f, u8 *member)
 		return -EINVAL;
 	if (kind != f->kind || (kind == FIELD_INT && elem != f->elem))
 		return bad(r, "another type of field", f->name);
-	if (kind == FIELD_INT && size != f->size)
+	if (size != (kind == FIELD_INT ? f->size : element_count(f)))
 		return bad(r, "another size of field", f->name);
 	switch (f->kind) {
 	case FIELD_INT: return get(r, member, f->size);
-	case FIELD_TIMER: return get_timer(r, (void *)member);
-	case FIELD_IRQ: return get_irq(r, (void *)member);
+	case FIELD_TIMER:
+		for (u32 at = 0; at < f->size; at += f->elem)
+			if (get_timer(r, (void *)(member + at)))
+				return -EINVAL;
+		return 0;
+	case FIELD_IRQ:
+		for (u32 at = 0; at < f->size; at += f->elem)
+			if (get_irq(r, (void *)(member + at)))
+				return -EINVAL;
+		return 0;
 	case FIELD_STRUCT:
 		for (u32 at = 0; at < f->size; at += f->sub->size)
 			if (get_fields(r, f->sub, member + at))
@@ -306,11 +327,16 @@ static u64 hash_field(u64 h, const struct field *f, const u8 *member)
 {
 	switch (f->kind) {
 	case FIELD_INT: return hash_bytes(h, member, f->size);
-	case FIELD_TIMER: {
-		const struct timer *t = (const void *)member;
-		return mix(h, t->armed ? t->deadline_ns : CLOCK_NEVER);
-	}
-	case FIELD_IRQ: return mix(h, ((const struct irq_line *)(const void *)member)->level);
+	case FIELD_TIMER:
+		for (u32 at = 0; at < f->size; at += f->elem) {
+			const struct timer *t = (const void *)(member + at);
+			h = mix(h, t->armed ? t->deadline_ns : CLOCK_NEVER);
+		}
+		return h;
+	case FIELD_IRQ:
+		for (u32 at = 0; at < f->size; at += f->elem)
+			h = mix(h, ((const struct irq_line *)(const void *)(member + at))->level);
+		return h;
 	case FIELD_STRUCT:
 		for (u32 at = 0; at < f->size; at += f->sub->size)
 			h = snapshot_hash(h, f->sub, member + at);

@@ -5,7 +5,7 @@
  *     #define PIT_FIELDS(V, S, H, P) V(mode) S(ch, pit_channel_snapshot) H(dev) P(3)
  *     SNAPSHOT(pit_snapshot, "pit", 1, struct pit, PIT_FIELDS);
  *
- *   V  a value: integer, bool, struct timer, struct irq_line, or an array of integers or bools
+ *   V  a value: integer, bool, struct timer, struct irq_line, or an array of those
  *   S  a struct (or an array of them) with its own list
  *   H  host-side: pointers, handles, configuration: not saved, not hashed
  *   P  padding bytes the compiler put in
@@ -48,12 +48,14 @@ struct snapshot_desc {
 
 /* An array decays to a pointer in _Generic; its element's size is found the same way. */
 #define FIELD_KIND_OF(x)                                                                           \
-	_Generic((x), struct timer : FIELD_TIMER, struct irq_line : FIELD_IRQ, default : FIELD_INT)
+	_Generic((x), struct timer : FIELD_TIMER, struct timer * : FIELD_TIMER,                    \
+		 struct irq_line : FIELD_IRQ, struct irq_line * : FIELD_IRQ, default : FIELD_INT)
 #define FIELD_ELEM_OF(x)                                                                           \
 	_Generic((x), u8 * : 1, s8 * : 1, bool * : 1, char * : 1, u16 * : 2, s16 * : 2, u32 * : 4, s32 * : 4, \
 		 u64 * : 8, s64 * : 8, unsigned long long * : 8, u8 : 1, s8 : 1, bool : 1, u16 : 2, s16 : 2,  \
 		 u32 : 4, s32 : 4, u64 : 8, s64 : 8, unsigned long long : 8, struct timer : sizeof(struct timer), \
-		 struct irq_line : sizeof(struct irq_line))
+		 struct timer * : sizeof(struct timer), struct irq_line : sizeof(struct irq_line),       \
+		 struct irq_line * : sizeof(struct irq_line))
 
 #define FIELD_V_(m)                                                                                \
 	{#m, offsetof(snapshot_self, m), sizeof(((snapshot_self *)0)->m),                          \

@@ -44,7 +44,7 @@ struct machine_hooks {
 	void (*reset)(void *ctx, bool cpu_only); /* requested; the machine resets at the next boundary */
 	void (*power)(void *ctx, enum power_state state);
 	void (*debug_exit)(void *ctx, u32 code);  /* isa-debug-exit: the process status is code << 1 | 1 */
-	u64 (*random)(void *ctx);
+	u64 (*tsc_offset)(void *ctx, unsigned cpu); /* guest TSC minus clock_now(), for TSC-deadline timers */
 };
 
 /* The world a device lives in: one per machine. */

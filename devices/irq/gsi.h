@@ -11,7 +11,7 @@
 #define GSI_COUNT 24
 
 struct gsi_router {
-	u16 sources[GSI_COUNT]; /* outputs that hold the line high; derived, rebuilt by nobody: saved with the board */
+	u16 sources[GSI_COUNT]; /* outputs that hold the line high; saved with the board */
 	bool legacy_off;        /* HPET legacy replacement: ISA 0 and 8 from the PIT and RTC are cut off */
 	struct irq_line pic[16];
 	struct irq_line ioapic[GSI_COUNT];

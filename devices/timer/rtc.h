@@ -1,0 +1,14 @@
+/* Real-time clock and CMOS memory. */
+#ifndef ORRERY_DEVICES_RTC_H
+#define ORRERY_DEVICES_RTC_H
+
+#include "devices/device.h"
+
+/** Sets the time (seconds since 1970 UTC) as of now. */
+void rtc_set_time(struct device *d, s64 seconds);
+s64 rtc_get_time(struct device *d);
+/** Sets a CMOS byte (0Eh..7Fh), e.g. memory sizes for firmware; call rtc_set_checksum() after the last. */
+void rtc_set_cmos(struct device *d, unsigned index, u8 value);
+void rtc_set_checksum(struct device *d);
+
+#endif
