@@ -249,7 +249,7 @@ static int build_cpu(struct machine *m, struct errtext *e)
 	m->cpu->cpu_count = 1;
 	m->cpu->bsp = true;
 	m->cpu->rng = RNG_SEED;
-	if (cpu_model_parse(m->cfg.cpu ? m->cfg.cpu : "", &m->cpu->model, m->cpu->feat, e->s,
+	if (cpu_model_parse(m->cfg.cpu ? m->cfg.cpu : CPU_MODEL_DEFAULT, &m->cpu->model, m->cpu->feat, e->s,
 			    sizeof(e->s)))
 		return -EINVAL;
 	int r = cpu_init(m->cpu);

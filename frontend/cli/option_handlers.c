@@ -68,7 +68,7 @@ int opt_smp(struct cli *cli, const char *value)
 static const struct {
 	const char *name, *model;
 } cpu_aliases[] = {
-	{"host", "max"},	  {"qemu64", ""},	    {"kvm64", ""},	   {"qemu32", ""},
+	{"host", "max"},	  {"qemu64", CPU_MODEL_DEFAULT},	    {"kvm64", CPU_MODEL_DEFAULT},	   {"qemu32", CPU_MODEL_DEFAULT},
 	{"Skylake-Client", "skylake"}, {"Haswell", "haswell"}, {"Conroe", "core2"}, {"core2duo", "core2"},
 	{"IvyBridge", "skylake"}, {"SandyBridge", "skylake"}, {"Broadwell", "skylake"},
 	{"Opteron_G1", "skylake"}, {"pentium3", "p3"},

@@ -1,0 +1,316 @@
+/* The command line: values, refusals with the nearest match, configuration files, exit statuses, the verdict. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "base/log.h"
+#include "frontend/cli/exitcode.h"
+#include "frontend/cli/options.h"
+#include "frontend/cli/verdict.h"
+
+static struct cli cli;
+static struct errtext e;
+static char *out_text;
+static size_t out_size;
+static FILE *out;
+
+static void setup(void)
+{
+	out = open_memstream(&out_text, &out_size);
+}
+
+static void teardown(void)
+{
+	fclose(out);
+	free(out_text);
+	cli_free(&cli);
+}
+
+#define PARSE(...) parse((char *[]){(char *)"orrery", __VA_ARGS__, NULL})
+static enum cli_outcome parse(char *const *argv)
+{
+	int argc = 0;
+	while (argv[argc])
+		argc++;
+	enum cli_outcome r = cli_parse(&cli, argc, argv, out, out, &e);
+	fflush(out);
+	return r;
+}
+
+static void bad(enum cli_outcome r, const char *words)
+{
+	ck_assert_int_eq(r, CLI_BAD);
+	ck_assert_msg(strstr(e.s, words) != NULL, "said \"%s\", expected \"%s\"", e.s, words);
+}
+
+START_TEST(no_arguments_run_the_demo_on_the_terminal)
+{
+	char *argv[] = {(char *)"orrery", NULL};
+	ck_assert_int_eq(parse(argv), CLI_RUN);
+	ck_assert(cli.demo);
+	ck_assert_str_eq(cli.cfg.serial[0], "stdio");
+}
+END_TEST
+
+START_TEST(memory_sizes)
+{
+	static const struct { const char *text; u64 bytes; } row[] = {
+		{"256", 256ull << 20}, {"64M", 64ull << 20}, {"2G", 2ull << 30}, {"1048576K", 1ull << 30},
+		{"size=512", 512ull << 20}, {"512,slots=2", 512ull << 20},
+	};
+	ck_assert_int_eq(PARSE("-m", (char *)row[_i].text), CLI_RUN);
+	ck_assert_uint_eq(cli.cfg.ram_bytes, row[_i].bytes);
+}
+END_TEST
+
+START_TEST(bad_memory_sizes)
+{
+	static const char *const row[] = {"", "x", "12Q", "0", "99999999999", "1T", "-5"};
+	bad(PARSE("-m", (char *)row[_i]), "-m ");
+}
+END_TEST
+
+START_TEST(one_dash_or_two)
+{
+	ck_assert_int_eq(PARSE("--kernel", "f", "--append", "a=1", "-no-reboot"), CLI_RUN);
+	ck_assert_str_eq(cli.cfg.kernel, "f");
+	ck_assert_str_eq(cli.cfg.append, "a=1");
+	ck_assert(cli.cfg.no_reboot);
+}
+END_TEST
+
+START_TEST(a_bare_name_is_the_kernel)
+{
+	ck_assert_int_eq(PARSE("vmlinuz"), CLI_RUN);
+	ck_assert_str_eq(cli.cfg.kernel, "vmlinuz");
+	bad(PARSE("one", "two"), "only one kernel");
+}
+END_TEST
+
+START_TEST(unknown_words_name_the_nearest)
+{
+	static const char *const row[][3] = {
+		{"-kernal", "x", "'kernel'"},	    {"-nograhpic", NULL, "'nographic'"},
+		{"-device", "isa-debug-exti", "'isa-debug-exit'"}, {"-d", "itn", "'int'"},
+		{"-machine", "pc,hpte=on", "'hpet'"}, {"-serial", "stdoi", "'stdio'"},
+		{"-rtc", "bas=utc", "'base'"},	    {"-display", "nnoe", "'none'"},
+	};
+	bad(PARSE((char *)row[_i][0], (char *)row[_i][1]), row[_i][2]);
+}
+END_TEST
+
+START_TEST(refusals)
+{
+	static const char *const row[][3] = {
+		{"-kernel", NULL, "needs a value"},  {"-hda", "x", "cannot be used yet"},
+		{"-smp", "zero", "-smp"},	     {"-smp", "0", "-smp"},
+		{"-cpu", "nosuchcpu", "-cpu"},	     {"-cpu", "skylake,+nosuchfeature", "-cpu"},
+		{"-machine", "q35", "only the machine 'pc'"}, {"-timeout", "soon", "seconds"},
+		{"-timeout", "-1", "seconds"},	     {"-max-insns", "1.5", "number"},
+		{"-max-insns", "99999999999999999999", "number"}, {"-rtc", "base=yesterday", "-rtc"},
+		{"-vnc", ":1", "none"},		     {"-append", "x", "needs -kernel"},
+		{"-set", "nodot", "ID.KEY=VALUE"},   {"-serial", "chardev:x", "no -chardev"},
+		{"-chardev", "file,id=x", "expected"}, {"-config", "/nonexistent/f", "cannot read"},
+	};
+	bad(PARSE((char *)row[_i][0], (char *)row[_i][1]), row[_i][2]);
+}
+END_TEST
+
+/* The line that kvm-unit-tests' x86/run composes. */
+START_TEST(kvm_unit_tests_line)
+{
+	ck_assert_int_eq(PARSE("--no-reboot", "-nodefaults", "-global", "kvm-pit.lost_tick_policy=discard",
+			       "-device", "pc-testdev", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4",
+			       "-vnc", "none", "-serial", "stdio", "-device", "pci-testdev", "-machine",
+			       "accel=tcg,kernel_irqchip=split", "-kernel", "x.flat", "-smp", "1", "-cpu",
+			       "max,host-phys-bits"),
+			 CLI_RUN);
+	ck_assert_str_eq(cli.cfg.device[1], "isa-debug-exit,iobase=0xf4,iosize=0x4");
+	ck_assert_str_eq(cli.cfg.serial[0], "stdio");
+	ck_assert(cli.cfg.no_reboot);
+	ck_assert(!cli.mux);
+}
+END_TEST
+
+START_TEST(kvm_unit_tests_probes)
+{
+	ck_assert_int_eq(PARSE("-device", "?"), CLI_DONE);
+	ck_assert_ptr_nonnull(strstr(out_text, "\"pc-testdev\""));
+	ck_assert_ptr_nonnull(strstr(out_text, "pci-testdev"));
+	ck_assert_int_eq(PARSE("--help"), CLI_DONE);
+	ck_assert_ptr_nonnull(strstr(out_text, "QEMU"));
+	ck_assert_ptr_nonnull(strstr(out_text, "Orrery emulator version"));
+}
+END_TEST
+
+START_TEST(notes_say_warning)
+{
+	ck_assert_int_eq(PARSE("-smp", "4", "-enable-kvm"), CLI_RUN);
+	ck_assert_ptr_nonnull(strstr(out_text, "warning: -smp 4"));
+	ck_assert_ptr_nonnull(strstr(out_text, "warning: accelerator 'kvm'"));
+}
+END_TEST
+
+START_TEST(serial_places)
+{
+	ck_assert_int_eq(PARSE("-nographic", "-m", "64"), CLI_RUN);
+	ck_assert(cli.mux);
+	ck_assert_str_eq(cli.cfg.serial[0], "stdio,signal=off");
+	ck_assert_int_eq(PARSE("-serial", "null", "-serial", "file:x"), CLI_RUN);
+	ck_assert_str_eq(cli.cfg.serial[1], "file:x");
+	ck_assert_int_eq(PARSE("-chardev", "socket,id=c,port=44,server=on,wait=off", "-serial", "chardev:c"), CLI_RUN);
+	ck_assert_str_eq(cli.cfg.serial[0], "tcp:127.0.0.1:44,server,wait=off");
+	ck_assert_int_eq(PARSE("-display", "none"), CLI_RUN);
+	ck_assert_ptr_null(cli.cfg.serial[0]);
+}
+END_TEST
+
+START_TEST(limits_and_logs)
+{
+	ck_assert_int_eq(PARSE("-timeout", "1.5", "-max-insns", "2M", "-d", "int,io"), CLI_RUN);
+	ck_assert_uint_eq(cli.cfg.timeout_ns, 1500000000);
+	ck_assert_uint_eq(cli.cfg.max_insns, 2000000);
+	ck_assert_uint_eq(cli.cfg.log_classes, BIT(LOG_INT) | BIT(LOG_IO) | BIT(LOG_UNIMPLEMENTED));
+}
+END_TEST
+
+START_TEST(rtc_bases)
+{
+	ck_assert_int_eq(PARSE("-rtc", "base=2000-01-02T03:04:05"), CLI_RUN);
+	ck_assert_int_eq(cli.cfg.rtc_start_s, 946782245);
+	ck_assert_int_eq(PARSE("-rtc", "base=utc,clock=vm"), CLI_RUN);
+	ck_assert_int_gt(cli.cfg.rtc_start_s, 1700000000);
+}
+END_TEST
+
+START_TEST(configuration_file_round_trip)
+{
+	char path[] = "/tmp/orrery-test-XXXXXX";
+	int fd = mkstemp(path);
+	ck_assert_int_ge(fd, 0);
+	const char text[] = "# comment\n\n m = 64M \nkernel= a b\nno-reboot\nappend = x=1 y\n";
+	ck_assert_int_eq(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	close(fd);
+	ck_assert_int_eq(PARSE("-config", path), CLI_RUN);
+	ck_assert_uint_eq(cli.cfg.ram_bytes, 64 << 20);
+	ck_assert_str_eq(cli.cfg.kernel, "a b");
+	ck_assert_str_eq(cli.cfg.append, "x=1 y");
+	ck_assert(cli.cfg.no_reboot);
+	cli_free(&cli);
+	ck_assert_int_eq(PARSE("-config", path, "-dump-config"), CLI_DONE);
+	ck_assert_ptr_nonnull(strstr(out_text, "m = 64M\nkernel = a b\nno-reboot\nappend = x=1 y\n"));
+	unlink(path);
+}
+END_TEST
+
+START_TEST(configuration_file_errors_name_the_line)
+{
+	char path[] = "/tmp/orrery-test-XXXXXX";
+	int fd = mkstemp(path);
+	const char text[] = "m = 64M\nkernal = x\n";
+	ck_assert_int_eq(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	close(fd);
+	enum cli_outcome r = PARSE("-config", path);
+	unlink(path);
+	bad(r, ":2: ");
+	ck_assert_ptr_nonnull(strstr(e.s, "'kernel'"));
+}
+END_TEST
+
+START_TEST(a_file_that_includes_itself_ends)
+{
+	char path[] = "/tmp/orrery-test-XXXXXX", text[64];
+	int fd = mkstemp(path), n = snprintf(text, sizeof(text), "config = %s\n", path);
+	ck_assert_int_eq(write(fd, text, (size_t)n), n);
+	close(fd);
+	enum cli_outcome r = PARSE("-config", path);
+	unlink(path);
+	bad(r, "include each other");
+}
+END_TEST
+
+START_TEST(mux_commands)
+{
+	u8 text[] = {'a', 1, 1, 'b', 1, 'q', 'c', 1};
+	memset(&cli, 0, sizeof(cli));
+	cli.out = out;
+	ck_assert_uint_eq(cli_mux(&cli, text, sizeof(text)), 4);
+	ck_assert_mem_eq(text, "a\001bc", 4);
+	u8 help[] = {'h', 'd'}; /* the escape is remembered between calls */
+	ck_assert_uint_eq(cli_mux(&cli, help, 2), 1);
+	ck_assert_uint_eq(help[0], 'd');
+	fflush(out);
+	ck_assert_ptr_nonnull(strstr(out_text, "Ctrl-A x"));
+}
+END_TEST
+
+START_TEST(exit_statuses_are_distinct_and_even)
+{
+	bool seen[256] = {false};
+	for (int i = END_POWER_OFF; i < END_REASONS; i++) {
+		struct machine_result r = {.reason = (enum end_reason)i, .debug_code = 3};
+		int s = exit_status(&r);
+		ck_assert_int_ge(s, 0);
+		ck_assert_int_lt(s, 256);
+		ck_assert_msg(!seen[s], "status %d stands for two reasons", s);
+		seen[s] = true;
+		if (i == END_DEBUG_EXIT)
+			ck_assert_int_eq(s, 7);
+		else
+			ck_assert_int_eq(s & 1, 0);
+		if (i != END_DEBUG_EXIT && i != END_POWER_OFF)
+			ck_assert_int_ge(s, 64);
+	}
+	ck_assert_int_eq(exit_status_of_error(-EINVAL), EXIT_USAGE);
+	ck_assert_int_eq(exit_status_of_error(-ENOENT), EXIT_IMAGE);
+	ck_assert_int_eq(exit_status_of_error(-ENOEXEC), EXIT_IMAGE);
+	ck_assert_int_eq(exit_status_of_error(-ENOMEM), EXIT_INTERNAL);
+}
+END_TEST
+
+START_TEST(verdict_is_json)
+{
+	struct verdict v = {.reason = "hang", .exit_status = 68, .name = "a \"b\"\n", .ran = true,
+			    .state_hash = 0x12, .result = {.instructions = 5000000, .real_ns = 1000000000,
+							   .virtual_ns = 5000000, .explanation = "x\ty"}};
+	char *text = verdict_text(&v);
+	ck_assert_ptr_nonnull(strstr(text, "\"exit_status\": 68,"));
+	ck_assert_ptr_nonnull(strstr(text, "\"name\": \"a \\\"b\\\"\\n\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"mips\": 5.0"));
+	ck_assert_ptr_nonnull(strstr(text, "\"state_hash\": \"0000000000000012\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"explanation\": \"x\\u0009y\""));
+	free(text);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("options");
+	TCase *t = tcase_create("options");
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, no_arguments_run_the_demo_on_the_terminal);
+	tcase_add_loop_test(t, memory_sizes, 0, 6);
+	tcase_add_loop_test(t, bad_memory_sizes, 0, 7);
+	tcase_add_test(t, one_dash_or_two);
+	tcase_add_test(t, a_bare_name_is_the_kernel);
+	tcase_add_loop_test(t, unknown_words_name_the_nearest, 0, 8);
+	tcase_add_loop_test(t, refusals, 0, 18);
+	tcase_add_test(t, kvm_unit_tests_line);
+	tcase_add_test(t, kvm_unit_tests_probes);
+	tcase_add_test(t, notes_say_warning);
+	tcase_add_test(t, serial_places);
+	tcase_add_test(t, limits_and_logs);
+	tcase_add_test(t, rtc_bases);
+	tcase_add_test(t, configuration_file_round_trip);
+	tcase_add_test(t, configuration_file_errors_name_the_line);
+	tcase_add_test(t, a_file_that_includes_itself_ends);
+	tcase_add_test(t, mux_commands);
+	tcase_add_test(t, exit_statuses_are_distinct_and_even);
+	tcase_add_test(t, verdict_is_json);
+	suite_add_tcase(s, t);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}
