@@ -18,6 +18,7 @@ enum reg {
 	R_ZERO = 16,     /* always 0: the missing base or index */
 	R_CODE,          /* rip of byte 0 of the linear page that holds the running block (rip - page offset) */
 	R_TMP,           /* scratch between the micro-operations of one instruction */
+	R_EA,            /* linear address of a read-modify-write spread over several of them */
 	R_SEGBASE = 24,  /* + enum seg_reg: hidden base of each segment register, LDTR and TR */
 	NREGS = 32,
 };
@@ -130,7 +131,7 @@ struct x87_reg {
 	u64 mant;
 	u16 se;
 	u16 pad[3];
-};
+} __attribute__((aligned(16)));
 
 struct x87 {
 	struct x87_reg r[8]; /* physical registers R0..R7: ST(i) is r[(top + i) & 7] */
@@ -232,6 +233,7 @@ struct cpu {
 	u32 attn;              /* something needs the run loop at the next instruction boundary */
 	bool fault_pending;    /* cpu->fault waits for delivery */
 	struct jump_cache_entry *jump_cache; /* cpu/exec/uop.h */
+	u64 jump_key;          /* names the translations and the mode that jump cache entries must agree with */
 	struct uop *link_from; /* the unresolved link that the chain left through */
 
 	u64 rip;               /* exact outside handler chains; inside simple operations: the next instruction */

@@ -334,6 +334,7 @@ ALU_DESC(test, ALU_TEST)
 		if (uop_slow_read_rmw(UOP_PASS, &m, sizeof(m)))                                     \
 			return;                                                                     \
 		REG64(u->dst) = m;                                                                  \
+		cpu->r[R_EA] = ea;                                                                  \
 		NEXT;                                                                               \
 	}                                                                                          \
 	static void rmw##bits##_load(UOP_ARGS) /* at ea, checked for the write to come */          \
@@ -342,6 +343,7 @@ ALU_DESC(test, ALU_TEST)
 		if (TLB_MISS(e, sizeof(u##bits)))                                                   \
 			return rmw##bits##_load_slow(UOP_PASS);                                     \
 		REG64(u->dst) = *(u##bits *)(e->host + ea);                                         \
+		cpu->r[R_EA] = ea;                                                                  \
 		NEXT;                                                                               \
 	}
 MOVE(8)
@@ -384,8 +386,11 @@ static void store_tmp(struct builder *b, const struct insn *in, unsigned i)
 {
 	const struct operand *o = &in->op[i];
 
-	if (o->kind == OPK_MEM)
-		emit(b, mov_fns[lg(o->size)].mr[EAM_PRE])->src = REG_OFF(R_TMP);
+	if (o->kind != OPK_MEM)
+		return;
+	struct uop *u = emit(b, mov_fns[lg(o->size)].mr[EAM_BD]);
+	u->src = REG_OFF(R_TMP);
+	u->base = REG_OFF(R_EA);
 }
 
 #define EXTEND(name, from, to, T, expr)                                                           \
@@ -432,12 +437,14 @@ const struct exec_desc exec_movsxd = {.gen = gen_extend, .arg = 1};
 #define LEA(bits)                                                                                 \
 	static void lea##bits##_bd(UOP_ARGS)                                                       \
 	{                                                                                          \
-		SETREG##bits(u->dst, EA_bd);                                                        \
+		ea = EA_bd;                                                                        \
+		SETREG##bits(u->dst, ea);                                                        \
 		NEXT;                                                                               \
 	}                                                                                          \
 	static void lea##bits##_bis(UOP_ARGS)                                                      \
 	{                                                                                          \
-		SETREG##bits(u->dst, EA_bis);                                                       \
+		ea = EA_bis;                                                                        \
+		SETREG##bits(u->dst, ea);                                                       \
 		NEXT;                                                                               \
 	}
 LEA(16)
@@ -755,6 +762,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 	{                                                                                          \
 		u##bits v = REG##bits(u->dst), r;                                                   \
 		unsigned c = u->sh;                                                                 \
+		ea = c;                                                                             \
 		u64 cf __attribute__((unused)), of __attribute__((unused));                         \
 		CALC_##op(bits);                                                                    \
 		SETREG##bits(u->dst, r);                                                            \
@@ -764,6 +772,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 	{                                                                                          \
 		u##bits v = REG##bits(u->dst), r;                                                   \
 		unsigned c = u->sh;                                                                 \
+		ea = c;                                                                             \
 		u64 cf, of;                                                                         \
 		CALC_##op(bits);                                                                    \
 		SETREG##bits(u->dst, r);                                                            \
@@ -774,12 +783,9 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 	{                                                                                          \
 		u##bits v = REG##bits(u->dst), r;                                                   \
 		unsigned c = REG8(REG_OFF(RCX)) & COUNT_MASK(bits);                                 \
+		ea = c;                                                                             \
 		u64 cf __attribute__((unused)), of __attribute__((unused));                         \
-		if (c == 0)                                                                         \
-			r = v;                                                                      \
-		else {                                                                              \
-			CALC_##op(bits);                                                            \
-		}                                                                                   \
+		CALC_##op(bits); /* right for a count of 0 too: the flags are not wanted */          \
 		SETREG##bits(u->dst, r);                                                            \
 		NEXT;                                                                               \
 	}                                                                                          \
@@ -787,6 +793,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 	{                                                                                          \
 		u##bits v = REG##bits(u->dst), r = v;                                               \
 		unsigned c = REG8(REG_OFF(RCX)) & COUNT_MASK(bits);                                 \
+		ea = c;                                                                             \
 		u64 cf, of;                                                                         \
 		if (c) {                                                                            \
 			CALC_##op(bits);                                                            \
@@ -946,22 +953,27 @@ SIMPLE(shrd)
 
 /* ---- multiply and divide -------------------------------------------------------------------------------- */
 
-#define IMUL(bits, wide)                                                                          \
+#define IMUL(bits)                                                                                \
 	static void imul##bits##_rr(UOP_ARGS)                                                      \
 	{                                                                                          \
-		wide p = (wide)(s##bits)REG##bits(u->src) * (s##bits)REG##bits(u->base);            \
+		s##bits p;                                                                          \
+		fb = __builtin_mul_overflow((s##bits)REG##bits(u->src),                              \
+					    (s##bits)REG##bits(u->base), &p)                        \
+			     ? FL_CF | FL_OF                                                        \
+			     : 0;                                                                   \
 		SETREG##bits(u->dst, p);                                                            \
 		fa = SX(bits, p);                                                                   \
-		fb = (s##bits)p != p ? FL_CF | FL_OF : 0;                                           \
 		KIND(FK_RES);                                                                       \
 		NEXT;                                                                               \
 	}                                                                                          \
 	static void imul##bits##_rri(UOP_ARGS)                                                     \
 	{                                                                                          \
-		wide p = (wide)(s##bits)REG##bits(u->src) * (s##bits)u->imm;                        \
+		s##bits p;                                                                          \
+		fb = __builtin_mul_overflow((s##bits)REG##bits(u->src), (s##bits)u->imm, &p)         \
+			     ? FL_CF | FL_OF                                                        \
+			     : 0;                                                                   \
 		SETREG##bits(u->dst, p);                                                            \
 		fa = SX(bits, p);                                                                   \
-		fb = (s##bits)p != p ? FL_CF | FL_OF : 0;                                           \
 		KIND(FK_RES);                                                                       \
 		NEXT;                                                                               \
 	}                                                                                          \
@@ -975,9 +987,9 @@ SIMPLE(shrd)
 		SETREG##bits(u->dst, (u64)REG##bits(u->src) * (u##bits)u->imm);                     \
 		NEXT;                                                                               \
 	}
-IMUL(16, s64)
-IMUL(32, s64)
-IMUL(64, s128)
+IMUL(16)
+IMUL(32)
+IMUL(64)
 
 static void gen_imul(struct builder *b, const struct insn *in, u32 arg)
 {
@@ -1276,6 +1288,7 @@ const struct exec_desc exec_popcnt = {.gen = gen_scan, .arg = 4};
 	{                                                                                          \
 		u##bits v = REG##bits(u->dst), one = 1;                                             \
 		unsigned n = REG##bits(u->src) & (bits - 1);                                        \
+		ea = n;                                                                             \
 		fb = (fb & ~(u64)FL_CF) | (v >> n & 1);                                             \
 		change;                                                                             \
 		NEXT;                                                                               \
@@ -1284,6 +1297,7 @@ const struct exec_desc exec_popcnt = {.gen = gen_scan, .arg = 4};
 	{                                                                                          \
 		u##bits v = REG##bits(u->dst), one = 1;                                             \
 		unsigned n = u->sh;                                                                 \
+		ea = n;                                                                             \
 		fb = (fb & ~(u64)FL_CF) | (v >> n & 1);                                             \
 		change;                                                                             \
 		NEXT;                                                                               \

@@ -81,7 +81,7 @@ void blocks_free(struct cpu *cpu)
 
 static void clear_jumps(struct block_cache *c)
 {
-	memset(c->jumps, 0, sizeof(c->jumps)); /* generation 0 is never current */
+	memset(c->jumps, 0, sizeof(c->jumps)); /* key 0 is never current: generations start at 1 */
 }
 
 void cpu_blocks_flush(struct cpu *cpu)
@@ -487,7 +487,8 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 		lin = (u32)(lin + seg_base(cpu, CS));
 	rip_page = cpu->rip - (lin & 0xfff);
 	cpu->r[R_CODE] = rip_page;
-	if (j->rip == cpu->rip && j->gen == cpu->tlb->gen && j->mode == cpu->mode) {
+	cpu->jump_key = cpu->tlb->gen << 20 ^ cpu->mode;
+	if (j->rip == cpu->rip && j->key == cpu->jump_key) {
 		struct block *b = (struct block *)((u8 *)j->uops - offsetof(struct block, uops));
 		if (b->cached && b->count <= max_insns)
 			return b;
@@ -504,7 +505,7 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 		if (!holds)
 			continue;
 		if (!code_not_flat(b->mode) && !b->phys2)
-			*j = (struct jump_cache_entry){cpu->rip, cpu->tlb->gen, b->uops, cpu->mode};
+			*j = (struct jump_cache_entry){.rip = cpu->rip, .key = cpu->jump_key, .uops = b->uops};
 		return b;
 	}
 

@@ -441,17 +441,15 @@ static void gen_jmp_rel(struct builder *b, const struct insn *in, u32 arg)
 }
 const struct exec_desc exec_jmp_rel = {.gen = gen_jmp_rel};
 
-/* Continues at linear address @rip_ (flat code) through the jump cache; commit runs only on the fast path. */
+/* Continues at @rip_ (flat code) through the jump cache; commit runs only on the fast path. */
 #define JUMP_INDIRECT(rip_, miss, commit)                                                         \
 	do {                                                                                       \
 		const struct jump_cache_entry *j_ = &cpu->jump_cache[jump_cache_index(rip_)];       \
-		if (unlikely(j_->rip != (rip_) || j_->gen != cpu->tlb->gen ||                       \
-			     j_->mode != cpu->mode || cd - u->icnt <= BLOCK_MAX_INSNS))             \
+		if (unlikely(j_->rip != (rip_) || j_->key != cpu->jump_key))                        \
 			return miss(UOP_PASS);                                                      \
 		commit;                                                                             \
-		cd -= u->icnt + 1;                                                                  \
 		cpu->r[R_CODE] = (rip_) & ~0xfffull;                                                \
-		return j_->uops->fn(cpu, j_->uops, fa, ea, fb, cd);                                 \
+		CONTINUE_AT(j_->uops, u->icnt + 1);                                                 \
 	} while (0)
 
 static bool canonical_target(const struct cpu *cpu, u64 target)

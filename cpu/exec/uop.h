@@ -48,12 +48,12 @@ _Static_assert(sizeof(struct uop) == 32, "two micro-operations to the cache line
 /* A block holds at most this many instructions; a chain of blocks ends when fewer are left in the slice. */
 #define BLOCK_MAX_INSNS 64
 
-/* Indirect jumps: linear target to block, per translation generation and mode. */
+/* Indirect jumps: target to block, valid for one translation generation and mode. */
 struct jump_cache_entry {
 	u64 rip;
-	u64 gen;
+	u64 key; /* cpu->jump_key when it was entered; 0: empty */
 	struct uop *uops;
-	u32 mode;
+	u64 unused;
 };
 #define JUMP_CACHE_BITS 12
 #define JUMP_CACHE_SIZE (1u << JUMP_CACHE_BITS)
