@@ -48,8 +48,8 @@ struct pc {
 };
 
 /**
- * Builds the board in @pc (which must not move afterwards). @bus must have been bus_init()ed with pc_msi as its msi hook if
- * message-signalled interrupts are to work (pc_bus_hooks()). 0, or -errno with a message; then nothing is left behind.
+ * Builds the board in @pc (which must not move afterwards) on @bus, whose msi hook should call pc_msi(). Chardev ids are looked up
+ * by @find_chardev(hooks->ctx, id). 0, or -errno with a message; then nothing is left behind.
  */
 MUST_CHECK int pc_create(struct pc *pc, const struct pc_config *cfg, struct bus *bus,
 			 struct clock *clock, struct log *log, const struct machine_hooks *hooks,
