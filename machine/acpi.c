@@ -5,14 +5,15 @@
 #include "machine/aml.h"
 
 #define SEGMENT_SIZE 0x10000u
-#define LAPIC_BASE 0xfee00000u
-#define IOAPIC_BASE 0xfec00000u
-#define HPET_BASE 0xfed00000u
-#define HPET_EVENT_BLOCK 0x8086a201u /* as the device's capability register: 3 comparators, legacy, Intel */
+#define LAPIC_BASE   0xfee00000u
+#define IOAPIC_BASE  0xfec00000u
+#define HPET_BASE    0xfed00000u
+#define HPET_EVENT_BLOCK                                                                           \
+	0x8086a201u /* as the device's capability register: 3 comparators, legacy, Intel */
 
 struct builder {
-	u8 *p;   /* the segment */
-	u32 n;   /* used */
+	u8 *p; /* the segment */
+	u32 n; /* used */
 	bool overflow;
 };
 
@@ -63,7 +64,8 @@ static void table_header(u8 *t, const char *sig, u32 len, u8 revision)
 	t[9] = checksum(t, len);
 }
 
-/* ---- DSDT ---------------------------------------------------------------------------------------- */
+/* ---- DSDT
+ * ---------------------------------------------------------------------------------------- */
 
 static void isa_device(struct aml *a, const char *name, const char *hid, u16 io, u8 len, int irq)
 {
@@ -119,12 +121,13 @@ static void dsdt_prt(struct aml *a)
 
 static void pirq_field(struct aml *a, char letter)
 {
-	const char path[] = {0x5c, 0x2f, 4, '_', 'S', 'B', '_', 'P', 'C', 'I', '0', 'I', 'S', 'A', '_',
-			     'P', 'R', 'Q', letter};
+	const char path[] = {0x5c, 0x2f, 4,   '_', 'S', 'B', '_', 'P', 'C',   'I',
+			     '0',  'I',  'S', 'A', '_', 'P', 'R', 'Q', letter};
 	aml_bytes(a, path, sizeof(path));
 }
 
-/* One interrupt link device (section 6.2.13): routes a PIRQ pin by the PIIX3 register; bit 7 set: disabled. */
+/* One interrupt link device (section 6.2.13): routes a PIRQ pin by the PIIX3 register; bit 7 set:
+ * disabled. */
 static void dsdt_link(struct aml *a, char letter)
 {
 	static const u32 choices[] = {5, 10, 11};
@@ -222,7 +225,8 @@ static void dsdt_hpet(struct aml *a)
 static void dsdt_cpus(struct aml *a, unsigned cpus)
 {
 	for (unsigned i = 0; i < cpus; i++) {
-		char name[] = {'C', '0' + (char)(i / 100), '0' + (char)(i / 10 % 10), '0' + (char)(i % 10), 0};
+		char name[] = {'C', '0' + (char)(i / 100), '0' + (char)(i / 10 % 10),
+			       '0' + (char)(i % 10), 0};
 		aml_device(a, name);
 		aml_name_op(a, "_HID");
 		aml_string(a, "ACPI0007");
@@ -259,7 +263,8 @@ static u8 *build_dsdt(struct builder *b, const struct acpi_config *cfg)
 	return t;
 }
 
-/* ---- the other tables ------------------------------------------------------------------------------ */
+/* ---- the other tables
+ * ------------------------------------------------------------------------------ */
 
 /* Generic Address Structure, section 5.2.3.2. Access size 0: undefined, as old tables have it. */
 static void gas(u8 *t, u32 off, u8 space, u8 bits, u64 addr)
@@ -282,13 +287,14 @@ static u8 *build_fadt(struct builder *b, const struct acpi_config *cfg, u32 facs
 	put(t, 56, ACPI_PM_BASE, 4);
 	put(t, 64, ACPI_PM_BASE + 4, 4);
 	put(t, 76, ACPI_PM_BASE + 8, 4);
-	t[88] = 4; /* PM1_EVT_LEN */
-	t[89] = 2; /* PM1_CNT_LEN */
-	t[91] = 4; /* PM_TMR_LEN */
+	t[88] = 4;             /* PM1_EVT_LEN */
+	t[89] = 2;             /* PM1_CNT_LEN */
+	t[91] = 4;             /* PM_TMR_LEN */
 	put(t, 96, 0xffff, 2); /* no C2 */
 	put(t, 98, 0xffff, 2); /* no C3 */
-	t[108] = 0x32; /* CENTURY in CMOS */
-	put(t, 109, 0x3 | (cfg->vga ? 0 : 0x4), 2); /* IAPC_BOOT_ARCH: legacy devices, 8042, no VGA */
+	t[108] = 0x32;         /* CENTURY in CMOS */
+	put(t, 109, 0x3 | (cfg->vga ? 0 : 0x4),
+	    2); /* IAPC_BOOT_ARCH: legacy devices, 8042, no VGA */
 	/* WBINVD, PROC_C1, SLP_BUTTON (no fixed one), RESET_REG_SUP */
 	put(t, 112, BIT(0) | BIT(2) | BIT(5) | BIT(10), 4);
 	gas(t, 116, 1, 8, 0xcf9);
@@ -380,7 +386,8 @@ static void build_rsdp(u8 *t, u32 rsdt, u32 xsdt)
 	t[32] = checksum(t, 36);
 }
 
-/* ---- MP tables (MP Specification 1.4, chapter 4) ------------------------------------------------------ */
+/* ---- MP tables (MP Specification 1.4, chapter 4)
+ * ------------------------------------------------------ */
 
 static u8 *mp_interrupt(u8 *p, u8 entry, u8 type, u8 flags, u8 bus, u8 irq, u8 apic, u8 pin)
 {
@@ -427,8 +434,7 @@ static void build_mp(struct builder *b, unsigned cpus)
 		bool level = irq == 5 || (irq >= 9 && irq <= 11);
 		if (irq == 2)
 			continue;
-		p = mp_interrupt(p, 3, 0, level ? 0x0d : 0, 0, irq, (u8)cpus,
-				 irq ? irq : 2);
+		p = mp_interrupt(p, 3, 0, level ? 0x0d : 0, 0, irq, (u8)cpus, irq ? irq : 2);
 	}
 	p = mp_interrupt(p, 4, 3, 0, 0, 0, 0xff, 0); /* ExtINT on LINT0 */
 	p = mp_interrupt(p, 4, 1, 0, 0, 0, 0xff, 1); /* NMI on LINT1 */
@@ -452,10 +458,12 @@ int acpi_build(const struct acpi_config *cfg, u8 *segment, u64 *rsdp, struct err
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
 		if (all[i])
 			tables[count++] = gpa_of(&b, all[i]);
-	u8 *rsdt = build_root(&b, tables, count, false), *xsdt = build_root(&b, tables, count, true);
+	u8 *rsdt = build_root(&b, tables, count, false),
+	   *xsdt = build_root(&b, tables, count, true);
 	build_mp(&b, cfg->cpus);
 	if (b.overflow)
-		return err_set(e, -E2BIG, "the ACPI tables for %u processors exceed 64 KiB", cfg->cpus);
+		return err_set(e, -E2BIG, "the ACPI tables for %u processors exceed 64 KiB",
+			       cfg->cpus);
 	build_rsdp(root, gpa_of(&b, rsdt), gpa_of(&b, xsdt));
 	*rsdp = gpa_of(&b, root);
 	return 0;
@@ -463,7 +471,7 @@ int acpi_build(const struct acpi_config *cfg, u8 *segment, u64 *rsdp, struct err
 
 void bios_data_area(u8 *low)
 {
-	put(low, 0x400, 0x3f8, 2); /* COM1 */
+	put(low, 0x400, 0x3f8, 2);  /* COM1 */
 	put(low, 0x40e, 0x9fc0, 2); /* EBDA segment */
 	put(low, 0x413, 639, 2);    /* base memory, KiB */
 	put(low, 0x9fc00, 1, 1);    /* EBDA size, KiB */

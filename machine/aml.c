@@ -1,4 +1,5 @@
-/* AML emitter: see aml.h. PkgLength (ACPI 20.2.4) is inserted when a construct closes, since it counts its own bytes. */
+/* AML emitter: see aml.h. PkgLength (ACPI 20.2.4) is inserted when a construct closes, since it
+ * counts its own bytes. */
 #include "machine/aml.h"
 
 void aml_bytes(struct aml *a, const void *p, u32 n)
@@ -228,7 +229,8 @@ void aml_res_memory(struct aml *a, u32 base, u32 len, bool writable)
 
 static void window(struct aml *a, enum aml_space space, u32 min, u32 max, unsigned bytes)
 {
-	static const u8 type_flags[] = {[AML_SPACE_MEMORY] = 1, [AML_SPACE_IO] = 3, [AML_SPACE_BUS] = 0};
+	static const u8 type_flags[] = {
+	    [AML_SPACE_MEMORY] = 1, [AML_SPACE_IO] = 3, [AML_SPACE_BUS] = 0};
 	aml_byte(a, bytes == 2 ? 0x88 : 0x87);
 	aml_le(a, 3 + 5 * bytes, 2);
 	aml_byte(a, (u8)space);

@@ -1,4 +1,5 @@
-/* Emits AML, the byte code of ACPI definition blocks (ACPI Specification 6.4, chapter 20), term by term. */
+/* Emits AML, the byte code of ACPI definition blocks (ACPI Specification 6.4, chapter 20), term by
+ * term. */
 #ifndef ORRERY_MACHINE_AML_H
 #define ORRERY_MACHINE_AML_H
 
@@ -11,14 +12,14 @@ struct aml {
 	u32 n, max;
 	u32 open[AML_DEPTH]; /* where the PkgLength of each open package goes */
 	unsigned depth;
-	u32 resources;       /* where the size of the open resource buffer stands */
-	bool overflow;       /* did not fit: the result is void */
+	u32 resources; /* where the size of the open resource buffer stands */
+	bool overflow; /* did not fit: the result is void */
 };
 
-#define AML_ZERO 0x00
-#define AML_ONE 0x01
+#define AML_ZERO   0x00
+#define AML_ONE    0x01
 #define AML_LOCAL0 0x60
-#define AML_ARG0 0x68
+#define AML_ARG0   0x68
 
 void aml_byte(struct aml *a, u8 v);
 void aml_bytes(struct aml *a, const void *p, u32 n);
@@ -42,15 +43,18 @@ void aml_name_op(struct aml *a, const char *name); /* Name(name, the next term) 
 void aml_name_int(struct aml *a, const char *name, u64 v);
 void aml_hid(struct aml *a, const char *id);
 void aml_return_op(struct aml *a); /* the value follows */
-/** OperationRegion in PCI configuration space and fields of 8 bits each named by @fields (4 characters each). */
-void aml_pci_bytes(struct aml *a, const char *region, u8 offset, const char *fields, unsigned count);
+/** OperationRegion in PCI configuration space and fields of 8 bits each named by @fields (4
+ * characters each). */
+void aml_pci_bytes(struct aml *a, const char *region, u8 offset, const char *fields,
+		   unsigned count);
 
 /** A resource template (section 6.4): opens the buffer, descriptors, end tag. */
 void aml_resources(struct aml *a);
 void aml_resources_end(struct aml *a);
 void aml_res_io(struct aml *a, u16 base, u8 len);
 void aml_res_irq(struct aml *a, unsigned irq);
-void aml_res_interrupts(struct aml *a, const u32 *irq, unsigned count); /* level, active high, shared */
+void aml_res_interrupts(struct aml *a, const u32 *irq,
+			unsigned count); /* level, active high, shared */
 void aml_res_memory(struct aml *a, u32 base, u32 len, bool writable);
 enum aml_space { AML_SPACE_MEMORY, AML_SPACE_IO, AML_SPACE_BUS };
 /** Windows a bridge passes on, [min, max]. */

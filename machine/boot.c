@@ -1,10 +1,11 @@
-/* Direct boot: the choice of protocol, the memory map, and placement of things in RAM. See boot.h. */
+/* Direct boot: the choice of protocol, the memory map, and placement of things in RAM. See boot.h.
+ */
 #include "machine/boot_internal.h"
 
-#define LOW_END 0x9fc00ull      /* the EBDA starts here: 639 KiB of base memory */
+#define LOW_END  0x9fc00ull /* the EBDA starts here: 639 KiB of base memory */
 #define HOLE_END 0x100000ull
 #define INFO_MIN 0x10000ull
-#define PAGE 4096ull
+#define PAGE     4096ull
 
 #define XEN_NOTE_PHYS32_ENTRY 18
 
@@ -12,10 +13,10 @@ static const struct {
 	const char *name;
 	int (*load)(struct loader *l, struct boot_entry *entry);
 } kinds[] = {
-	[BOOT_LINUX] = {"Linux boot protocol", linux_load},
-	[BOOT_MULTIBOOT1] = {"Multiboot 1", multiboot1_load},
-	[BOOT_MULTIBOOT2] = {"Multiboot 2", multiboot2_load},
-	[BOOT_PVH] = {"PVH", pvh_load},
+    [BOOT_LINUX] = {"Linux boot protocol", linux_load},
+    [BOOT_MULTIBOOT1] = {"Multiboot 1", multiboot1_load},
+    [BOOT_MULTIBOOT2] = {"Multiboot 2", multiboot2_load},
+    [BOOT_PVH] = {"PVH", pvh_load},
 };
 
 const char *boot_kind_name(enum boot_kind kind)
@@ -42,13 +43,15 @@ int boot_probe(const struct boot_bytes *kernel, const char *name, enum boot_kind
 	else if (pvh_present(kernel))
 		*kind = BOOT_PVH;
 	else
-		return err_set(e, -ENOEXEC,
-			       "%s: not a kernel I can start: no bzImage header (\"HdrS\" at 0x202), no "
-			       "Multiboot 1 header (0x1BADB002 in the first 8 KiB), no Multiboot 2 header "
-			       "(0xE85250D6 in the first 32 KiB), no PVH note (Xen ELF note 18)%s",
-			       name,
-			       elf_is(kernel) ? "; it is an ELF file" :
-			       kernel->size == 0 ? "; the file is empty" : "");
+		return err_set(
+		    e, -ENOEXEC,
+		    "%s: not a kernel I can start: no bzImage header (\"HdrS\" at 0x202), no "
+		    "Multiboot 1 header (0x1BADB002 in the first 8 KiB), no Multiboot 2 header "
+		    "(0xE85250D6 in the first 32 KiB), no PVH note (Xen ELF note 18)%s",
+		    name,
+		    elf_is(kernel)      ? "; it is an ELF file"
+		    : kernel->size == 0 ? "; the file is empty"
+					: "");
 	return 0;
 }
 
@@ -95,7 +98,8 @@ static u64 conflict(const struct loader *l, u64 start, u64 end, u64 *conflict_st
 static int use(struct loader *l, u64 start, u64 n)
 {
 	if (l->used_count == BOOT_USED_MAX)
-		return boot_fail(l, -E2BIG, "more than %d pieces to place in memory", BOOT_USED_MAX);
+		return boot_fail(l, -E2BIG, "more than %d pieces to place in memory",
+				 BOOT_USED_MAX);
 	l->used[l->used_count].start = start;
 	l->used[l->used_count++].end = start + n;
 	return 0;
@@ -110,16 +114,18 @@ int boot_claim(struct loader *l, u64 gpa, u64 n, const char *what, u8 **host)
 	*host = ram_at(l->ram, gpa, n);
 	if (!*host)
 		return boot_fail(l, -E2BIG,
-				 "%s wants 0x%llx bytes at 0x%llx, but RAM ends at 0x%llx (use -m)", what,
-				 (unsigned long long)n, (unsigned long long)gpa,
+				 "%s wants 0x%llx bytes at 0x%llx, but RAM ends at 0x%llx (use -m)",
+				 what, (unsigned long long)n, (unsigned long long)gpa,
 				 (unsigned long long)l->ram->low_bytes);
 	if (overlaps(gpa, gpa + n, 0xa0000, HOLE_END))
 		return boot_fail(l, -ENOEXEC,
-				 "%s (0x%llx bytes at 0x%llx) lies over the video memory and ROM at 0xA0000-0xFFFFF",
+				 "%s (0x%llx bytes at 0x%llx) lies over the video memory and ROM "
+				 "at 0xA0000-0xFFFFF",
 				 what, (unsigned long long)n, (unsigned long long)gpa);
 	c_end = conflict(l, gpa, gpa + n, &c_start);
 	if (c_end)
-		return boot_fail(l, -ENOEXEC, "%s at 0x%llx overlaps what was loaded at 0x%llx-0x%llx", what,
+		return boot_fail(l, -ENOEXEC,
+				 "%s at 0x%llx overlaps what was loaded at 0x%llx-0x%llx", what,
 				 (unsigned long long)gpa, (unsigned long long)c_start,
 				 (unsigned long long)c_end);
 	return use(l, gpa, n);
@@ -161,18 +167,19 @@ int boot_place(struct loader *l, u64 n, u64 align, u64 min, u64 max, enum boot_w
 		u64 lo = MAX(spans[i][0], min), hi = MIN(spans[i][1], max);
 		if (lo >= hi)
 			continue;
-		u64 at = where == BOOT_LOWEST ? find_lowest(l, n, align, lo, hi) :
-						find_highest(l, n, align, lo, hi);
+		u64 at = where == BOOT_LOWEST ? find_lowest(l, n, align, lo, hi)
+					      : find_highest(l, n, align, lo, hi);
 		if (at == hi || !ram_at(l->ram, at, n))
 			continue;
 		*gpa = at;
 		*host = ram_at(l->ram, at, n);
 		return use(l, at, n);
 	}
-	return boot_fail(l, -E2BIG,
-			 "no room for %s (0x%llx bytes between 0x%llx and 0x%llx) in %llu MiB of RAM (use -m)",
-			 what, (unsigned long long)n, (unsigned long long)min, (unsigned long long)max,
-			 (unsigned long long)(l->ram->size_bytes >> 20));
+	return boot_fail(
+	    l, -E2BIG,
+	    "no room for %s (0x%llx bytes between 0x%llx and 0x%llx) in %llu MiB of RAM (use -m)",
+	    what, (unsigned long long)n, (unsigned long long)min, (unsigned long long)max,
+	    (unsigned long long)(l->ram->size_bytes >> 20));
 }
 
 int boot_place_info(struct loader *l, u64 n, const char *what, u64 *gpa, u8 **host)
@@ -200,11 +207,14 @@ int boot_place_modules(struct loader *l, u64 *at)
 {
 	u64 from = HOLE_END;
 	for (unsigned i = 0; i < l->used_count; i++)
-		from = MAX(from, l->used[i].end); /* above the kernel, in order: what GRUB's users expect */
+		from =
+		    MAX(from,
+			l->used[i].end); /* above the kernel, in order: what GRUB's users expect */
 	for (unsigned i = 0; i < l->req->module_count; i++) {
 		const struct boot_bytes *b = &l->req->modules[i].bytes;
 		u8 *host;
-		int r = boot_place(l, b->size, PAGE, from, RAM_LOW_MAX, BOOT_LOWEST, "a module", &at[i], &host);
+		int r = boot_place(l, b->size, PAGE, from, RAM_LOW_MAX, BOOT_LOWEST, "a module",
+				   &at[i], &host);
 		if (r)
 			return r;
 		if (b->size)
@@ -214,7 +224,8 @@ int boot_place_modules(struct loader *l, u64 *at)
 	return 0;
 }
 
-/* Flat 4-GiB code and data at 10h and 18h (Linux's __BOOT_CS and __BOOT_DS; Multiboot leaves the numbers open). */
+/* Flat 4-GiB code and data at 10h and 18h (Linux's __BOOT_CS and __BOOT_DS; Multiboot leaves the
+ * numbers open). */
 int boot_flat_segments(struct loader *l, struct boot_entry *entry)
 {
 	static const u64 gdt[4] = {0, 0, 0x00cf9b000000ffffull, 0x00cf93000000ffffull};

@@ -1,12 +1,13 @@
 /*
- * ELF images for direct boot (System V ABI, chapters 4 and 5): PT_LOAD segments of 32- and 64-bit little-endian x86
- * executables at their physical addresses, and the Xen notes. Not modelled: relocation, dynamic linking.
+ * ELF images for direct boot (System V ABI, chapters 4 and 5): PT_LOAD segments of 32- and 64-bit
+ * little-endian x86 executables at their physical addresses, and the Xen notes. Not modelled:
+ * relocation, dynamic linking.
  */
 #include "machine/boot_internal.h"
 
-#define PT_LOAD 1
-#define PT_NOTE 4
-#define EM_386 3
+#define PT_LOAD   1
+#define PT_NOTE   4
+#define EM_386    3
 #define EM_X86_64 62
 
 struct elf {
@@ -79,7 +80,8 @@ static int load_segment(struct loader *l, const struct phdr *ph, unsigned i)
 	const struct boot_bytes *b = &l->req->kernel;
 	u8 *host;
 	if (!inside(b, ph->off, ph->filesz))
-		return boot_fail(l, -ENOEXEC, "ELF segment %u lies outside the file (truncated?)", i);
+		return boot_fail(l, -ENOEXEC, "ELF segment %u lies outside the file (truncated?)",
+				 i);
 	if (ph->filesz > ph->memsz)
 		return boot_fail(l, -ENOEXEC, "ELF segment %u: p_filesz is larger than p_memsz", i);
 	int r = boot_claim(l, ph->paddr, ph->memsz, "an ELF segment", &host);
@@ -108,14 +110,16 @@ int elf_load(struct loader *l, u64 *entry)
 		if (r)
 			return r;
 		any = true;
-		/* Kernels linked high give e_entry as a virtual address; the processor starts without paging. */
+		/* Kernels linked high give e_entry as a virtual address; the processor starts
+		 * without paging. */
 		if (!translated && elf.entry - ph.vaddr < ph.memsz) {
 			*entry = elf.entry - ph.vaddr + ph.paddr;
 			translated = true;
 		}
 	}
 	if (!any)
-		return boot_fail(l, -ENOEXEC, "the ELF file has nothing to load (no PT_LOAD segment)");
+		return boot_fail(l, -ENOEXEC,
+				 "the ELF file has nothing to load (no PT_LOAD segment)");
 	if (*entry >= RAM_HIGH_BASE || !ram_at(l->ram, *entry, 1))
 		return boot_fail(l, -ENOEXEC, "the ELF entry point 0x%llx is not in RAM",
 				 (unsigned long long)*entry);
@@ -131,7 +135,8 @@ static bool note_in(const struct boot_bytes *b, u64 off, u64 size, u32 type, u64
 		u64 desc_at = off + 12 + name;
 		if (desc_at > end || desc > end - desc_at)
 			return false;
-		if (get32(p, 8) == type && get32(p, 0) == 4 && !memcmp(p + 12, "Xen", 4) && desc >= 4) {
+		if (get32(p, 8) == type && get32(p, 0) == 4 && !memcmp(p + 12, "Xen", 4) &&
+		    desc >= 4) {
 			*value = desc >= 8 ? get64(b->data, desc_at) : get32(b->data, desc_at);
 			return true;
 		}

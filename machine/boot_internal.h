@@ -1,4 +1,5 @@
-/* Shared by the boot_*.c files only: bounded reads of the image, placement in RAM, the ELF loader. */
+/* Shared by the boot_*.c files only: bounded reads of the image, placement in RAM, the ELF loader.
+ */
 #ifndef ORRERY_MACHINE_BOOT_INTERNAL_H
 #define ORRERY_MACHINE_BOOT_INTERNAL_H
 
@@ -12,7 +13,9 @@ struct loader {
 	const struct boot_request *req;
 	struct ram *ram;
 	struct errtext *e;
-	struct { u64 start, end; } used[BOOT_USED_MAX];
+	struct {
+		u64 start, end;
+	} used[BOOT_USED_MAX];
 	unsigned used_count;
 };
 
@@ -56,16 +59,17 @@ static inline bool inside(const struct boot_bytes *b, u64 off, u64 n)
 /** Fails the load: "NAME: TEXT". Returns @code. */
 int boot_fail(struct loader *l, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/** Takes [@gpa, @gpa + @n) for @what: must be RAM outside A0000h-FFFFFh and not used yet. *@host gets its address. */
+/** Takes [@gpa, @gpa + @n) for @what: must be RAM outside A0000h-FFFFFh and not used yet. *@host
+ * gets its address. */
 MUST_CHECK int boot_claim(struct loader *l, u64 gpa, u64 n, const char *what, u8 **host);
 
 enum boot_where { BOOT_LOWEST, BOOT_HIGHEST };
 /**
- * Finds and takes @n bytes aligned to @align (a power of two) in [@min, @max), lowest or highest first.
- * 0 with *@gpa and *@host, or -E2BIG saying @what does not fit.
+ * Finds and takes @n bytes aligned to @align (a power of two) in [@min, @max), lowest or highest
+ * first. 0 with *@gpa and *@host, or -E2BIG saying @what does not fit.
  */
-MUST_CHECK int boot_place(struct loader *l, u64 n, u64 align, u64 min, u64 max, enum boot_where where,
-			  const char *what, u64 *gpa, u8 **host);
+MUST_CHECK int boot_place(struct loader *l, u64 n, u64 align, u64 min, u64 max,
+			  enum boot_where where, const char *what, u64 *gpa, u8 **host);
 
 /** Places for loader tables: low memory when there is room, else anywhere under 4 GiB. */
 MUST_CHECK int boot_place_info(struct loader *l, u64 n, const char *what, u64 *gpa, u8 **host);
@@ -79,7 +83,8 @@ MUST_CHECK int boot_place_modules(struct loader *l, u64 *at);
 /** Writes the flat GDT and fills the protected-mode part of @entry. */
 MUST_CHECK int boot_flat_segments(struct loader *l, struct boot_entry *entry);
 
-/** Loads the PT_LOAD segments of an ELF image at their physical addresses; *@entry is its physical entry point. */
+/** Loads the PT_LOAD segments of an ELF image at their physical addresses; *@entry is its physical
+ * entry point. */
 MUST_CHECK int elf_load(struct loader *l, u64 *entry);
 bool elf_is(const struct boot_bytes *b);
 /** Finds Xen note @type (4- or 8-byte value). */

@@ -1,45 +1,45 @@
 /*
- * The Linux/x86 boot protocol (Documentation/arch/x86/boot.rst, zero-page.rst), versions 2.00 to 2.15.
- * Kernels with LOADED_HIGH enter at code32_start in flat protected mode with ESI = boot_params; others (zImage)
- * at their real-mode setup code, which needs a BIOS. memtest86+ is such an image too.
- * Not modelled: the 64-bit entry, setup_data, initial ramdisks above 4 GiB.
+ * The Linux/x86 boot protocol (Documentation/arch/x86/boot.rst, zero-page.rst), versions 2.00
+ * to 2.15. Kernels with LOADED_HIGH enter at code32_start in flat protected mode with ESI =
+ * boot_params; others (zImage) at their real-mode setup code, which needs a BIOS. memtest86+ is
+ * such an image too. Not modelled: the 64-bit entry, setup_data, initial ramdisks above 4 GiB.
  */
 #include "machine/boot_internal.h"
 
 /* Offsets in the image and in boot_params */
-#define H_SETUP_SECTS 0x1f1
-#define H_SYSSIZE 0x1f4
-#define H_VID_MODE 0x1fa
-#define H_BOOT_FLAG 0x1fe
-#define H_JUMP 0x201
-#define H_MAGIC 0x202
-#define H_VERSION 0x206
-#define H_TYPE_OF_LOADER 0x210
-#define H_LOADFLAGS 0x211
-#define H_CODE32_START 0x214
-#define H_RAMDISK_IMAGE 0x218
-#define H_RAMDISK_SIZE 0x21c
-#define H_HEAP_END_PTR 0x224
-#define H_CMD_LINE_PTR 0x228
-#define H_INITRD_ADDR_MAX 0x22c
+#define H_SETUP_SECTS      0x1f1
+#define H_SYSSIZE          0x1f4
+#define H_VID_MODE         0x1fa
+#define H_BOOT_FLAG        0x1fe
+#define H_JUMP             0x201
+#define H_MAGIC            0x202
+#define H_VERSION          0x206
+#define H_TYPE_OF_LOADER   0x210
+#define H_LOADFLAGS        0x211
+#define H_CODE32_START     0x214
+#define H_RAMDISK_IMAGE    0x218
+#define H_RAMDISK_SIZE     0x21c
+#define H_HEAP_END_PTR     0x224
+#define H_CMD_LINE_PTR     0x228
+#define H_INITRD_ADDR_MAX  0x22c
 #define H_KERNEL_ALIGNMENT 0x230
-#define H_RELOCATABLE 0x234
-#define H_CMDLINE_SIZE 0x238
-#define H_PREF_ADDRESS 0x258
-#define H_INIT_SIZE 0x260
-#define H_END_MAX 0x290
+#define H_RELOCATABLE      0x234
+#define H_CMDLINE_SIZE     0x238
+#define H_PREF_ADDRESS     0x258
+#define H_INIT_SIZE        0x260
+#define H_END_MAX          0x290
 
-#define BP_SCREEN_INFO 0x000
-#define BP_EXT_MEM_K 0x002
-#define BP_ACPI_RSDP 0x070
-#define BP_ALT_MEM_K 0x1e0
+#define BP_SCREEN_INFO  0x000
+#define BP_EXT_MEM_K    0x002
+#define BP_ACPI_RSDP    0x070
+#define BP_ALT_MEM_K    0x1e0
 #define BP_E820_ENTRIES 0x1e8
-#define BP_E820_TABLE 0x2d0
-#define BP_SIZE 4096
+#define BP_E820_TABLE   0x2d0
+#define BP_SIZE         4096
 
-#define LOADED_HIGH 0x01
-#define CAN_USE_HEAP 0x80
-#define ZIMAGE_SETUP 0x90000ull
+#define LOADED_HIGH   0x01
+#define CAN_USE_HEAP  0x80
+#define ZIMAGE_SETUP  0x90000ull
 #define ZIMAGE_SYSTEM 0x10000ull
 
 struct linux_image {
@@ -66,18 +66,22 @@ static int parse(struct loader *l, struct linux_image *im)
 				 get16(im->p, H_BOOT_FLAG));
 	im->version = get16(im->p, H_VERSION);
 	if (im->version < 0x200)
-		return boot_fail(l, -ENOEXEC, "Linux boot protocol version %x.%02x is older than 2.00",
+		return boot_fail(l, -ENOEXEC,
+				 "Linux boot protocol version %x.%02x is older than 2.00",
 				 im->version >> 8, im->version & 0xff);
 	u64 sects = im->p[H_SETUP_SECTS] ? im->p[H_SETUP_SECTS] : 4;
 	im->setup_bytes = (sects + 1) * 512;
 	if (im->setup_bytes >= b->size)
-		return boot_fail(l, -ENOEXEC, "the Linux setup code (%llu sectors) fills or exceeds the file",
+		return boot_fail(l, -ENOEXEC,
+				 "the Linux setup code (%llu sectors) fills or exceeds the file",
 				 (unsigned long long)sects);
 	im->payload_bytes = b->size - im->setup_bytes;
-	u64 want = (im->version >= 0x204 ? get32(im->p, H_SYSSIZE) : get16(im->p, H_SYSSIZE)) * 16ull;
+	u64 want =
+	    (im->version >= 0x204 ? get32(im->p, H_SYSSIZE) : get16(im->p, H_SYSSIZE)) * 16ull;
 	if (want > ((im->payload_bytes + 15) & ~15ull))
 		return boot_fail(l, -ENOEXEC,
-				 "truncated: the header promises 0x%llx bytes of kernel (syssize), the file holds 0x%llx",
+				 "truncated: the header promises 0x%llx bytes of kernel (syssize), "
+				 "the file holds 0x%llx",
 				 (unsigned long long)want, (unsigned long long)im->payload_bytes);
 	im->high = im->p[H_LOADFLAGS] & LOADED_HIGH;
 	return 0;
@@ -88,7 +92,8 @@ static int check_cmdline(struct loader *l, const struct linux_image *im)
 	u64 max = im->version >= 0x206 ? get32(im->p, H_CMDLINE_SIZE) : 255;
 	u64 n = strlen(l->req->cmdline);
 	if (n > max)
-		return boot_fail(l, -E2BIG, "the command line is %llu bytes long, this kernel takes %llu",
+		return boot_fail(l, -E2BIG,
+				 "the command line is %llu bytes long, this kernel takes %llu",
 				 (unsigned long long)n, (unsigned long long)max);
 	return 0;
 }
@@ -153,7 +158,8 @@ static void fill_screen(u8 *bp)
 static void fill_header(u8 *bp, const struct linux_image *im)
 {
 	u64 end = MIN(0x202ull + im->p[H_JUMP], (u64)H_END_MAX);
-	memcpy(bp + H_SETUP_SECTS, im->p + H_SETUP_SECTS, MAX(end, H_HEAP_END_PTR + 4ull) - H_SETUP_SECTS);
+	memcpy(bp + H_SETUP_SECTS, im->p + H_SETUP_SECTS,
+	       MAX(end, H_HEAP_END_PTR + 4ull) - H_SETUP_SECTS);
 	bp[H_TYPE_OF_LOADER] = 0xff; /* no assigned identity */
 	put16(bp, H_VID_MODE, 0xffff);
 }
@@ -166,7 +172,8 @@ static int load_high(struct loader *l, const struct linux_image *im, struct boot
 	if (r)
 		return r;
 	memcpy(host, im->p + im->setup_bytes, im->payload_bytes);
-	if ((r = reserve_runtime(l, im)) || (r = boot_place_info(l, BP_SIZE, "boot_params", &bp_at, &bp)) ||
+	if ((r = reserve_runtime(l, im)) ||
+	    (r = boot_place_info(l, BP_SIZE, "boot_params", &bp_at, &bp)) ||
 	    (r = boot_place_text(l, l->req->cmdline, "the command line", &cmdline_at)))
 		return r;
 	memset(bp, 0, BP_SIZE);
@@ -186,13 +193,15 @@ static int load_high(struct loader *l, const struct linux_image *im, struct boot
 	return 0;
 }
 
-/* zImage: setup at 90000h, the system at 10000h, entered in real mode at 9020h:0 with the old command line slot. */
+/* zImage: setup at 90000h, the system at 10000h, entered in real mode at 9020h:0 with the old
+ * command line slot. */
 static int load_low(struct loader *l, const struct linux_image *im, struct boot_entry *entry)
 {
 	u8 *setup, *system;
 	int r;
 	if (im->setup_bytes > 0x8000 || strlen(l->req->cmdline) > 255)
-		return boot_fail(l, -E2BIG, "the setup code or command line of this zImage is too long");
+		return boot_fail(l, -E2BIG,
+				 "the setup code or command line of this zImage is too long");
 	if ((r = boot_claim(l, ZIMAGE_SYSTEM, im->payload_bytes, "the zImage", &system)) ||
 	    (r = boot_claim(l, ZIMAGE_SETUP, 0x9800, "the setup code", &setup)))
 		return r;
@@ -224,6 +233,7 @@ int linux_load(struct loader *l, struct boot_entry *entry)
 	if (r || (r = check_cmdline(l, &im)))
 		return r;
 	if (l->req->module_count > 1)
-		return boot_fail(l, -EINVAL, "a Linux kernel takes one initrd, not %u", l->req->module_count);
+		return boot_fail(l, -EINVAL, "a Linux kernel takes one initrd, not %u",
+				 l->req->module_count);
 	return im.high ? load_high(l, &im, entry) : load_low(l, &im, entry);
 }

@@ -1,20 +1,21 @@
 /*
- * Multiboot Specification 0.6.96: ELF images and the address fields ("a.out kludge"), modules, memory map.
- * Not modelled: the video mode request (flag 2, a wish: ignored), drives, APM and configuration tables.
+ * Multiboot Specification 0.6.96: ELF images and the address fields ("a.out kludge"), modules,
+ * memory map. Not modelled: the video mode request (flag 2, a wish: ignored), drives, APM and
+ * configuration tables.
  */
 #include "machine/boot_internal.h"
 
-#define MB_MAGIC 0x1badb002u
-#define MB_EAX 0x2badb002u
-#define MB_SEARCH 8192u
-#define MB_ADDRESS_FIELDS 0x10000u
+#define MB_MAGIC           0x1badb002u
+#define MB_EAX             0x2badb002u
+#define MB_SEARCH          8192u
+#define MB_ADDRESS_FIELDS  0x10000u
 #define MB_MUST_UNDERSTAND 0xfff8u /* bits 3-15: requirements this loader does not know */
 
-#define MBI_SIZE 120u
-#define MBI_MEMORY 0x1u
-#define MBI_CMDLINE 0x4u
-#define MBI_MODS 0x8u
-#define MBI_MMAP 0x40u
+#define MBI_SIZE        120u
+#define MBI_MEMORY      0x1u
+#define MBI_CMDLINE     0x4u
+#define MBI_MODS        0x8u
+#define MBI_MMAP        0x40u
 #define MBI_LOADER_NAME 0x200u
 
 bool multiboot1_find(const struct boot_bytes *b, u64 *off)
@@ -41,21 +42,25 @@ static int load_flat(struct loader *l, u64 header_off, u64 *entry)
 	*entry = get32(h, 28);
 	if (load > header_addr || header_addr - load > header_off)
 		return boot_fail(l, -ENOEXEC,
-				 "Multiboot load_addr 0x%llx does not fit header_addr 0x%llx and the header's place 0x%llx",
+				 "Multiboot load_addr 0x%llx does not fit header_addr 0x%llx and "
+				 "the header's place 0x%llx",
 				 (unsigned long long)load, (unsigned long long)header_addr,
 				 (unsigned long long)header_off);
 	u64 from = header_off - (header_addr - load);
 	u64 n = load_end ? load_end - load : b->size - from;
 	if ((load_end && load_end < load) || !inside(b, from, n))
-		return boot_fail(l, -ENOEXEC, "Multiboot load_end_addr lies outside the file (truncated?)");
+		return boot_fail(l, -ENOEXEC,
+				 "Multiboot load_end_addr lies outside the file (truncated?)");
 	if (bss_end && bss_end < load + n)
-		return boot_fail(l, -ENOEXEC, "Multiboot bss_end_addr lies below the end of the data");
+		return boot_fail(l, -ENOEXEC,
+				 "Multiboot bss_end_addr lies below the end of the data");
 	u64 total = bss_end ? bss_end - load : n;
 	int r = boot_claim(l, load, total, "the Multiboot image", &host);
 	if (r)
 		return r;
 	if (!host)
-		return boot_fail(l, -ENOEXEC, "the Multiboot address fields describe an empty image");
+		return boot_fail(l, -ENOEXEC,
+				 "the Multiboot address fields describe an empty image");
 	memcpy(host, b->data + from, n);
 	memset(host + n, 0, total - n);
 	if (!ram_at(l->ram, *entry, 1))
@@ -115,7 +120,8 @@ int multiboot1_load(struct loader *l, struct boot_entry *entry)
 		return boot_fail(l, -ENOEXEC, "no Multiboot 1 header");
 	u32 flags = get32(l->req->kernel.data, off + 4);
 	if (flags & MB_MUST_UNDERSTAND)
-		return boot_fail(l, -ENOEXEC, "Multiboot header flags 0x%x ask for features this loader lacks",
+		return boot_fail(l, -ENOEXEC,
+				 "Multiboot header flags 0x%x ask for features this loader lacks",
 				 flags & MB_MUST_UNDERSTAND);
 	int r = flags & MB_ADDRESS_FIELDS ? load_flat(l, off, &at) : elf_load(l, &at);
 	if (r || (r = boot_place_info(l, MBI_SIZE, "the Multiboot information", &mbi_at, &mbi)))
@@ -124,17 +130,19 @@ int multiboot1_load(struct loader *l, struct boot_entry *entry)
 	put32(mbi, 0, MBI_MEMORY | MBI_CMDLINE | MBI_MODS | MBI_MMAP | MBI_LOADER_NAME);
 	put32(mbi, 4, 639);
 	put32(mbi, 8, (u32)((l->ram->low_bytes - MIN(l->ram->low_bytes, 0x100000ull)) >> 10));
-	int n = snprintf(cmdline, sizeof(cmdline), "%s%s%s", l->req->name, *l->req->cmdline ? " " : "",
-			 l->req->cmdline);
+	int n = snprintf(cmdline, sizeof(cmdline), "%s%s%s", l->req->name,
+			 *l->req->cmdline ? " " : "", l->req->cmdline);
 	if (n < 0 || (size_t)n >= sizeof(cmdline))
-		return boot_fail(l, -E2BIG, "the command line is longer than %zu bytes", sizeof(cmdline));
+		return boot_fail(l, -E2BIG, "the command line is longer than %zu bytes",
+				 sizeof(cmdline));
 	if ((r = boot_place_text(l, cmdline, "the command line", &text)))
 		return r;
 	put32(mbi, 16, (u32)text);
 	if ((r = boot_place_text(l, "Orrery", "the loader's name", &text)))
 		return r;
 	put32(mbi, 64, (u32)text);
-	if ((r = fill_mmap(l, mbi)) || (r = fill_modules(l, mbi)) || (r = boot_flat_segments(l, entry)))
+	if ((r = fill_mmap(l, mbi)) || (r = fill_modules(l, mbi)) ||
+	    (r = boot_flat_segments(l, entry)))
 		return r;
 	entry->eip = (u32)at;
 	entry->eax = MB_EAX;

@@ -1,16 +1,37 @@
 /*
- * Multiboot2 Specification 2.0: ELF images and the address tag, entry address tag, modules, memory map, ACPI.
- * Not modelled: framebuffers (a required framebuffer tag is refused), EFI entries, relocation.
+ * Multiboot2 Specification 2.0: ELF images and the address tag, entry address tag, modules, memory
+ * map, ACPI. Not modelled: framebuffers (a required framebuffer tag is refused), EFI entries,
+ * relocation.
  */
 #include "machine/boot_internal.h"
 
-#define MB2_MAGIC 0xe85250d6u
-#define MB2_EAX 0x36d76289u
+#define MB2_MAGIC  0xe85250d6u
+#define MB2_EAX    0x36d76289u
 #define MB2_SEARCH 32768u
 
-enum { HT_END, HT_INFO_REQUEST, HT_ADDRESS, HT_ENTRY, HT_CONSOLE, HT_FRAMEBUFFER, HT_ALIGN, HT_EFI_BS,
-       HT_EFI_ENTRY32, HT_EFI_ENTRY64, HT_RELOCATABLE };
-enum { IT_END, IT_CMDLINE, IT_LOADER, IT_MODULE, IT_MEMINFO, IT_MMAP = 6, IT_ACPI_OLD = 14, IT_ACPI_NEW };
+enum {
+	HT_END,
+	HT_INFO_REQUEST,
+	HT_ADDRESS,
+	HT_ENTRY,
+	HT_CONSOLE,
+	HT_FRAMEBUFFER,
+	HT_ALIGN,
+	HT_EFI_BS,
+	HT_EFI_ENTRY32,
+	HT_EFI_ENTRY64,
+	HT_RELOCATABLE
+};
+enum {
+	IT_END,
+	IT_CMDLINE,
+	IT_LOADER,
+	IT_MODULE,
+	IT_MEMINFO,
+	IT_MMAP = 6,
+	IT_ACPI_OLD = 14,
+	IT_ACPI_NEW
+};
 
 struct mb2 {
 	u64 off, length;
@@ -47,7 +68,11 @@ static const char *tag_refused(u16 type, bool optional, const u8 *tag, u32 size)
 	case HT_ADDRESS: return size < 24 ? "its address tag is too short" : NULL;
 	case HT_ENTRY: return size < 12 ? "its entry address tag is too short" : NULL;
 	case HT_FRAMEBUFFER: return "it requires a framebuffer";
-	case HT_CONSOLE: case HT_ALIGN: case HT_EFI_BS: case HT_EFI_ENTRY32: case HT_EFI_ENTRY64:
+	case HT_CONSOLE:
+	case HT_ALIGN:
+	case HT_EFI_BS:
+	case HT_EFI_ENTRY32:
+	case HT_EFI_ENTRY64:
 	case HT_RELOCATABLE: return NULL;
 	default: return "it has a required header tag of unknown type";
 	}
@@ -62,7 +87,9 @@ static int parse(struct loader *l, struct mb2 *m)
 	p = b->data + m->off;
 	m->length = get32(p, 8);
 	if (get32(p, 4) != 0)
-		return boot_fail(l, -ENOEXEC, "the Multiboot 2 header is for architecture %u, not i386", get32(p, 4));
+		return boot_fail(l, -ENOEXEC,
+				 "the Multiboot 2 header is for architecture %u, not i386",
+				 get32(p, 4));
 	if (m->length < 16 || !inside(b, m->off, m->length))
 		return boot_fail(l, -ENOEXEC, "the Multiboot 2 header lies outside the file");
 	for (u64 i = 16; i + 8 <= m->length;) {
@@ -71,10 +98,13 @@ static int parse(struct loader *l, struct mb2 *m)
 		if (type == HT_END)
 			return 0;
 		if (size < 8 || size > m->length - i)
-			return boot_fail(l, -ENOEXEC, "Multiboot 2 header tag %u has a bad size %u", type, size);
+			return boot_fail(l, -ENOEXEC, "Multiboot 2 header tag %u has a bad size %u",
+					 type, size);
 		const char *no = tag_refused(type, get16(p, i + 2) & 1, p + i, size);
 		if (no)
-			return boot_fail(l, -ENOEXEC, "cannot satisfy the Multiboot 2 header: %s (tag %u)", no, type);
+			return boot_fail(l, -ENOEXEC,
+					 "cannot satisfy the Multiboot 2 header: %s (tag %u)", no,
+					 type);
 		if (type == HT_ADDRESS && size >= 24)
 			m->address_tag = m->off + i;
 		if (type == HT_ENTRY && size >= 12)
@@ -88,7 +118,8 @@ static int load_flat(struct loader *l, const struct mb2 *m)
 {
 	const struct boot_bytes *b = &l->req->kernel;
 	const u8 *t = b->data + m->address_tag;
-	u64 header_addr = get32(t, 8), load = get32(t, 12), load_end = get32(t, 16), bss_end = get32(t, 20);
+	u64 header_addr = get32(t, 8), load = get32(t, 12), load_end = get32(t, 16),
+	    bss_end = get32(t, 20);
 	u8 *host;
 	u64 from = m->off - (header_addr - load);
 	if (load == 0xffffffff) { /* -1: from the beginning of the file */
@@ -99,9 +130,11 @@ static int load_flat(struct loader *l, const struct mb2 *m)
 		return boot_fail(l, -ENOEXEC, "Multiboot 2 load_addr does not fit header_addr");
 	u64 n = load_end ? load_end - load : b->size - from;
 	if ((load_end && load_end < load) || !inside(b, from, n))
-		return boot_fail(l, -ENOEXEC, "Multiboot 2 load_end_addr lies outside the file (truncated?)");
+		return boot_fail(l, -ENOEXEC,
+				 "Multiboot 2 load_end_addr lies outside the file (truncated?)");
 	if (bss_end && bss_end < load + n)
-		return boot_fail(l, -ENOEXEC, "Multiboot 2 bss_end_addr lies below the end of the data");
+		return boot_fail(l, -ENOEXEC,
+				 "Multiboot 2 bss_end_addr lies below the end of the data");
 	u64 total = bss_end ? bss_end - load : n;
 	int r = boot_claim(l, load, total, "the Multiboot 2 image", &host);
 	if (r || !host)
@@ -175,8 +208,9 @@ static bool build_info(struct loader *l, const u64 *module_at, struct info *in)
 {
 	u8 *t;
 	in->n = 8;
-	if (!tag_text(in, IT_CMDLINE, 0, l->req->cmdline, &t) || !tag_text(in, IT_LOADER, 0, "Orrery", &t) ||
-	    !tag_memory(in, l->ram) || !tag_acpi(in, l->ram, l->req->rsdp))
+	if (!tag_text(in, IT_CMDLINE, 0, l->req->cmdline, &t) ||
+	    !tag_text(in, IT_LOADER, 0, "Orrery", &t) || !tag_memory(in, l->ram) ||
+	    !tag_acpi(in, l->ram, l->req->rsdp))
 		return false;
 	for (unsigned i = 0; i < l->req->module_count; i++) {
 		const struct boot_module *m = &l->req->modules[i];
@@ -209,7 +243,8 @@ int multiboot2_load(struct loader *l, struct boot_entry *entry)
 	if ((r = boot_place_modules(l, module_at)))
 		return r;
 	if (!build_info(l, module_at, &in))
-		return boot_fail(l, -E2BIG, "the Multiboot 2 information exceeds %zu bytes", sizeof(buf));
+		return boot_fail(l, -E2BIG, "the Multiboot 2 information exceeds %zu bytes",
+				 sizeof(buf));
 	if ((r = boot_place_info(l, in.n, "the Multiboot 2 information", &info_at, &host)) ||
 	    (r = boot_flat_segments(l, entry)))
 		return r;

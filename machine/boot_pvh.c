@@ -1,9 +1,10 @@
-/* PVH direct boot (Xen public/arch-x86/hvm/start_info.h): ELF with note 18, EBX = hvm_start_info version 1. */
+/* PVH direct boot (Xen public/arch-x86/hvm/start_info.h): ELF with note 18, EBX = hvm_start_info
+ * version 1. */
 #include "machine/boot_internal.h"
 
 #define XEN_NOTE_PHYS32_ENTRY 18
-#define START_MAGIC 0x336ec578u
-#define START_SIZE 56u
+#define START_MAGIC           0x336ec578u
+#define START_SIZE            56u
 
 static int fill_modules(struct loader *l, u8 *si)
 {
@@ -16,7 +17,8 @@ static int fill_modules(struct loader *l, u8 *si)
 	if (r || (r = boot_place_info(l, n * 32ull, "the module list", &list, &p)))
 		return r;
 	for (unsigned i = 0; i < n; i++, p += 32) {
-		if ((r = boot_place_text(l, l->req->modules[i].cmdline, "a module's command line", &text)))
+		if ((r = boot_place_text(l, l->req->modules[i].cmdline, "a module's command line",
+					 &text)))
 			return r;
 		put64(p, 0, at[i]);
 		put64(p, 8, l->req->modules[i].bytes.size);
@@ -68,7 +70,8 @@ int pvh_load(struct loader *l, struct boot_entry *entry)
 	put32(si, 4, 1);
 	put64(si, 24, text);
 	put64(si, 32, l->req->rsdp);
-	if ((r = fill_modules(l, si)) || (r = fill_map(l, si)) || (r = boot_flat_segments(l, entry)))
+	if ((r = fill_modules(l, si)) || (r = fill_map(l, si)) ||
+	    (r = boot_flat_segments(l, entry)))
 		return r;
 	entry->eip = (u32)pvh_entry;
 	entry->ebx = (u32)si_at;

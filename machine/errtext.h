@@ -10,7 +10,8 @@ struct errtext {
 	char s[600];
 };
 
-/** Formats the explanation and returns @code (a negative errno), so that checks read `return err_set(e, -EINVAL, ...)`. */
+/** Formats the explanation and returns @code (a negative errno), so that checks read `return
+ * err_set(e, -EINVAL, ...)`. */
 PRINTF_LIKE(3, 4) static inline int err_set(struct errtext *e, int code, const char *fmt, ...)
 {
 	va_list ap;

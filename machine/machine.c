@@ -4,19 +4,20 @@
 #include <stdlib.h>
 #include "cpu/exec/cpuid.h"
 
-#define DEFAULT_RTC_START 1767225600 /* 2026-01-01T00:00:00Z: fixed, so that equal runs are equal */
+#define DEFAULT_RTC_START 1767225600 /* 2026-01-01T00:00:00Z: fixed, so that equal runs are equal  \
+				      */
 #define RNG_SEED 0x0123456789abcdefull
 
 static const char *const reason_names[END_REASONS] = {
-	[END_NONE] = "running",
-	[END_POWER_OFF] = "power-off",
-	[END_DEBUG_EXIT] = "debug-exit",
-	[END_RESET] = "reset",
-	[END_TRIPLE_FAULT] = "triple-fault",
-	[END_HANG] = "hang",
-	[END_TIMEOUT] = "timeout",
-	[END_MAX_INSNS] = "instruction-limit",
-	[END_QUIT] = "quit",
+    [END_NONE] = "running",
+    [END_POWER_OFF] = "power-off",
+    [END_DEBUG_EXIT] = "debug-exit",
+    [END_RESET] = "reset",
+    [END_TRIPLE_FAULT] = "triple-fault",
+    [END_HANG] = "hang",
+    [END_TIMEOUT] = "timeout",
+    [END_MAX_INSNS] = "instruction-limit",
+    [END_QUIT] = "quit",
 };
 
 const char *end_reason_name(enum end_reason r)
@@ -27,13 +28,14 @@ const char *end_reason_name(enum end_reason r)
 void machine_config_init(struct machine_config *cfg)
 {
 	*cfg = (struct machine_config){
-		.ram_bytes = 128ull << 20,
-		.rtc_start_s = DEFAULT_RTC_START,
-		.log_classes = BIT(LOG_UNIMPLEMENTED),
+	    .ram_bytes = 128ull << 20,
+	    .rtc_start_s = DEFAULT_RTC_START,
+	    .log_classes = BIT(LOG_UNIMPLEMENTED),
 	};
 }
 
-/* ---- what the board asks of the processor ------------------------------------------------------------- */
+/* ---- what the board asks of the processor
+ * ------------------------------------------------------------- */
 
 static void raise_event(struct machine *m, u32 ev)
 {
@@ -146,7 +148,8 @@ static void clock_sooner(void *ctx)
 	raise_event(ctx, CPU_EV_STOP);
 }
 
-/* ---- the processor's way out ---------------------------------------------------------------------------- */
+/* ---- the processor's way out
+ * ---------------------------------------------------------------------------- */
 
 static u8 *cpu_ram_page(void *ctx, u64 gpa, unsigned *flags)
 {
@@ -230,27 +233,27 @@ static int build_cpu(struct machine *m, struct errtext *e)
 		return err_set(e, -ENOMEM, "no memory for the processor");
 	memset(m->cpu, 0, sizeof(*m->cpu));
 	m->cpu->bus = (struct cpu_bus){
-		.ctx = m,
-		.ram_page = cpu_ram_page,
-		.mmio_read = cpu_mmio_read,
-		.mmio_write = cpu_mmio_write,
-		.io_read = cpu_io_read,
-		.io_write = cpu_io_write,
-		.intack = cpu_intack,
-		.get_cr8 = cpu_get_cr8,
-		.set_cr8 = cpu_set_cr8,
-		.apic_msr_read = cpu_apic_msr_read,
-		.apic_msr_write = cpu_apic_msr_write,
-		.ferr = cpu_ferr,
-		.time = clock_time,
-		.set_smm = cpu_set_smm,
+	    .ctx = m,
+	    .ram_page = cpu_ram_page,
+	    .mmio_read = cpu_mmio_read,
+	    .mmio_write = cpu_mmio_write,
+	    .io_read = cpu_io_read,
+	    .io_write = cpu_io_write,
+	    .intack = cpu_intack,
+	    .get_cr8 = cpu_get_cr8,
+	    .set_cr8 = cpu_set_cr8,
+	    .apic_msr_read = cpu_apic_msr_read,
+	    .apic_msr_write = cpu_apic_msr_write,
+	    .ferr = cpu_ferr,
+	    .time = clock_time,
+	    .set_smm = cpu_set_smm,
 	};
 	m->cpu->log = &m->log;
 	m->cpu->cpu_count = 1;
 	m->cpu->bsp = true;
 	m->cpu->rng = RNG_SEED;
-	if (cpu_model_parse(m->cfg.cpu ? m->cfg.cpu : CPU_MODEL_DEFAULT, &m->cpu->model, m->cpu->feat, e->s,
-			    sizeof(e->s)))
+	if (cpu_model_parse(m->cfg.cpu ? m->cfg.cpu : CPU_MODEL_DEFAULT, &m->cpu->model,
+			    m->cpu->feat, e->s, sizeof(e->s)))
 		return -EINVAL;
 	int r = cpu_init(m->cpu);
 	if (r)
@@ -259,7 +262,8 @@ static int build_cpu(struct machine *m, struct errtext *e)
 	return 0;
 }
 
-/* ---- serial lines ------------------------------------------------------------------------------------------ */
+/* ---- serial lines
+ * ------------------------------------------------------------------------------------------ */
 
 static void serial_received(void *ctx, const u8 *data, unsigned n)
 {
@@ -271,19 +275,16 @@ static void serial_received(void *ctx, const u8 *data, unsigned n)
 		n = s->m->cfg.typed(s->m->cfg.ctx, buf, n);
 	for (unsigned i = 0; i < n; i += 16)
 		if (!input_push(&s->m->input, INPUT_SERIAL, s->port, buf + i, MIN(16, n - i)))
-			log_line(&s->m->log, LOG_GUEST_ERRORS, "serial %u: typed bytes lost", s->port);
+			log_line(&s->m->log, LOG_GUEST_ERRORS, "serial %u: typed bytes lost",
+				 s->port);
 }
 
 static void deliver_input(void *ctx, const struct input_event *ev)
 {
 	struct machine *m = ctx;
 	switch (ev->kind) {
-	case INPUT_SERIAL:
-		pc_serial_receive(&m->pc, ev->target, ev->data, ev->len);
-		break;
-	case INPUT_KEY:
-		pc_key(&m->pc, (u16)(ev->data[0] | ev->data[1] << 8), ev->data[2]);
-		break;
+	case INPUT_SERIAL: pc_serial_receive(&m->pc, ev->target, ev->data, ev->len); break;
+	case INPUT_KEY: pc_key(&m->pc, (u16)(ev->data[0] | ev->data[1] << 8), ev->data[2]); break;
 	case INPUT_MOUSE:
 		pc_mouse(&m->pc, (s16)(ev->data[0] | ev->data[1] << 8),
 			 (s16)(ev->data[2] | ev->data[3] << 8), (s8)ev->data[4], ev->data[5]);
@@ -326,38 +327,39 @@ static int open_chardevs(struct machine *m, struct errtext *e)
 	return 0;
 }
 
-/* ---- the board ---------------------------------------------------------------------------------------------- */
+/* ---- the board
+ * ---------------------------------------------------------------------------------------------- */
 
 static int build_board(struct machine *m, struct errtext *e)
 {
 	const struct bus_hooks bus_hooks = {
-		.ctx = m, .map_changed = map_changed, .ram_written = ram_written, .msi = msi};
+	    .ctx = m, .map_changed = map_changed, .ram_written = ram_written, .msi = msi};
 	const struct machine_hooks hooks = {
-		.ctx = m,
-		.intr = hook_intr,
-		.nmi = hook_nmi,
-		.smi = hook_smi,
-		.init = hook_init,
-		.sipi = hook_sipi,
-		.a20 = hook_a20,
-		.reset = hook_reset,
-		.power = hook_power,
-		.debug_exit = hook_debug_exit,
+	    .ctx = m,
+	    .intr = hook_intr,
+	    .nmi = hook_nmi,
+	    .smi = hook_smi,
+	    .init = hook_init,
+	    .sipi = hook_sipi,
+	    .a20 = hook_a20,
+	    .reset = hook_reset,
+	    .power = hook_power,
+	    .debug_exit = hook_debug_exit,
 	};
 	struct pc_config cfg = {
-		.cpus = 1,
-		.ram = m->ram.host,
-		.ram_low_bytes = m->ram.low_bytes,
-		.ram_high_bytes = m->ram.size_bytes - m->ram.low_bytes,
-		.no_hpet = m->cfg.no_hpet,
-		.no_debugcon = !m->debugcon,
-		.debugcon = m->debugcon ? "debugcon" : NULL,
-		.rtc_start_s = m->cfg.rtc_start_s,
+	    .cpus = 1,
+	    .ram = m->ram.host,
+	    .ram_low_bytes = m->ram.low_bytes,
+	    .ram_high_bytes = m->ram.size_bytes - m->ram.low_bytes,
+	    .no_hpet = m->cfg.no_hpet,
+	    .no_debugcon = !m->debugcon,
+	    .debugcon = m->debugcon ? "debugcon" : NULL,
+	    .rtc_start_s = m->cfg.rtc_start_s,
 	};
 	for (unsigned i = 0; i < MACHINE_SERIALS && i < PC_MAX_SERIAL; i++)
-		cfg.serial[i] = m->serial[i].chardev ? chardev_id(m->serial[i].chardev) :
-				i < 2                ? "" :
-						       NULL;
+		cfg.serial[i] = m->serial[i].chardev ? chardev_id(m->serial[i].chardev)
+				: i < 2              ? ""
+						     : NULL;
 	bus_init(&m->bus, &bus_hooks, &m->log);
 	int r = pc_create(&m->pc, &cfg, &m->bus, &m->clock, &m->log, &hooks, find_chardev, e->s,
 			  sizeof(e->s));
@@ -381,12 +383,13 @@ static int add_device(struct machine *m, const char *text, struct errtext *e)
 	if (at) {
 		char *value = at + (at == rest ? 3 : 4), *end = value + strcspn(value, ",");
 		snprintf(id, sizeof(id), "%.*s", (int)MIN(end - value, 31), value);
-		memmove(at, at == rest && *end ? end + 1 : end, strlen(at == rest && *end ? end + 1 : end) + 1);
+		memmove(at, at == rest && *end ? end + 1 : end,
+			strlen(at == rest && *end ? end + 1 : end) + 1);
 	}
 	return device_create(&m->pc.env, type, *id ? id : NULL, *rest ? rest : NULL, e->s,
-			     sizeof(e->s)) ?
-		       0 :
-		       -EINVAL;
+			     sizeof(e->s))
+		   ? 0
+		   : -EINVAL;
 }
 
 /* -set ID.key=value */
@@ -420,7 +423,7 @@ static int add_devices(struct machine *m, struct errtext *e)
 }
 
 #define FW_CFG_RAM_SIZE 0x03
-#define FW_CFG_NB_CPUS 0x05
+#define FW_CFG_NB_CPUS  0x05
 #define FW_CFG_MAX_CPUS 0x0f
 
 static int fill_fw_cfg(struct machine *m, struct errtext *e)
@@ -473,9 +476,11 @@ int machine_create(const struct machine_config *cfg, struct machine **out, struc
 	m->log.file = cfg->log_file;
 	m->log.enabled = cfg->log_classes;
 	atomic_init(&m->quit, false);
-	if (cfg->ram_bytes < MACHINE_RAM_MIN || cfg->ram_bytes > MACHINE_RAM_MAX || cfg->ram_bytes & 4095) {
+	if (cfg->ram_bytes < MACHINE_RAM_MIN || cfg->ram_bytes > MACHINE_RAM_MAX ||
+	    cfg->ram_bytes & 4095) {
 		free(m);
-		return err_set(e, -EINVAL, "RAM size must be 1 MiB to 256 GiB, in multiples of 4 KiB");
+		return err_set(e, -EINVAL,
+			       "RAM size must be 1 MiB to 256 GiB, in multiples of 4 KiB");
 	}
 	int r = build(m, e);
 	if (r) {
@@ -528,7 +533,8 @@ struct chardev *machine_serial(struct machine *m, unsigned port)
 void machine_restore_terminal(struct machine *m)
 {
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++) {
-		struct host_tty *tty = m->serial[i].chardev ? chardev_tty(m->serial[i].chardev) : NULL;
+		struct host_tty *tty =
+		    m->serial[i].chardev ? chardev_tty(m->serial[i].chardev) : NULL;
 		if (tty)
 			host_tty_restore(tty);
 	}

@@ -1,9 +1,10 @@
 /*
- * A PC: processor, RAM, the board of devices/pc.h, serial lines, and what was asked to be booted. It owns everything; two of
- * them run in one process without knowing of each other.
+ * A PC: processor, RAM, the board of devices/pc.h, serial lines, and what was asked to be booted.
+ * It owns everything; two of them run in one process without knowing of each other.
  *
- * Time is virtual: one instruction is one nanosecond, and a halted processor skips to the next timer deadline. With an
- * interactive input (a terminal, a socket) such skips are slept through, so that an idle guest costs nothing.
+ * Time is virtual: one instruction is one nanosecond, and a halted processor skips to the next
+ * timer deadline. With an interactive input (a terminal, a socket) such skips are slept through, so
+ * that an idle guest costs nothing.
  */
 #ifndef ORRERY_MACHINE_MACHINE_H
 #define ORRERY_MACHINE_MACHINE_H
@@ -13,7 +14,7 @@
 
 #define MACHINE_SERIALS 4
 #define MACHINE_DEVICES 16
-#define MACHINE_SETS 32
+#define MACHINE_SETS    32
 #define MACHINE_RAM_MIN (1ull << 20)
 #define MACHINE_RAM_MAX (1ull << 38)
 
@@ -27,35 +28,37 @@ enum end_reason {
 	END_HANG,         /* halted for good: nothing can wake the processor */
 	END_TIMEOUT,
 	END_MAX_INSNS,
-	END_QUIT,         /* Ctrl-C, Ctrl-A x */
+	END_QUIT, /* Ctrl-C, Ctrl-A x */
 	END_REASONS
 };
 
 struct machine_config {
 	u64 ram_bytes;
-	const char *cpu;        /* "MODEL[,+feature][,-feature]"; NULL: the default model */
+	const char *cpu; /* "MODEL[,+feature][,-feature]"; NULL: the default model */
 	const char *kernel, *initrd, *append, *bios; /* paths (append: text); NULL: none */
-	const void *embedded_kernel; /* instead of kernel: an image in memory ... */
+	const void *embedded_kernel;                 /* instead of kernel: an image in memory ... */
 	u64 embedded_kernel_bytes;
 	const char *embedded_name;
-	const char *serial[MACHINE_SERIALS]; /* chardev descriptions; NULL: port present, not connected */
-	const char *debugcon;   /* chardev description of port E9h; NULL: none */
+	const char
+	    *serial[MACHINE_SERIALS]; /* chardev descriptions; NULL: port present, not connected */
+	const char *debugcon;         /* chardev description of port E9h; NULL: none */
 	const char *device[MACHINE_DEVICES]; /* "TYPE[,key=value]..." */
 	const char *set[MACHINE_SETS];       /* "ID.key=value" */
 	bool no_hpet, no_reboot, no_shutdown;
-	s64 rtc_start_s;        /* seconds since 1970 UTC that the RTC starts from */
-	u64 max_insns;          /* 0: no limit */
-	u64 timeout_ns;         /* host time; 0: no limit */
-	u32 log_classes;        /* bits of enum log_class */
-	FILE *log_file;         /* NULL: stderr */
-	/* Sees the bytes typed at serial port 0 before the guest: returns how many remain in @data. May be NULL. */
+	s64 rtc_start_s; /* seconds since 1970 UTC that the RTC starts from */
+	u64 max_insns;   /* 0: no limit */
+	u64 timeout_ns;  /* host time; 0: no limit */
+	u32 log_classes; /* bits of enum log_class */
+	FILE *log_file;  /* NULL: stderr */
+	/* Sees the bytes typed at serial port 0 before the guest: returns how many remain in @data.
+	 * May be NULL. */
 	unsigned (*typed)(void *ctx, u8 *data, unsigned n);
-	void *ctx;              /* of typed */
+	void *ctx; /* of typed */
 };
 
 struct machine_result {
 	enum end_reason reason;
-	u32 debug_code;     /* END_DEBUG_EXIT */
+	u32 debug_code; /* END_DEBUG_EXIT */
 	u64 instructions;
 	u64 virtual_ns, real_ns;
 	char explanation[1024]; /* of the last triple fault or hang; empty if none */
@@ -70,13 +73,16 @@ const char *end_reason_name(enum end_reason r);
 void machine_config_init(struct machine_config *cfg);
 
 /**
- * Builds the machine and loads the guest; @cfg and what it points to must outlive it. 0 with *@m, or with a message in @e:
- * -EINVAL (configuration), -ENOENT, -EACCES... (a file), -ENOEXEC, -E2BIG (the image), -ENOMEM.
+ * Builds the machine and loads the guest; @cfg and what it points to must outlive it. 0 with *@m,
+ * or with a message in @e: -EINVAL (configuration), -ENOENT, -EACCES... (a file), -ENOEXEC, -E2BIG
+ * (the image), -ENOMEM.
  */
-MUST_CHECK int machine_create(const struct machine_config *cfg, struct machine **m, struct errtext *e);
+MUST_CHECK int machine_create(const struct machine_config *cfg, struct machine **m,
+			      struct errtext *e);
 void machine_destroy(struct machine *m);
 
-/** Runs until there is a reason to stop. May be called again after END_TIMEOUT, END_MAX_INSNS (with new limits), END_QUIT. */
+/** Runs until there is a reason to stop. May be called again after END_TIMEOUT, END_MAX_INSNS (with
+ * new limits), END_QUIT. */
 enum end_reason machine_run(struct machine *m);
 
 /** Asks a running machine to stop with END_QUIT. Async-signal-safe, from any thread. */

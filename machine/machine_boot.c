@@ -6,9 +6,9 @@
 #include "machine/acpi.h"
 
 #define FILE_MAX (2ull << 30)
-#define ROM_MAX (16u << 20)
+#define ROM_MAX  (16u << 20)
 
-/* ---- files ------------------------------------------------------------------------------------------------ */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 static int read_file(const char *path, const char *what, struct loaded_file *f, struct errtext *e)
 {
@@ -126,9 +126,11 @@ int machine_load_files(struct machine *m, struct errtext *e)
 	if (m->cfg.bios)
 		r = read_file(m->cfg.bios, "BIOS image", &m->bios, e);
 	if (r || !direct)
-		return r ? r : m->cfg.initrd ? err_set(e, -EINVAL, "-initrd needs -kernel") :
-			       m->cfg.bios   ? 0 :
-					       err_set(e, -EINVAL, "nothing to boot: give -kernel or -bios");
+		return r               ? r
+		       : m->cfg.initrd ? err_set(e, -EINVAL, "-initrd needs -kernel")
+		       : m->cfg.bios
+			   ? 0
+			   : err_set(e, -EINVAL, "nothing to boot: give -kernel or -bios");
 	if (m->cfg.bios)
 		return err_set(e, -EINVAL, "-kernel starts without firmware: leave -bios out");
 	if ((r = load_kernel(m, e)))
@@ -147,13 +149,20 @@ void machine_free_files(struct machine *m)
 	free(m->initrd_text);
 }
 
-/* ---- firmware ---------------------------------------------------------------------------------------------- */
+/* ---- firmware
+ * ---------------------------------------------------------------------------------------------- */
 
 static struct mem_region *add_rom(struct machine *m, u64 base, u8 *host, u64 size, const char *name)
 {
 	int err = 0;
-	const struct mem_region r = {.base = base, .size = size, .host = host, .name = name,
-				     .kind = MEM_ROM, .prio = MEM_PRIO_ROM, .reads = true, .writes = true};
+	const struct mem_region r = {.base = base,
+				     .size = size,
+				     .host = host,
+				     .name = name,
+				     .kind = MEM_ROM,
+				     .prio = MEM_PRIO_ROM,
+				     .reads = true,
+				     .writes = true};
 	return bus_add_mem(&m->bus, &r, &err);
 }
 
@@ -164,7 +173,8 @@ int machine_map_rom(struct machine *m, struct errtext *e)
 		return 0;
 	if (!n || n > ROM_MAX || n & 0xffff)
 		return err_set(e, -ENOEXEC,
-			       "%s: a BIOS image must be a multiple of 64 KiB up to 16 MiB, this has %llu bytes",
+			       "%s: a BIOS image must be a multiple of 64 KiB up to 16 MiB, this "
+			       "has %llu bytes",
 			       m->cfg.bios, (unsigned long long)n);
 	u64 low = MIN(n, 0x20000); /* the last 128 KiB also stand below 1 MiB */
 	m->rom[0] = add_rom(m, RAM_HIGH_BASE - n, m->bios.data, n, "bios");
@@ -174,7 +184,8 @@ int machine_map_rom(struct machine *m, struct errtext *e)
 	return 0;
 }
 
-/* ---- direct boot -------------------------------------------------------------------------------------------- */
+/* ---- direct boot
+ * -------------------------------------------------------------------------------------------- */
 
 static void set_segment(struct cpu *cpu, unsigned seg, u16 sel, u32 base, u32 limit, u32 ar)
 {
@@ -198,8 +209,9 @@ static void enter(struct cpu *cpu, const struct boot_entry *b)
 		set_segment(cpu, CS, b->real_cs, b->real_cs * 16u, 0xffff, AR_REAL_DATA);
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(data_segs); i++)
-		set_segment(cpu, data_segs[i], prot ? b->ds : b->real_ds, prot ? 0 : b->real_ds * 16u,
-			    prot ? 0xffffffff : 0xffff, prot ? AR_FLAT_DATA : AR_REAL_DATA);
+		set_segment(cpu, data_segs[i], prot ? b->ds : b->real_ds,
+			    prot ? 0 : b->real_ds * 16u, prot ? 0xffffffff : 0xffff,
+			    prot ? AR_FLAT_DATA : AR_REAL_DATA);
 	for (unsigned i = RAX; i <= R15; i++)
 		cpu->r[i] = 0;
 	cpu->r[RAX] = b->eax;
@@ -217,13 +229,14 @@ static void enter(struct cpu *cpu, const struct boot_entry *b)
 
 static int direct_boot(struct machine *m, struct errtext *e)
 {
-	const struct acpi_config acpi = {.cpus = 1, .low_ram_bytes = m->ram.low_bytes, .hpet = !m->cfg.no_hpet};
+	const struct acpi_config acpi = {
+	    .cpus = 1, .low_ram_bytes = m->ram.low_bytes, .hpet = !m->cfg.no_hpet};
 	struct boot_request req = {
-		.name = kernel_name(m),
-		.kernel = {m->kernel.data, m->kernel.size},
-		.cmdline = m->cfg.append ? m->cfg.append : "",
-		.modules = m->module,
-		.module_count = m->module_count,
+	    .name = kernel_name(m),
+	    .kernel = {m->kernel.data, m->kernel.size},
+	    .cmdline = m->cfg.append ? m->cfg.append : "",
+	    .modules = m->module,
+	    .module_count = m->module_count,
 	};
 	struct boot_entry entry;
 	u8 *low = ram_at(&m->ram, 0, 0x100000);

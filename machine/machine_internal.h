@@ -50,11 +50,13 @@ struct machine {
 	enum boot_kind kind;
 	struct mem_region *rom[2];
 
-	u64 idle_ns;       /* virtual time skipped while halted */
-	u64 next_poll;     /* instruction count of the next look at the host */
+	u64 idle_ns;   /* virtual time skipped while halted */
+	u64 next_poll; /* instruction count of the next look at the host */
 	u64 started_real_ns, spent_real_ns;
-	u64 sync_real_ns, sync_virtual_ns; /* a pair of equal instants, for sleeping through idle time */
-	u64 halt_virtual_ns; /* since when interrupts have been off and the processor halted; 0: not */
+	u64 sync_real_ns,
+	    sync_virtual_ns; /* a pair of equal instants, for sleeping through idle time */
+	u64 halt_virtual_ns; /* since when interrupts have been off and the processor halted; 0: not
+			      */
 	bool reset_wanted, reset_cpu_only;
 	bool off_wanted;
 	unsigned triple_faults;
@@ -74,7 +76,8 @@ MUST_CHECK int machine_load_files(struct machine *m, struct errtext *e);
 void machine_free_files(struct machine *m);
 /** Maps the -bios image at the top of 4 GiB and under 1 MiB. */
 MUST_CHECK int machine_map_rom(struct machine *m, struct errtext *e);
-/** Puts the guest at its entry: the processor has just been reset. With firmware, that is the reset vector. */
+/** Puts the guest at its entry: the processor has just been reset. With firmware, that is the reset
+ * vector. */
 MUST_CHECK int machine_start_guest(struct machine *m, struct errtext *e);
 /** Resets board and processor and starts the guest again. */
 void machine_reset(struct machine *m);

@@ -1,14 +1,20 @@
-/* The machine's loop: slices of instructions between timer deadlines, idle time, resets and reasons to stop. */
+/* The machine's loop: slices of instructions between timer deadlines, idle time, resets and reasons
+ * to stop. */
 #include "machine/machine_internal.h"
 
 #include "cpu/exec/flags.h"
 
 #define POLL_INSNS 1000000ull
-#define HANG_NS 10000000000ull      /* halted with interrupts off: timers may still bring an NMI for this long */
-#define SYNC_SLACK_NS 200000000ull  /* virtual time may lag behind the host by this much before the pair is renewed */
-#define IDLE_POLL_NS 50000000ull    /* longest sleep: Ctrl-C and the time limit are looked at in between */
+#define HANG_NS                                                                                    \
+	10000000000ull /* halted with interrupts off: timers may still bring an NMI for this long  \
+			*/
+#define SYNC_SLACK_NS                                                                              \
+	200000000ull /* virtual time may lag behind the host by this much before the pair is       \
+			renewed */
+#define IDLE_POLL_NS                                                                               \
+	50000000ull /* longest sleep: Ctrl-C and the time limit are looked at in between */
 
-/* ---- the host ----------------------------------------------------------------------------------------------- */
+/* ---- the host ------------------------------------------------------------------------------- */
 
 static void poll_chardevs(struct machine *m)
 {
@@ -59,7 +65,7 @@ static void sleep_for_input(struct machine *m, u64 ns)
 	host_poll(p, n, MIN(ns, IDLE_POLL_NS));
 }
 
-/* ---- idle ----------------------------------------------------------------------------------------------------- */
+/* ---- idle ----------------------------------------------------------------------------------- */
 
 static bool woken(const struct machine *m)
 {
@@ -72,8 +78,9 @@ static bool woken(const struct machine *m)
 }
 
 /*
- * Lets host time pass until virtual instant @until, at the guest's pace: a lag that grew while the guest computed is
- * made up for a little, not slept again. On early input, virtual time stands where host time stands.
+ * Lets host time pass until virtual instant @until, at the guest's pace: a lag that grew while the
+ * guest computed is made up for a little, not slept again. On early input, virtual time stands
+ * where host time stands.
  */
 static void sleep_until(struct machine *m, u64 until)
 {
@@ -84,8 +91,8 @@ static void sleep_until(struct machine *m, u64 until)
 		m->sync_virtual_ns = now;
 	}
 	for (;;) {
-		u64 target = until == CLOCK_NEVER ? UINT64_MAX :
-						    m->sync_real_ns + (until - m->sync_virtual_ns);
+		u64 target = until == CLOCK_NEVER ? UINT64_MAX
+						  : m->sync_real_ns + (until - m->sync_virtual_ns);
 		poll_host(m);
 		real = host_monotonic_ns();
 		if (real >= target || woken(m))
@@ -133,7 +140,7 @@ static void idle(struct machine *m)
 		m->idle_ns += deadline - now;
 }
 
-/* ---- the loop --------------------------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------------------------- */
 
 static u64 slice(struct machine *m)
 {
@@ -159,7 +166,8 @@ static void triple_fault(struct machine *m)
 	else
 		m->reset_wanted = true;
 	if (m->triple_faults <= 3)
-		fprintf(m->log.file ? m->log.file : stderr, "orrery: warning: %s%s\n", m->explanation,
+		fprintf(m->log.file ? m->log.file : stderr, "orrery: warning: %s%s\n",
+			m->explanation,
 			m->cfg.no_reboot ? "" : "  The machine resets (-no-reboot ends instead).");
 }
 
@@ -233,11 +241,11 @@ void machine_set_limits(struct machine *m, u64 max_insns, u64 timeout_ns)
 void machine_result(const struct machine *m, struct machine_result *out)
 {
 	*out = (struct machine_result){
-		.reason = m->end,
-		.debug_code = m->debug_code,
-		.instructions = cpu_icount(m->cpu),
-		.virtual_ns = machine_now(m),
-		.real_ns = m->spent_real_ns,
+	    .reason = m->end,
+	    .debug_code = m->debug_code,
+	    .instructions = cpu_icount(m->cpu),
+	    .virtual_ns = machine_now(m),
+	    .real_ns = m->spent_real_ns,
 	};
 	snprintf(out->explanation, sizeof(out->explanation), "%s", m->explanation);
 }

@@ -3,7 +3,8 @@
 
 #include "cpu/exec/flags.h"
 
-/* ---- hash: 64-bit multiply-xor over words; order and names of what goes in are fixed ---------------------- */
+/* ---- hash: 64-bit multiply-xor over words; order and names of what goes in are fixed
+ * ---------------------- */
 
 static u64 mix(u64 h, u64 v)
 {
@@ -29,8 +30,10 @@ static u64 hash_cpu(struct cpu *c, u64 h)
 	h = mix_bytes(h, c->r, 16 * 8);
 	h = mix(mix(mix(h, c->rip), cpu_rflags(c)), cpu_icount(c));
 	for (unsigned i = 0; i < NSEGS; i++)
-		h = mix(mix(mix(h, seg_base(c, i)), c->seg[i].sel), (u64)c->seg[i].ar << 32 | c->seg[i].limit);
-	h = mix(mix(h, c->gdtr.base ^ (u64)c->gdtr.limit << 48), c->idtr.base ^ (u64)c->idtr.limit << 48);
+		h = mix(mix(mix(h, seg_base(c, i)), c->seg[i].sel),
+			(u64)c->seg[i].ar << 32 | c->seg[i].limit);
+	h = mix(mix(h, c->gdtr.base ^ (u64)c->gdtr.limit << 48),
+		c->idtr.base ^ (u64)c->idtr.limit << 48);
 	h = mix(mix(mix(mix(mix(h, c->cr0), c->cr2), c->cr3), c->cr4), c->xcr0);
 	h = mix_bytes(h, c->dr, sizeof(c->dr));
 	h = mix(mix(h, c->pkru), c->mxcsr);
@@ -41,7 +44,8 @@ static u64 hash_cpu(struct cpu *c, u64 h)
 	h = mix(mix(mix(mix(mix(h, c->efer), c->star), c->lstar), c->cstar), c->sfmask);
 	h = mix(mix(mix(h, c->kernel_gs_base), c->tsc_aux), c->tsc_offset);
 	h = mix(mix(mix(h, c->sysenter_cs), c->sysenter_esp), c->sysenter_eip);
-	return mix(mix(h, c->pat), c->activity | c->cpl << 8 | (u64)c->events << 16 | (u64)c->smm << 48);
+	return mix(mix(h, c->pat),
+		   c->activity | c->cpl << 8 | (u64)c->events << 16 | (u64)c->smm << 48);
 }
 
 static bool zero_page(const u8 *p)
@@ -65,13 +69,14 @@ u64 machine_state_hash(struct machine *m)
 	return pc_hash(&m->pc, h);
 }
 
-/* ---- explanations --------------------------------------------------------------------------------------------- */
+/* ---- explanations
+ * --------------------------------------------------------------------------------------------- */
 
 static const char *vector_name(unsigned vector)
 {
-	static const char *const names[] = {
-		"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "#9", "#TS", "#NP", "#SS",
-		"#GP", "#PF", "#15", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP"};
+	static const char *const names[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM",
+					    "#DF", "#9",  "#TS", "#NP", "#SS", "#GP", "#PF", "#15",
+					    "#MF", "#AC", "#MC", "#XM", "#VE", "#CP"};
 	return vector < ARRAY_SIZE(names) ? names[vector] : "interrupt";
 }
 
@@ -91,25 +96,27 @@ static void say_fault(struct machine *m, const char *intro, const struct fault *
 		say(m, "(0x%x)", f->err);
 	if (f->vector == EXC_PF)
 		say(m, " at address 0x%llx", (unsigned long long)f->addr);
-	say(m, ": %s (value 0x%llx)", f->why ? f->why : "no reason recorded", (unsigned long long)f->value);
+	say(m, ": %s (value 0x%llx)", f->why ? f->why : "no reason recorded",
+	    (unsigned long long)f->value);
 }
 
 static void say_where(struct machine *m)
 {
 	struct cpu *c = m->cpu;
-	const char *mode = c->rflags & FL_VM		       ? "virtual-8086" :
-			   !(c->cr0 & CR0_PE)		       ? "real" :
-			   (c->mode & MODE_BITS) == MODE_64 ? "64-bit" :
-			   c->efer & EFER_LMA		       ? "compatibility" :
-								 "protected";
+	const char *mode = c->rflags & FL_VM                  ? "virtual-8086"
+			   : !(c->cr0 & CR0_PE)               ? "real"
+			   : (c->mode & MODE_BITS) == MODE_64 ? "64-bit"
+			   : c->efer & EFER_LMA               ? "compatibility"
+							      : "protected";
 	say(m,
-	    "\n  at %04x:%llx in %s mode, CPL %u, SS:SP %04x:%llx, CR0 %llx CR3 %llx CR4 %llx EFER %llx,"
+	    "\n  at %04x:%llx in %s mode, CPL %u, SS:SP %04x:%llx, CR0 %llx CR3 %llx CR4 %llx EFER "
+	    "%llx,"
 	    "\n  GDT %llx limit %x, IDT %llx limit %x, TR %04x, after %llu instructions.",
 	    c->seg[CS].sel, (unsigned long long)c->rip, mode, c->cpl, c->seg[SS].sel,
 	    (unsigned long long)c->r[RSP], (unsigned long long)c->cr0, (unsigned long long)c->cr3,
-	    (unsigned long long)c->cr4, (unsigned long long)c->efer, (unsigned long long)c->gdtr.base,
-	    c->gdtr.limit, (unsigned long long)c->idtr.base, c->idtr.limit, c->seg[TR].sel,
-	    (unsigned long long)cpu_icount(c));
+	    (unsigned long long)c->cr4, (unsigned long long)c->efer,
+	    (unsigned long long)c->gdtr.base, c->gdtr.limit, (unsigned long long)c->idtr.base,
+	    c->idtr.limit, c->seg[TR].sel, (unsigned long long)cpu_icount(c));
 }
 
 void machine_explain_triple_fault(struct machine *m)
@@ -127,8 +134,10 @@ void machine_explain_hang(struct machine *m)
 {
 	m->explanation[0] = 0;
 	if (cpu_rflags(m->cpu) & FL_IF)
-		say(m, "The processor is halted (HLT) with interrupts on, but no timer is armed and no input can arrive.");
+		say(m, "The processor is halted (HLT) with interrupts on, but no timer is armed "
+		       "and no input can arrive.");
 	else
-		say(m, "The processor is halted (HLT) with interrupts off (IF = 0): nothing can wake it.");
+		say(m, "The processor is halted (HLT) with interrupts off (IF = 0): nothing can "
+		       "wake it.");
 	say_where(m);
 }

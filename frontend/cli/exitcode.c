@@ -7,17 +7,17 @@ static const struct {
 	int status;
 	const char *meaning;
 } rows[] = {
-	{EXIT_POWER_OFF, "the guest switched the power off"},
-	{1, "and other odd numbers: isa-debug-exit, (code << 1) | 1"},
-	{EXIT_RESET, "the guest reset the machine, under -no-reboot"},
-	{EXIT_TRIPLE, "triple fault, under -no-reboot; the fault chain is explained"},
-	{EXIT_HANG, "the processor is halted and nothing can wake it"},
-	{EXIT_TIMEOUT, "-timeout is over"},
-	{EXIT_MAX_INSNS, "-max-insns is reached"},
-	{EXIT_USAGE, "bad option, value or configuration"},
-	{EXIT_IMAGE, "a file is missing, unreadable, or not something that can be booted"},
-	{EXIT_INTERNAL, "the emulator failed"},
-	{EXIT_QUIT, "ended by the user (Ctrl-C, Ctrl-A x) or by a signal"},
+    {EXIT_POWER_OFF, "the guest switched the power off"},
+    {1, "and other odd numbers: isa-debug-exit, (code << 1) | 1"},
+    {EXIT_RESET, "the guest reset the machine, under -no-reboot"},
+    {EXIT_TRIPLE, "triple fault, under -no-reboot; the fault chain is explained"},
+    {EXIT_HANG, "the processor is halted and nothing can wake it"},
+    {EXIT_TIMEOUT, "-timeout is over"},
+    {EXIT_MAX_INSNS, "-max-insns is reached"},
+    {EXIT_USAGE, "bad option, value or configuration"},
+    {EXIT_IMAGE, "a file is missing, unreadable, or not something that can be booted"},
+    {EXIT_INTERNAL, "the emulator failed"},
+    {EXIT_QUIT, "ended by the user (Ctrl-C, Ctrl-A x) or by a signal"},
 };
 
 int exit_status(const struct machine_result *r)
@@ -38,7 +38,9 @@ int exit_status(const struct machine_result *r)
 int exit_status_of_error(int err)
 {
 	switch (err) {
-	case -EINVAL: case -EEXIST: case -ENOSPC: return EXIT_USAGE;
+	case -EINVAL:
+	case -EEXIST:
+	case -ENOSPC: return EXIT_USAGE;
 	case -ENOMEM: return EXIT_INTERNAL;
 	default: return EXIT_IMAGE;
 	}

@@ -1,6 +1,6 @@
 /*
- * Exit statuses of the emulator: a contract with scripts. Odd ones belong to the guest (isa-debug-exit), even ones from 64
- * on say why the emulator itself stopped.
+ * Exit statuses of the emulator: a contract with scripts. Odd ones belong to the guest
+ * (isa-debug-exit), even ones from 64 on say why the emulator itself stopped.
  */
 #ifndef ORRERY_CLI_EXITCODE_H
 #define ORRERY_CLI_EXITCODE_H

@@ -69,9 +69,13 @@ static void say_end(const struct cli *cli, const struct machine_result *r)
 {
 	switch (r->reason) {
 	case END_HANG: fprintf(stderr, "orrery: %s\n", r->explanation); break;
-	case END_RESET: fprintf(stderr, "orrery: warning: the guest reset the machine (-no-reboot)\n"); break;
+	case END_RESET:
+		fprintf(stderr, "orrery: warning: the guest reset the machine (-no-reboot)\n");
+		break;
 	case END_TIMEOUT: fprintf(stderr, "orrery: the time limit is over (-timeout)\n"); break;
-	case END_MAX_INSNS: fprintf(stderr, "orrery: the instruction limit is reached (-max-insns)\n"); break;
+	case END_MAX_INSNS:
+		fprintf(stderr, "orrery: the instruction limit is reached (-max-insns)\n");
+		break;
 	default: break;
 	}
 	if (cli->demo && r->reason == END_POWER_OFF && r->real_ns)
@@ -118,9 +122,9 @@ static int start(struct cli *cli, struct errtext *e)
 	if (r) {
 		status = exit_status_of_error(r);
 		status = fail(cli, status,
-			      status == EXIT_USAGE    ? "usage" :
-			      status == EXIT_INTERNAL ? "internal" :
-							  "image",
+			      status == EXIT_USAGE      ? "usage"
+			      : status == EXIT_INTERNAL ? "internal"
+							: "image",
 			      e->s);
 	} else {
 		status = run(cli, m);

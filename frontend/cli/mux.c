@@ -1,4 +1,5 @@
-/* The terminal shared by serial port 0 and the emulator: Ctrl-A is the emulator's key, as in QEMU's -nographic. */
+/* The terminal shared by serial port 0 and the emulator: Ctrl-A is the emulator's key, as in QEMU's
+ * -nographic. */
 #include <stdio.h>
 #include "frontend/cli/options.h"
 
@@ -16,17 +17,15 @@ static void mux_help(FILE *out)
 static bool command(struct cli *cli, u8 c)
 {
 	switch (c) {
-	case 'x': case 'X':
+	case 'x':
+	case 'X':
 		if (cli->machine)
 			machine_quit(cli->machine);
 		return false;
-	case 'h': case '?':
-		mux_help(cli->out);
-		return false;
-	case CTRL_A:
-		return true;
-	default:
-		return false;
+	case 'h':
+	case '?': mux_help(cli->out); return false;
+	case CTRL_A: return true;
+	default: return false;
 	}
 }
 

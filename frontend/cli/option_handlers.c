@@ -32,7 +32,7 @@ static bool next_pair(char **rest, char **key, char **value)
 	return true;
 }
 
-/* ---- machine ---------------------------------------------------------------------------------------------------- */
+/* ---- machine -------------------------------------------------------------------------------- */
 
 int opt_m(struct cli *cli, const char *value)
 {
@@ -60,7 +60,8 @@ int opt_smp(struct cli *cli, const char *value)
 	if (!isdigit((unsigned char)*text) || (*end && *end != ',') || !n || n > 255)
 		return cli_bad(cli, "-smp %s: expected a number of processors", value);
 	if (n > 1)
-		cli_note(cli, "-smp %s: one processor is modelled so far; the machine has one", value);
+		cli_note(cli, "-smp %s: one processor is modelled so far; the machine has one",
+			 value);
 	return 0;
 }
 
@@ -68,16 +69,25 @@ int opt_smp(struct cli *cli, const char *value)
 static const struct {
 	const char *name, *model;
 } cpu_aliases[] = {
-	{"host", "max"},	  {"qemu64", CPU_MODEL_DEFAULT},	    {"kvm64", CPU_MODEL_DEFAULT},	   {"qemu32", CPU_MODEL_DEFAULT},
-	{"Skylake-Client", "skylake"}, {"Haswell", "haswell"}, {"Conroe", "core2"}, {"core2duo", "core2"},
-	{"IvyBridge", "skylake"}, {"SandyBridge", "skylake"}, {"Broadwell", "skylake"},
-	{"Opteron_G1", "skylake"}, {"pentium3", "p3"},
+    {"host", "max"},
+    {"qemu64", CPU_MODEL_DEFAULT},
+    {"kvm64", CPU_MODEL_DEFAULT},
+    {"qemu32", CPU_MODEL_DEFAULT},
+    {"Skylake-Client", "skylake"},
+    {"Haswell", "haswell"},
+    {"Conroe", "core2"},
+    {"core2duo", "core2"},
+    {"IvyBridge", "skylake"},
+    {"SandyBridge", "skylake"},
+    {"Broadwell", "skylake"},
+    {"Opteron_G1", "skylake"},
+    {"pentium3", "p3"},
 };
 
 /* Settings of QEMU's models that have no meaning here, or that every model here satisfies. */
-static const char *const cpu_ignored[] = {"host-phys-bits", "migratable", "enforce", "check", "vendor",
-					  "phys-bits", "pmu", "l3-cache", "kvm", "hv_vpindex", "hv_synic",
-					  "hv_stimer", "hv_time", NULL};
+static const char *const cpu_ignored[] = {
+    "host-phys-bits", "migratable", "enforce",    "check",    "vendor",    "phys-bits", "pmu",
+    "l3-cache",       "kvm",        "hv_vpindex", "hv_synic", "hv_stimer", "hv_time",   NULL};
 
 static bool ignored_cpu_setting(struct cli *cli, const char *item)
 {
@@ -119,8 +129,8 @@ int opt_cpu(struct cli *cli, const char *value)
 			continue;
 		/* "feature=on" is the same as "+feature" */
 		if (eq && (!strcmp(eq, "=on") || !strcmp(eq, "=off")))
-			n += (size_t)snprintf(spec + n, sizeof(spec) - n, ",%c%.*s", eq[2] == 'n' ? '+' : '-',
-					      (int)(eq - item), item);
+			n += (size_t)snprintf(spec + n, sizeof(spec) - n, ",%c%.*s",
+					      eq[2] == 'n' ? '+' : '-', (int)(eq - item), item);
 		else
 			n += (size_t)snprintf(spec + n, sizeof(spec) - n, ",%s", item);
 		if (n >= sizeof(spec))
@@ -134,8 +144,9 @@ int opt_cpu(struct cli *cli, const char *value)
 
 static const char *const machine_types[] = {"pc", "help", NULL};
 /* Keys of -machine. Only hpet does anything. */
-static const char *const machine_keys[] = {"accel", "kernel_irqchip", "kernel-irqchip", "hpet", "usb", "vmport",
-					   "graphics", "smm", "type", "dump-guest-core", "mem-merge", NULL};
+static const char *const machine_keys[] = {"accel", "kernel_irqchip",  "kernel-irqchip", "hpet",
+					   "usb",   "vmport",          "graphics",       "smm",
+					   "type",  "dump-guest-core", "mem-merge",      NULL};
 
 static bool listed(const char *word, const char *const *list)
 {
@@ -149,7 +160,8 @@ static int machine_type(struct cli *cli, const char *type)
 {
 	char hint[80];
 	if (!strcmp(type, "q35"))
-		return cli_bad(cli, "-machine q35: only the machine 'pc' (i440FX) is modelled so far");
+		return cli_bad(cli,
+			       "-machine q35: only the machine 'pc' (i440FX) is modelled so far");
 	if (strcmp(type, "pc") && strncmp(type, "pc-i440fx", 9))
 		return cli_bad(cli, "-machine %s: unknown machine%s", type,
 			       cli_did_you_mean(hint, sizeof(hint), type, machine_types));
@@ -178,14 +190,16 @@ int opt_machine(struct cli *cli, const char *value)
 {
 	char *rest = cli_keep(cli, "%s", value), *key, *val;
 	if (is_help(value)) {
-		fprintf(cli->out, "Machines:\n  pc    i440FX, PIIX3, PIIX4 power management (default)\n"
-				  "Settings: hpet=on|off; accel, kernel_irqchip, usb, vmport, graphics, smm, "
-				  "dump-guest-core, mem-merge are accepted and ignored\n");
+		fprintf(cli->out,
+			"Machines:\n  pc    i440FX, PIIX3, PIIX4 power management (default)\n"
+			"Settings: hpet=on|off; accel, kernel_irqchip, usb, vmport, graphics, smm, "
+			"dump-guest-core, mem-merge are accepted and ignored\n");
 		cli->done = true;
 		return 0;
 	}
 	for (bool first = true; next_pair(&rest, &key, &val); first = false) {
-		int r = !val && first ? machine_type(cli, key) : machine_key(cli, key, val ? val : "on");
+		int r = !val && first ? machine_type(cli, key)
+				      : machine_key(cli, key, val ? val : "on");
 		if (r)
 			return r;
 	}
@@ -195,7 +209,8 @@ int opt_machine(struct cli *cli, const char *value)
 int opt_accel(struct cli *cli, const char *value)
 {
 	if (strncmp(value, "tcg", 3))
-		cli_note(cli, "accelerator '%s' is ignored: every instruction is interpreted", value);
+		cli_note(cli, "accelerator '%s' is ignored: every instruction is interpreted",
+			 value);
 	return 0;
 }
 
@@ -223,7 +238,8 @@ static int rtc_base(struct cli *cli, const char *base)
 		end = strptime(base, "%Y-%m-%d", &tm);
 	}
 	if (!end || *end)
-		return cli_bad(cli, "-rtc base=%s: expected utc, localtime or YYYY-MM-DDTHH:MM:SS", base);
+		return cli_bad(cli, "-rtc base=%s: expected utc, localtime or YYYY-MM-DDTHH:MM:SS",
+			       base);
 	cli->cfg.rtc_start_s = timegm(&tm);
 	return 0;
 }
@@ -251,7 +267,7 @@ int opt_no_hpet(struct cli *cli, const char *value)
 	return 0;
 }
 
-/* ---- what to start -------------------------------------------------------------------------------------------------- */
+/* ---- what to start -------------------------------------------------------------------------- */
 
 int opt_kernel(struct cli *cli, const char *value)
 {
@@ -277,13 +293,14 @@ int opt_bios(struct cli *cli, const char *value)
 	return 0;
 }
 
-/* ---- terminal and serial ------------------------------------------------------------------------------------------------ */
+/* ---- terminal and serial -------------------------------------------------------------------- */
 
 /* QEMU's description of a character device in the backend's words; NULL with *@err set. */
-static int place(struct cli *cli, const char *option, const char *value, const char **out, bool *mux)
+static int place(struct cli *cli, const char *option, const char *value, const char **out,
+		 bool *mux)
 {
-	static const char *const kinds[] = {"stdio", "mon:stdio", "null", "none", "vc", "pty", "file:", "tcp:",
-					    "chardev:", NULL};
+	static const char *const kinds[] = {"stdio", "mon:stdio", "null", "none",     "vc",
+					    "pty",   "file:",     "tcp:", "chardev:", NULL};
 	char hint[80];
 	*mux = false;
 	*out = NULL;
@@ -297,7 +314,8 @@ static int place(struct cli *cli, const char *option, const char *value, const c
 			if (!strcmp(cli->chardev[i].id, value + 8))
 				*out = cli->chardev[i].description;
 		if (!*out)
-			return cli_bad(cli, "-%s %s: no -chardev before it has that id", option, value);
+			return cli_bad(cli, "-%s %s: no -chardev before it has that id", option,
+				       value);
 	} else if (!strcmp(value, "stdio") || !strcmp(value, "null") || !strcmp(value, "pty") ||
 		   !strncmp(value, "file:", 5) || !strncmp(value, "tcp:", 4)) {
 		*out = value;
@@ -318,7 +336,8 @@ int opt_serial(struct cli *cli, const char *value)
 	if (r)
 		return r;
 	if (mux && cli->serials)
-		return cli_bad(cli, "-serial mon:stdio: only the first serial port can share the terminal");
+		return cli_bad(
+		    cli, "-serial mon:stdio: only the first serial port can share the terminal");
 	cli->mux |= mux;
 	cli->serial_given = true;
 	cli->cfg.serial[cli->serials++] = out;
@@ -338,8 +357,8 @@ static const char *chardev_description(struct cli *cli, const char *kind, const 
 		return path ? cli_keep(cli, "file:%s", path) : NULL;
 	if (!strcmp(kind, "socket"))
 		return port ? cli_keep(cli, "tcp:%s:%s%s%s", host ? host : "127.0.0.1", port,
-				       server ? ",server" : "", wait ? "" : ",wait=off") :
-			      NULL;
+				       server ? ",server" : "", wait ? "" : ",wait=off")
+			    : NULL;
 	if (!strcmp(kind, "stdio") || !strcmp(kind, "null") || !strcmp(kind, "pty"))
 		return cli_keep(cli, "%s", kind);
 	return NULL;
@@ -347,7 +366,8 @@ static const char *chardev_description(struct cli *cli, const char *kind, const 
 
 int opt_chardev(struct cli *cli, const char *value)
 {
-	static const char *const keys[] = {"id", "path", "host", "port", "server", "wait", "signal", "mux", NULL};
+	static const char *const keys[] = {"id",   "path",   "host", "port", "server",
+					   "wait", "signal", "mux",  NULL};
 	char *rest = cli_keep(cli, "%s", value), *key, *val, hint[80];
 	const char *id = NULL, *path = NULL, *host = NULL, *port = NULL;
 	bool server = false, wait = true;
@@ -357,16 +377,24 @@ int opt_chardev(struct cli *cli, const char *value)
 		if (!listed(key, keys))
 			return cli_bad(cli, "-chardev: unknown setting '%s'%s", key,
 				       cli_did_you_mean(hint, sizeof(hint), key, keys));
-		if (!strcmp(key, "id")) id = v;
-		if (!strcmp(key, "path")) path = v;
-		if (!strcmp(key, "host")) host = v;
-		if (!strcmp(key, "port")) port = v;
-		if (!strcmp(key, "server")) server = strcmp(v, "off");
-		if (!strcmp(key, "wait")) wait = strcmp(v, "off");
+		if (!strcmp(key, "id"))
+			id = v;
+		if (!strcmp(key, "path"))
+			path = v;
+		if (!strcmp(key, "host"))
+			host = v;
+		if (!strcmp(key, "port"))
+			port = v;
+		if (!strcmp(key, "server"))
+			server = strcmp(v, "off");
+		if (!strcmp(key, "wait"))
+			wait = strcmp(v, "off");
 	}
 	const char *d = chardev_description(cli, kind, path, host, port, server, wait);
 	if (!id || !d)
-		return cli_bad(cli, "-chardev %s: expected stdio, null, pty, file,path=F or socket,port=P, with id=ID",
+		return cli_bad(cli,
+			       "-chardev %s: expected stdio, null, pty, file,path=F or "
+			       "socket,port=P, with id=ID",
 			       value);
 	if (cli->chardevs == CLI_CHARDEVS)
 		return cli_bad(cli, "-chardev: more than %d", CLI_CHARDEVS);
@@ -385,18 +413,22 @@ int opt_display(struct cli *cli, const char *value)
 {
 	static const char *const kinds[] = {"none", "sdl", "gtk", "curses", "vnc", NULL};
 	char kind[32], hint[80];
-	snprintf(kind, sizeof(kind), "%.*s", (int)MIN(strcspn(value, ",="), sizeof(kind) - 1), value);
+	snprintf(kind, sizeof(kind), "%.*s", (int)MIN(strcspn(value, ",="), sizeof(kind) - 1),
+		 value);
 	if (!listed(kind, kinds))
 		return cli_bad(cli, "-display %s: unknown display%s", value,
 			       cli_did_you_mean(hint, sizeof(hint), kind, kinds));
 	if (!strcmp(kind, "none"))
 		cli->display_none = true;
 	else
-		cli_note(cli, "-display %s: this build has no display; the serial port is on the terminal", value);
+		cli_note(
+		    cli,
+		    "-display %s: this build has no display; the serial port is on the terminal",
+		    value);
 	return 0;
 }
 
-/* ---- devices --------------------------------------------------------------------------------------------------------------- */
+/* ---- devices -------------------------------------------------------------------------------- */
 
 static void device_list(struct cli *cli)
 {
@@ -465,7 +497,7 @@ int opt_global(struct cli *cli, const char *value)
 	return !strncmp(value, "kvm-", 4) || !strncmp(value, "kvm.", 4) ? 0 : opt_set(cli, value);
 }
 
-/* ---- scripts ------------------------------------------------------------------------------------------------------------------ */
+/* ---- scripts -------------------------------------------------------------------------------- */
 
 int opt_no_reboot(struct cli *cli, const char *value)
 {
@@ -517,7 +549,7 @@ int opt_name(struct cli *cli, const char *value)
 	return 0;
 }
 
-/* ---- debugging ------------------------------------------------------------------------------------------------------------------- */
+/* ---- debugging ------------------------------------------------------------------------------ */
 
 int opt_d(struct cli *cli, const char *value)
 {
@@ -538,8 +570,8 @@ int opt_d(struct cli *cli, const char *value)
 		while (i < LOG_CLASSES && strcmp(item, names[i]))
 			i++;
 		if (i == LOG_CLASSES)
-			return cli_bad(cli, "-d %s: unknown log class '%s'%s (see -d help)", value, item,
-				       cli_did_you_mean(hint, sizeof(hint), item, names));
+			return cli_bad(cli, "-d %s: unknown log class '%s'%s (see -d help)", value,
+				       item, cli_did_you_mean(hint, sizeof(hint), item, names));
 		cli->cfg.log_classes |= BIT(i);
 	}
 	return 0;
@@ -551,7 +583,7 @@ int opt_log_file(struct cli *cli, const char *value)
 	return 0;
 }
 
-/* ---- configuration and help --------------------------------------------------------------------------------------------------------- */
+/* ---- configuration and help ----------------------------------------------------------------- */
 
 int opt_config(struct cli *cli, const char *value)
 {
@@ -578,7 +610,7 @@ int opt_help(struct cli *cli, const char *value)
 	return 0;
 }
 
-/* ---- accepted from QEMU scripts --------------------------------------------------------------------------------------------------------- */
+/* ---- accepted from QEMU scripts ------------------------------------------------------------- */
 
 int opt_nodefaults(struct cli *cli, const char *value)
 {
@@ -600,7 +632,8 @@ int opt_ignore_value(struct cli *cli, const char *value)
 static int only_none(struct cli *cli, const char *option, const char *value, const char *what)
 {
 	if (strcmp(value, "none") && strcmp(value, "null"))
-		return cli_bad(cli, "-%s %s: there is no %s yet; only 'none' can be asked for", option, value, what);
+		return cli_bad(cli, "-%s %s: there is no %s yet; only 'none' can be asked for",
+			       option, value, what);
 	return 0;
 }
 

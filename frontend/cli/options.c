@@ -17,27 +17,28 @@ static const struct option_row {
 	option_handler *handler;
 	const char *help;
 } rows[] = {
-#define OPTION_ROW(name, arg, group, handler, help) {name, arg, group, handler, help},
-	OPTION_LIST(OPTION_ROW)
-#undef OPTION_ROW
+#define OPTION(name, arg, group, handler, help) {name, arg, group, handler, help},
+#include "frontend/cli/options.def"
+#undef OPTION
 };
 
 static const char *const group_titles[G_COUNT] = {
-	[G_MACHINE] = "Machine",
-	[G_BOOT] = "What to start",
-	[G_INPUT] = "Terminal, serial ports, display",
-	[G_DEVICES] = "Devices",
-	[G_CI] = "For scripts",
-	[G_DEBUG] = "Looking inside",
-	[G_CONFIG] = "Configuration and help",
-	[G_ACCEPTED] = "Accepted from QEMU scripts, without effect",
-	[G_NOT_YET] = NULL, /* refused with an explanation */
+    [G_MACHINE] = "Machine",
+    [G_BOOT] = "What to start",
+    [G_INPUT] = "Terminal, serial ports, display",
+    [G_DEVICES] = "Devices",
+    [G_CI] = "For scripts",
+    [G_DEBUG] = "Looking inside",
+    [G_CONFIG] = "Configuration and help",
+    [G_ACCEPTED] = "Accepted from QEMU scripts, without effect",
+    [G_NOT_YET] = NULL, /* refused with an explanation */
 };
 
 static void help_row(FILE *out, const struct option_row *r)
 {
 	char left[64];
-	int n = snprintf(left, sizeof(left), "  -%s%s%s", r->name, r->arg ? " " : "", r->arg ? r->arg : "");
+	int n = snprintf(left, sizeof(left), "  -%s%s%s", r->name, r->arg ? " " : "",
+			 r->arg ? r->arg : "");
 	if (n > 27)
 		fprintf(out, "%s\n%28s%s\n", left, "", r->help);
 	else
@@ -50,7 +51,8 @@ void cli_help(FILE *out)
 		     "\n"
 		     "usage: orrery [options] [KERNEL]\n"
 		     "       Without a kernel or BIOS, the built-in demonstration guest runs.\n"
-		     "       Options take one dash or two and have QEMU's names: scripts run with QEMU=orrery.\n");
+		     "       Options take one dash or two and have QEMU's names: scripts run with "
+		     "QEMU=orrery.\n");
 	for (unsigned g = 0; g < G_COUNT; g++) {
 		if (!group_titles[g])
 			continue;
@@ -59,13 +61,17 @@ void cli_help(FILE *out)
 			if (rows[i].group == g)
 				help_row(out, &rows[i]);
 	}
-	fprintf(out, "\nExamples:\n"
-		     "  orrery                                  the demonstration\n"
-		     "  orrery -kernel vmlinuz -initrd initrd.gz -append console=ttyS0 -nographic -m 256\n"
-		     "  orrery -kernel test.elf -device isa-debug-exit -serial stdio -no-reboot -timeout 60\n"
-		     "\nTerminal: Ctrl-C ends the emulator. With -nographic or -serial mon:stdio: Ctrl-A x ends,\n"
-		     "Ctrl-A h helps, Ctrl-A Ctrl-A types Ctrl-A, and Ctrl-C goes to the guest.\n"
-		     "\nExit status:\n");
+	fprintf(
+	    out,
+	    "\nExamples:\n"
+	    "  orrery                                  the demonstration\n"
+	    "  orrery -kernel vmlinuz -initrd initrd.gz -append console=ttyS0 -nographic -m 256\n"
+	    "  orrery -kernel test.elf -device isa-debug-exit -serial stdio -no-reboot -timeout "
+	    "60\n"
+	    "\nTerminal: Ctrl-C ends the emulator. With -nographic or -serial mon:stdio: Ctrl-A x "
+	    "ends,\n"
+	    "Ctrl-A h helps, Ctrl-A Ctrl-A types Ctrl-A, and Ctrl-C goes to the guest.\n"
+	    "\nExit status:\n");
 	exit_codes_print(out);
 }
 
@@ -157,7 +163,8 @@ int cli_option(struct cli *cli, const char *name, const char *value)
 	return r->handler(cli, value);
 }
 
-/* ---- configuration files ------------------------------------------------------------------------------------ */
+/* ---- configuration files
+ * ------------------------------------------------------------------------------------ */
 
 static char *trim(char *s)
 {
@@ -203,7 +210,8 @@ int cli_config_file(struct cli *cli, const char *path)
 		return cli_bad(cli, "-config: cannot read '%s': %s", path, strerror(-r));
 	if (cli->depth == CONFIG_DEPTH_MAX) {
 		free(data);
-		return cli_bad(cli, "-config: files include each other more than %d deep", CONFIG_DEPTH_MAX);
+		return cli_bad(cli, "-config: files include each other more than %d deep",
+			       CONFIG_DEPTH_MAX);
 	}
 	cli->depth++;
 	char *line = (char *)data;
@@ -229,15 +237,17 @@ static void dump_config(const struct cli *cli)
 			fprintf(cli->out, "%s\n", cli->given[i].name);
 }
 
-/* ---- the command line ------------------------------------------------------------------------------------------ */
+/* ---- the command line
+ * ------------------------------------------------------------------------------------------ */
 
 static int one_argument(struct cli *cli, int argc, char *const *argv, int *i)
 {
 	const char *arg = argv[*i];
 	if (arg[0] != '-' || !arg[1]) {
 		if (cli->cfg.kernel)
-			return cli_bad(cli, "'%s': only one kernel can be started ('%s' was named before)", arg,
-				       cli->cfg.kernel);
+			return cli_bad(
+			    cli, "'%s': only one kernel can be started ('%s' was named before)",
+			    arg, cli->cfg.kernel);
 		return cli_option(cli, "kernel", arg);
 	}
 	const char *name = arg + 1 + (arg[1] == '-');

@@ -1,6 +1,7 @@
 /*
- * The command line: one table row per option gives its name, argument, help text and handler; parsing, --help, the
- * configuration file and the nearest-match messages come from it. The names are QEMU's where QEMU has the option.
+ * The command line: one table row per option gives its name, argument, help text and handler;
+ * parsing, --help, the configuration file and the nearest-match messages come from it. The names
+ * are QEMU's where QEMU has the option.
  */
 #ifndef ORRERY_CLI_OPTIONS_H
 #define ORRERY_CLI_OPTIONS_H
@@ -8,8 +9,8 @@
 #include "machine/machine.h"
 
 #define CLI_GIVEN_MAX 128
-#define CLI_KEPT_MAX 256
-#define CLI_CHARDEVS 8
+#define CLI_KEPT_MAX  256
+#define CLI_CHARDEVS  8
 
 /* What came of parsing. */
 enum cli_outcome {
@@ -20,26 +21,30 @@ enum cli_outcome {
 
 struct cli {
 	struct machine_config cfg;
-	const char *name;         /* -name */
-	const char *verdict;      /* -verdict */
-	const char *log_path;     /* -D */
-	bool demo;                /* nothing to boot was named */
-	bool mux;                 /* serial 0 shares the terminal: Ctrl-A commands */
+	const char *name;     /* -name */
+	const char *verdict;  /* -verdict */
+	const char *log_path; /* -D */
+	bool demo;            /* nothing to boot was named */
+	bool mux;             /* serial 0 shares the terminal: Ctrl-A commands */
 	bool nographic, nodefaults, dump_config, done;
-	bool display_none;        /* asked for, so that no note is due */
+	bool display_none; /* asked for, so that no note is due */
 	bool serial_given;
 	unsigned serials, devices, sets;
-	struct machine *machine;  /* for the Ctrl-A commands; set by main */
-	bool escape;              /* Ctrl-A was typed */
-	struct { const char *id, *description; } chardev[CLI_CHARDEVS];
+	struct machine *machine; /* for the Ctrl-A commands; set by main */
+	bool escape;             /* Ctrl-A was typed */
+	struct {
+		const char *id, *description;
+	} chardev[CLI_CHARDEVS];
 	unsigned chardevs;
-	struct { const char *name, *value; } given[CLI_GIVEN_MAX]; /* for -dump-config */
+	struct {
+		const char *name, *value;
+	} given[CLI_GIVEN_MAX]; /* for -dump-config */
 	unsigned given_count;
 	char *kept[CLI_KEPT_MAX]; /* strings made here */
 	unsigned kept_count;
-	unsigned depth;           /* of -config within -config */
-	FILE *out;                /* help and lists */
-	FILE *notes;              /* warnings */
+	unsigned depth; /* of -config within -config */
+	FILE *out;      /* help and lists */
+	FILE *notes;    /* warnings */
 	struct errtext *e;
 };
 
@@ -50,7 +55,8 @@ void cli_free(struct cli *cli);
 /** Prints --help. */
 void cli_help(FILE *out);
 
-/** Option @name without dashes and its value (NULL if none): as if given on the command line. 0 or -EINVAL. */
+/** Option @name without dashes and its value (NULL if none): as if given on the command line. 0 or
+ * -EINVAL. */
 int cli_option(struct cli *cli, const char *name, const char *value);
 /** Reads "name = value" lines. 0 or -errno with a message naming the line. */
 int cli_config_file(struct cli *cli, const char *path);
@@ -59,7 +65,8 @@ char *cli_keep(struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /** A warning on cli->notes. The word "warning" keeps kvm-unit-tests from taking it for an error. */
 void cli_note(struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/** Terminal multiplexer (struct machine_config.typed): Ctrl-A commands of -nographic and mon:stdio. */
+/** Terminal multiplexer (struct machine_config.typed): Ctrl-A commands of -nographic and mon:stdio.
+ */
 unsigned cli_mux(void *cli, u8 *data, unsigned n);
 
 #endif

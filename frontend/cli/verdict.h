@@ -5,11 +5,11 @@
 #include "machine/machine.h"
 
 struct verdict {
-	const char *name;     /* -name, may be NULL */
-	const char *reason;   /* end_reason_name(), or "usage", "image", "internal" */
-	const char *message;  /* of an error before the run, may be NULL */
+	const char *name;    /* -name, may be NULL */
+	const char *reason;  /* end_reason_name(), or "usage", "image", "internal" */
+	const char *message; /* of an error before the run, may be NULL */
 	int exit_status;
-	bool ran;             /* result and hash are meaningful */
+	bool ran; /* result and hash are meaningful */
 	struct machine_result result;
 	u64 state_hash;
 };

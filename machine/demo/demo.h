@@ -1,4 +1,5 @@
-/* The built-in demonstration guest: a Multiboot 1 kernel, built from this folder and linked into the program. */
+/* The built-in demonstration guest: a Multiboot 1 kernel, built from this folder and linked into
+ * the program. */
 #ifndef ORRERY_MACHINE_DEMO_H
 #define ORRERY_MACHINE_DEMO_H
 

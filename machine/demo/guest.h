@@ -52,8 +52,8 @@ extern volatile u64 ticks; /* timer interrupts so far: 100 a second */
 extern unsigned faults;    /* #GP and #PF that the ring 3 program caused */
 void wait_ticks(u64 n);
 
-void traps_init(void);     /* IDT, TSS, SYSCALL, 8259A, PIT; interrupts on */
-void run_user(void);       /* the ring 3 program, to its end */
+void traps_init(void); /* IDT, TSS, SYSCALL, 8259A, PIT; interrupts on */
+void run_user(void);   /* the ring 3 program, to its end */
 void orrery_show(unsigned frames);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Demonstration guest: tells on the serial port what it does: long mode, timer interrupts, ring 3 and back, faults
- * explained, a small benchmark, a turning orrery, and power-off through ACPI.
+ * Demonstration guest: tells on the serial port what it does: long mode, timer interrupts, ring 3
+ * and back, faults explained, a small benchmark, a turning orrery, and power-off through ACPI.
  */
 #include "guest.h"
 
@@ -62,7 +62,9 @@ void print(const char *fmt, ...)
 
 static void cpuid(u32 leaf, u32 *r)
 {
-	__asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(0));
+	__asm__ volatile("cpuid"
+			 : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+			 : "a"(leaf), "c"(0));
 }
 
 static void show_cpu(void)
@@ -78,7 +80,8 @@ static void show_cpu(void)
 	__asm__("movq %%cr0, %0" : "=r"(cr0));
 	__asm__("movq %%cr4, %0" : "=r"(cr4));
 	print("  processor  %s\n", *s ? s : "(no brand string)");
-	print("  long mode  CR0 %x, CR4 %x, EFER %x, 4-level paging\n", cr0, cr4, rdmsr(0xc0000080));
+	print("  long mode  CR0 %x, CR4 %x, EFER %x, 4-level paging\n", cr0, cr4,
+	      rdmsr(0xc0000080));
 }
 
 static void show_timer(void)
@@ -86,11 +89,11 @@ static void show_timer(void)
 	wait_ticks(1);
 	u64 from = rdtsc(), first = ticks;
 	wait_ticks(10);
-	print("  timer      8259A and 8254: %u interrupts in %u microseconds of the TSC\n", ticks - first,
-	      (rdtsc() - from) / 1000);
+	print("  timer      8259A and 8254: %u interrupts in %u microseconds of the TSC\n",
+	      ticks - first, (rdtsc() - from) / 1000);
 }
 
-/* ---- benchmark ------------------------------------------------------------------------------------------------- */
+/* ---- benchmark ------------------------------------------------------------------------------ */
 
 #define SIEVE_SIZE (1u << 20)
 static u8 sieve[SIEVE_SIZE];
@@ -133,11 +136,11 @@ static void benchmark(void)
 		crc = crc32(sieve, SIEVE_SIZE);
 	}
 	u64 spent = rdtsc() - from;
-	print("  benchmark  %u primes below 2^20, CRC-32 %x: %u million instructions\n", primes, (u64)crc,
-	      spent / 1000000);
+	print("  benchmark  %u primes below 2^20, CRC-32 %x: %u million instructions\n", primes,
+	      (u64)crc, spent / 1000000);
 }
 
-/* ---- ACPI ------------------------------------------------------------------------------------------------------- */
+/* ---- ACPI ----------------------------------------------------------------------------------- */
 
 static u32 get32(const u8 *p)
 {
@@ -175,7 +178,8 @@ static void power_off(void)
 		return;
 	}
 	u16 pm1a = (u16)get32(fadt + 64);
-	print("  power      ACPI: FADT at %x, PM1a control at port %x; good bye\n", (u64)fadt, (u64)pm1a);
+	print("  power      ACPI: FADT at %x, PM1a control at port %x; good bye\n", (u64)fadt,
+	      (u64)pm1a);
 	outw(pm1a, 0x2000); /* SLP_TYP 0 (S5), SLP_EN */
 }
 

@@ -1,19 +1,19 @@
 /* Demonstration guest: a turning orrery in text, computed in integers. */
 #include "guest.h"
 
-#define WIDTH 79
+#define WIDTH  79
 #define HEIGHT 23
-#define TURN 1024 /* angle units of a full turn */
+#define TURN   1024 /* angle units of a full turn */
 
 static const struct planet {
 	char symbol;
-	u8 color;    /* ANSI */
-	u8 radius;   /* in eighths of a row */
-	u16 speed;   /* angle units a frame */
+	u8 color;  /* ANSI */
+	u8 radius; /* in eighths of a row */
+	u16 speed; /* angle units a frame */
 	const char *name;
 } planets[] = {
-	{'.', 37, 18, 67, "Mercury"}, {'o', 33, 32, 26, "Venus"},  {'O', 36, 48, 16, "Earth"},
-	{'o', 31, 62, 9, "Mars"},     {'@', 35, 76, 3, "Jupiter"}, {'8', 93, 88, 1, "Saturn"},
+    {'.', 37, 18, 67, "Mercury"}, {'o', 33, 32, 26, "Venus"},  {'O', 36, 48, 16, "Earth"},
+    {'o', 31, 62, 9, "Mars"},     {'@', 35, 76, 3, "Jupiter"}, {'8', 93, 88, 1, "Saturn"},
 };
 #define PLANETS (sizeof(planets) / sizeof(planets[0]))
 
@@ -70,7 +70,8 @@ static void draw(u64 frame)
 		place(angle, planets[i].radius, &x, &y);
 		plot(x, y, planets[i].symbol, planets[i].color);
 		if (i == 2) /* the Moon */
-			plot(x + cosine(frame * 80) * 3 / 4096, y - sine(frame * 80) / 3500, '.', 97);
+			plot(x + cosine(frame * 80) * 3 / 4096, y - sine(frame * 80) / 3500, '.',
+			     97);
 		if (i == 5) {
 			plot(x - 1, y, '(', planets[i].color);
 			plot(x + 1, y, ')', planets[i].color);

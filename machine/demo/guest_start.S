@@ -1,5 +1,6 @@
 /*
- * Demonstration guest: entry, the way from protected to long mode, trap and SYSCALL entries, and the ring 3 program.
+ * Demonstration guest: entry, the way from protected to long mode, trap and SYSCALL entries,
+ * and the ring 3 program.
  * References: SDM Vol. 3A, 9.8.5 (entering IA-32e mode), 5.8.8 (SYSCALL), 6.14 (64-bit interrupts).
  */
 #define MB_MAGIC 0x1badb002
@@ -17,7 +18,7 @@ header:
 start32:
 	cli
 	movl $boot_stack_top, %esp
-	/* PML4[0] -> PDPT; PDPT[0] -> 512 pages of 2 MiB, supervisor; PDPT[1] -> the user's page table */
+	/* PDPT[0]: 512 pages of 2 MiB, supervisor; PDPT[1]: the user's page table */
 	movl $pdpt + 7, pml4
 	movl $pd_kernel + 3, pdpt
 	movl $pd_user + 7, pdpt + 8
@@ -60,7 +61,7 @@ start64:
 	hlt
 	jmp 1b
 
-/* ---- traps: each stub leaves a struct trap on the stack ----------------------------------------- */
+/* ---- traps: each stub leaves a struct trap on the stack ------------------------------------- */
 	.macro TRAP number, has_error
 trap_\number:
 	.if !\has_error
@@ -95,9 +96,10 @@ trap_common:
 	.section .rodata
 	.balign 8
 trap_entries: /* vector, entry */
-	.quad 3, trap_3, 6, trap_6, 8, trap_8, 13, trap_13, 14, trap_14, 32, trap_32, 39, trap_39, 0, 0
+	.quad 3, trap_3, 6, trap_6, 8, trap_8, 13, trap_13, 14, trap_14
+	.quad 32, trap_32, 39, trap_39, 0, 0
 
-/* ---- SYSCALL: RCX holds the return address, R11 the flags; arguments RAX, RDI, RSI ---------------- */
+/* ---- SYSCALL: RCX holds the return address, R11 the flags; arguments RAX, RDI, RSI ---------- */
 	.text
 	.globl syscall_entry
 syscall_entry:
@@ -140,7 +142,7 @@ leave_user:
 	popq %rbx
 	ret
 
-/* ---- the ring 3 program: position independent, it runs from 1 GiB ------------------------------------ */
+/* ---- the ring 3 program: position independent, it runs from 1 GiB --------------------------- */
 	.section .user, "ax"
 	.globl user_program
 user_program:

@@ -1,6 +1,7 @@
 /*
- * Demonstration guest: descriptor tables, the timer, and what happens when ring 3 does what it may not: the fault is
- * explained from its error code and a page walk, and the instruction is stepped over.
+ * Demonstration guest: descriptor tables, the timer, and what happens when ring 3 does what it may
+ * not: the fault is explained from its error code and a page walk, and the instruction is stepped
+ * over.
  */
 #include "guest.h"
 
@@ -50,7 +51,8 @@ static void explain_walk(u64 va)
 	u64 *table = pml4;
 	for (unsigned level = 0; level < 4; level++) {
 		u64 entry = table[va >> (39 - 9 * level) & 511];
-		print("        %s %x %s%s%s\n", names[level], entry, entry & 1 ? "present" : "not present",
+		print("        %s %x %s%s%s\n", names[level], entry,
+		      entry & 1 ? "present" : "not present",
 		      entry & 1 ? entry & 2 ? ", writable" : ", read-only" : "",
 		      entry & 1 ? entry & 4 ? ", user" : ", supervisor" : "");
 		if (!(entry & 1) || entry & 0x80)
@@ -62,8 +64,9 @@ static void explain_walk(u64 va)
 static void page_fault(struct trap *t)
 {
 	u64 va = read_cr2();
-	print("      \033[33m#PF\033[0m at %x: a %s by ring %u, %s\n", va, t->error & 2 ? "write" : "read",
-	      t->cs & 3, t->error & 1 ? "against the page's rights" : "to a page that is not present");
+	print("      \033[33m#PF\033[0m at %x: a %s by ring %u, %s\n", va,
+	      t->error & 2 ? "write" : "read", t->cs & 3,
+	      t->error & 1 ? "against the page's rights" : "to a page that is not present");
 	explain_walk(va);
 	t->rip += 7; /* the length of the program's MOV */
 	faults++;
@@ -83,13 +86,15 @@ void guest_trap(struct trap *t)
 		return;
 	}
 	if (t->vector == 13 && (t->cs & 3) == 3) {
-		print("      \033[33m#GP(%x)\033[0m at %x in ring %u: CLI needs CPL <= IOPL, and IOPL is %u\n",
+		print("      \033[33m#GP(%x)\033[0m at %x in ring %u: CLI needs CPL <= IOPL, and "
+		      "IOPL is %u\n",
 		      t->error, t->rip, t->cs & 3, t->rflags >> 12 & 3);
 		t->rip += 1;
 		faults++;
 		return;
 	}
-	print("\n*** unexpected exception %u, error %x at %x, CR2 %x\n", t->vector, t->error, t->rip, read_cr2());
+	print("\n*** unexpected exception %u, error %x at %x, CR2 %x\n", t->vector, t->error,
+	      t->rip, read_cr2());
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }
@@ -108,8 +113,12 @@ u64 guest_syscall(u64 number, u64 a, u64 b)
 
 static void set_gate(u64 vector, u64 entry)
 {
-	idt[vector] = (struct gate){.low = (u16)entry, .sel = 0x08, .ist = 0, .type = vector == 3 ? 0xee : 0x8e,
-				    .mid = (u16)(entry >> 16), .high = (u32)(entry >> 32)};
+	idt[vector] = (struct gate){.low = (u16)entry,
+				    .sel = 0x08,
+				    .ist = 0,
+				    .type = vector == 3 ? 0xee : 0x8e,
+				    .mid = (u16)(entry >> 16),
+				    .high = (u32)(entry >> 32)};
 }
 
 static void load_tables(void)
@@ -132,8 +141,9 @@ static void load_tables(void)
 /* 8259As to vectors 20h-2Fh, only IRQ 0 open; PIT channel 0 at 100 Hz (1193182 / 11932). */
 static void start_timer(void)
 {
-	static const u8 icw[][2] = {{0x20, 0x11}, {0xa0, 0x11}, {0x21, 0x20}, {0xa1, 0x28}, {0x21, 4},
-				    {0xa1, 2},	  {0x21, 1},	{0xa1, 1},    {0x21, 0xfe}, {0xa1, 0xff}};
+	static const u8 icw[][2] = {{0x20, 0x11}, {0xa0, 0x11}, {0x21, 0x20}, {0xa1, 0x28},
+				    {0x21, 4},    {0xa1, 2},    {0x21, 1},    {0xa1, 1},
+				    {0x21, 0xfe}, {0xa1, 0xff}};
 	for (unsigned i = 0; i < sizeof(icw) / sizeof(icw[0]); i++)
 		outb(icw[i][0], icw[i][1]);
 	outb(0x43, 0x34);

@@ -1,4 +1,5 @@
-/* The command line: values, refusals with the nearest match, configuration files, exit statuses, the verdict. */
+/* The command line: values, refusals with the nearest match, configuration files, exit statuses,
+ * the verdict. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -54,9 +55,12 @@ END_TEST
 
 START_TEST(memory_sizes)
 {
-	static const struct { const char *text; u64 bytes; } row[] = {
-		{"256", 256ull << 20}, {"64M", 64ull << 20}, {"2G", 2ull << 30}, {"1048576K", 1ull << 30},
-		{"size=512", 512ull << 20}, {"512,slots=2", 512ull << 20},
+	static const struct {
+		const char *text;
+		u64 bytes;
+	} row[] = {
+	    {"256", 256ull << 20},    {"64M", 64ull << 20},       {"2G", 2ull << 30},
+	    {"1048576K", 1ull << 30}, {"size=512", 512ull << 20}, {"512,slots=2", 512ull << 20},
 	};
 	ck_assert_int_eq(PARSE("-m", (char *)row[_i].text), CLI_RUN);
 	ck_assert_uint_eq(cli.cfg.ram_bytes, row[_i].bytes);
@@ -90,10 +94,14 @@ END_TEST
 START_TEST(unknown_words_name_the_nearest)
 {
 	static const char *const row[][3] = {
-		{"-kernal", "x", "'kernel'"},	    {"-nograhpic", NULL, "'nographic'"},
-		{"-device", "isa-debug-exti", "'isa-debug-exit'"}, {"-d", "itn", "'int'"},
-		{"-machine", "pc,hpte=on", "'hpet'"}, {"-serial", "stdoi", "'stdio'"},
-		{"-rtc", "bas=utc", "'base'"},	    {"-display", "nnoe", "'none'"},
+	    {"-kernal", "x", "'kernel'"},
+	    {"-nograhpic", NULL, "'nographic'"},
+	    {"-device", "isa-debug-exti", "'isa-debug-exit'"},
+	    {"-d", "itn", "'int'"},
+	    {"-machine", "pc,hpte=on", "'hpet'"},
+	    {"-serial", "stdoi", "'stdio'"},
+	    {"-rtc", "bas=utc", "'base'"},
+	    {"-display", "nnoe", "'none'"},
 	};
 	bad(PARSE((char *)row[_i][0], (char *)row[_i][1]), row[_i][2]);
 }
@@ -102,15 +110,24 @@ END_TEST
 START_TEST(refusals)
 {
 	static const char *const row[][3] = {
-		{"-kernel", NULL, "needs a value"},  {"-hda", "x", "cannot be used yet"},
-		{"-smp", "zero", "-smp"},	     {"-smp", "0", "-smp"},
-		{"-cpu", "nosuchcpu", "-cpu"},	     {"-cpu", "skylake,+nosuchfeature", "-cpu"},
-		{"-machine", "q35", "only the machine 'pc'"}, {"-timeout", "soon", "seconds"},
-		{"-timeout", "-1", "seconds"},	     {"-max-insns", "1.5", "number"},
-		{"-max-insns", "99999999999999999999", "number"}, {"-rtc", "base=yesterday", "-rtc"},
-		{"-vnc", ":1", "none"},		     {"-append", "x", "needs -kernel"},
-		{"-set", "nodot", "ID.KEY=VALUE"},   {"-serial", "chardev:x", "no -chardev"},
-		{"-chardev", "file,id=x", "expected"}, {"-config", "/nonexistent/f", "cannot read"},
+	    {"-kernel", NULL, "needs a value"},
+	    {"-hda", "x", "cannot be used yet"},
+	    {"-smp", "zero", "-smp"},
+	    {"-smp", "0", "-smp"},
+	    {"-cpu", "nosuchcpu", "-cpu"},
+	    {"-cpu", "skylake,+nosuchfeature", "-cpu"},
+	    {"-machine", "q35", "only the machine 'pc'"},
+	    {"-timeout", "soon", "seconds"},
+	    {"-timeout", "-1", "seconds"},
+	    {"-max-insns", "1.5", "number"},
+	    {"-max-insns", "99999999999999999999", "number"},
+	    {"-rtc", "base=yesterday", "-rtc"},
+	    {"-vnc", ":1", "none"},
+	    {"-append", "x", "needs -kernel"},
+	    {"-set", "nodot", "ID.KEY=VALUE"},
+	    {"-serial", "chardev:x", "no -chardev"},
+	    {"-chardev", "file,id=x", "expected"},
+	    {"-config", "/nonexistent/f", "cannot read"},
 	};
 	bad(PARSE((char *)row[_i][0], (char *)row[_i][1]), row[_i][2]);
 }
@@ -119,11 +136,12 @@ END_TEST
 /* The line that kvm-unit-tests' x86/run composes. */
 START_TEST(kvm_unit_tests_line)
 {
-	ck_assert_int_eq(PARSE("--no-reboot", "-nodefaults", "-global", "kvm-pit.lost_tick_policy=discard",
-			       "-device", "pc-testdev", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4",
-			       "-vnc", "none", "-serial", "stdio", "-device", "pci-testdev", "-machine",
-			       "accel=tcg,kernel_irqchip=split", "-kernel", "x.flat", "-smp", "1", "-cpu",
-			       "max,host-phys-bits"),
+	ck_assert_int_eq(PARSE("--no-reboot", "-nodefaults", "-global",
+			       "kvm-pit.lost_tick_policy=discard", "-device", "pc-testdev",
+			       "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4", "-vnc", "none",
+			       "-serial", "stdio", "-device", "pci-testdev", "-machine",
+			       "accel=tcg,kernel_irqchip=split", "-kernel", "x.flat", "-smp", "1",
+			       "-cpu", "max,host-phys-bits"),
 			 CLI_RUN);
 	ck_assert_str_eq(cli.cfg.device[1], "isa-debug-exit,iobase=0xf4,iosize=0x4");
 	ck_assert_str_eq(cli.cfg.serial[0], "stdio");
@@ -158,7 +176,9 @@ START_TEST(serial_places)
 	ck_assert_str_eq(cli.cfg.serial[0], "stdio,signal=off");
 	ck_assert_int_eq(PARSE("-serial", "null", "-serial", "file:x"), CLI_RUN);
 	ck_assert_str_eq(cli.cfg.serial[1], "file:x");
-	ck_assert_int_eq(PARSE("-chardev", "socket,id=c,port=44,server=on,wait=off", "-serial", "chardev:c"), CLI_RUN);
+	ck_assert_int_eq(
+	    PARSE("-chardev", "socket,id=c,port=44,server=on,wait=off", "-serial", "chardev:c"),
+	    CLI_RUN);
 	ck_assert_str_eq(cli.cfg.serial[0], "tcp:127.0.0.1:44,server,wait=off");
 	ck_assert_int_eq(PARSE("-display", "none"), CLI_RUN);
 	ck_assert_ptr_null(cli.cfg.serial[0]);
@@ -198,7 +218,8 @@ START_TEST(configuration_file_round_trip)
 	ck_assert(cli.cfg.no_reboot);
 	cli_free(&cli);
 	ck_assert_int_eq(PARSE("-config", path, "-dump-config"), CLI_DONE);
-	ck_assert_ptr_nonnull(strstr(out_text, "m = 64M\nkernel = a b\nno-reboot\nappend = x=1 y\n"));
+	ck_assert_ptr_nonnull(
+	    strstr(out_text, "m = 64M\nkernel = a b\nno-reboot\nappend = x=1 y\n"));
 	unlink(path);
 }
 END_TEST
@@ -270,9 +291,15 @@ END_TEST
 
 START_TEST(verdict_is_json)
 {
-	struct verdict v = {.reason = "hang", .exit_status = 68, .name = "a \"b\"\n", .ran = true,
-			    .state_hash = 0x12, .result = {.instructions = 5000000, .real_ns = 1000000000,
-							   .virtual_ns = 5000000, .explanation = "x\ty"}};
+	struct verdict v = {.reason = "hang",
+			    .exit_status = 68,
+			    .name = "a \"b\"\n",
+			    .ran = true,
+			    .state_hash = 0x12,
+			    .result = {.instructions = 5000000,
+				       .real_ns = 1000000000,
+				       .virtual_ns = 5000000,
+				       .explanation = "x\ty"}};
 	char *text = verdict_text(&v);
 	ck_assert_ptr_nonnull(strstr(text, "\"exit_status\": 68,"));
 	ck_assert_ptr_nonnull(strstr(text, "\"name\": \"a \\\"b\\\"\\n\""));

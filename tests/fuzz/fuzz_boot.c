@@ -1,4 +1,5 @@
-/* Any bytes as a kernel image with a command line and a module: refused with a reason, or loaded inside RAM. */
+/* Any bytes as a kernel image with a command line and a module: refused with a reason, or loaded
+ * inside RAM. */
 #include <stdlib.h>
 #include "machine/boot.h"
 
@@ -22,8 +23,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	struct boot_entry entry;
 	enum boot_kind kind;
 	const struct boot_module module = {{data, size}, "module"};
-	const struct boot_request req = {
-		.name = "fuzz", .kernel = {data, size}, .cmdline = "x", .modules = &module, .module_count = 1};
+	const struct boot_request req = {.name = "fuzz",
+					 .kernel = {data, size},
+					 .cmdline = "x",
+					 .modules = &module,
+					 .module_count = 1};
 	if (boot_probe(&req.kernel, req.name, &kind, &e))
 		return 0;
 	if (ram_init(&ram, RAM_BYTES))

@@ -138,12 +138,15 @@ END_TEST
 /* ACPI 20.2.4: one byte up to 63, then 4 low bits in the first byte and 8 in each that follows. */
 START_TEST(aml_package_length_encodings)
 {
-	static const struct { u32 body; u8 bytes[4]; } row[] = {
-		{10, {0x08, 0x0b}},
-		{62, {0x08, 0x3f}},
-		{63, {0x08, 0x41, 0x04}},
-		{4093, {0x08, 0x4f, 0xff}},
-		{4094, {0x08, 0x81, 0x00, 0x01}},
+	static const struct {
+		u32 body;
+		u8 bytes[4];
+	} row[] = {
+	    {10, {0x08, 0x0b}},
+	    {62, {0x08, 0x3f}},
+	    {63, {0x08, 0x41, 0x04}},
+	    {4093, {0x08, 0x4f, 0xff}},
+	    {4094, {0x08, 0x81, 0x00, 0x01}},
 	};
 	static u8 buf[8192];
 	struct aml a = {.p = buf, .max = sizeof(buf)};

@@ -1,4 +1,5 @@
-/* Direct boot: what good images lead to, and that every kind of bad one is refused with its reason. */
+/* Direct boot: what good images lead to, and that every kind of bad one is refused with its reason.
+ */
 #include <check.h>
 #include <stdlib.h>
 #include "machine/boot.h"
@@ -41,7 +42,8 @@ static void setup(void)
 	ck_assert_int_eq(ram_init(&ram, RAM_BYTES), 0);
 	memset(image, 0, sizeof(image));
 	memset(&e, 0, sizeof(e));
-	req = (struct boot_request){.name = "k", .kernel = {image, 8192}, .cmdline = "a b", .rsdp = 0xf0000};
+	req = (struct boot_request){
+	    .name = "k", .kernel = {image, 8192}, .cmdline = "a b", .rsdp = 0xf0000};
 }
 
 static void teardown(void)
@@ -63,7 +65,7 @@ static void refused(const char *words)
 	ck_assert_msg(!strncmp(e.s, "k: ", 3), "no file name in \"%s\"", e.s);
 }
 
-/* ---- images -------------------------------------------------------------------------------------------------- */
+/* ---- images --------------------------------------------------------------------------------- */
 
 static void make_linux(void)
 {
@@ -154,7 +156,7 @@ static void mb2_header(u32 length)
 	put32(0x10c, -(0xe85250d6 + length));
 }
 
-/* ---- good ones --------------------------------------------------------------------------------------------------- */
+/* ---- good ones ------------------------------------------------------------------------------ */
 
 START_TEST(linux_enters_at_code32_start_with_boot_params)
 {
@@ -294,7 +296,7 @@ START_TEST(memory_map_has_a_part_above_4g)
 }
 END_TEST
 
-/* ---- bad ones ------------------------------------------------------------------------------------------------------- */
+/* ---- bad ones ------------------------------------------------------------------------------- */
 
 START_TEST(nothing_recognised_names_every_header)
 {
@@ -315,14 +317,46 @@ struct bad {
 	const char *words;
 };
 
-static void l_flag(void) { make_linux(); put16(0x1fe, 0); }
-static void l_old(void) { make_linux(); put16(0x206, 0x1ff); }
-static void l_setup(void) { make_linux(); image[0x1f1] = 200; }
-static void l_short(void) { make_linux(); put32(0x1f4, 0x100000); }
-static void l_tiny(void) { make_linux(); req.kernel.size = 0x210; }
-static void l_cmdline(void) { make_linux(); put32(0x238, 2); }
-static void l_entry(void) { make_linux(); put32(0x214, 0xf0000000); }
-static void l_ram(void) { make_linux(); put32(0x260, 0x10000000); }
+static void l_flag(void)
+{
+	make_linux();
+	put16(0x1fe, 0);
+}
+static void l_old(void)
+{
+	make_linux();
+	put16(0x206, 0x1ff);
+}
+static void l_setup(void)
+{
+	make_linux();
+	image[0x1f1] = 200;
+}
+static void l_short(void)
+{
+	make_linux();
+	put32(0x1f4, 0x100000);
+}
+static void l_tiny(void)
+{
+	make_linux();
+	req.kernel.size = 0x210;
+}
+static void l_cmdline(void)
+{
+	make_linux();
+	put32(0x238, 2);
+}
+static void l_entry(void)
+{
+	make_linux();
+	put32(0x214, 0xf0000000);
+}
+static void l_ram(void)
+{
+	make_linux();
+	put32(0x260, 0x10000000);
+}
 static void l_modules(void)
 {
 	make_linux();
@@ -337,14 +371,45 @@ static void l_initrd(void)
 	req.modules = module;
 	req.module_count = 1;
 }
-static void m_flags(void) { make_multiboot(0x10013); }
-static void m_load(void) { make_multiboot(0x10003); put32(0x50, 0x200044); }
-static void m_before(void) { make_multiboot(0x10003); put32(0x50, 0x1fffb0); }
-static void m_end(void) { make_multiboot(0x10003); put32(0x54, 0x300000); }
-static void m_end_low(void) { make_multiboot(0x10003); put32(0x54, 0x1fffff); }
-static void m_bss(void) { make_multiboot(0x10003); put32(0x58, 0x200800); }
-static void m_entry(void) { make_multiboot(0x10003); put32(0x5c, 0x70000000); }
-static void m_cut(void) { make_multiboot(0x10003); req.kernel.size = 0x50; }
+static void m_flags(void)
+{
+	make_multiboot(0x10013);
+}
+static void m_load(void)
+{
+	make_multiboot(0x10003);
+	put32(0x50, 0x200044);
+}
+static void m_before(void)
+{
+	make_multiboot(0x10003);
+	put32(0x50, 0x1fffb0);
+}
+static void m_end(void)
+{
+	make_multiboot(0x10003);
+	put32(0x54, 0x300000);
+}
+static void m_end_low(void)
+{
+	make_multiboot(0x10003);
+	put32(0x54, 0x1fffff);
+}
+static void m_bss(void)
+{
+	make_multiboot(0x10003);
+	put32(0x58, 0x200800);
+}
+static void m_entry(void)
+{
+	make_multiboot(0x10003);
+	put32(0x5c, 0x70000000);
+}
+static void m_cut(void)
+{
+	make_multiboot(0x10003);
+	req.kernel.size = 0x50;
+}
 static void m_hole(void)
 {
 	make_multiboot(0x10003);
@@ -361,7 +426,10 @@ static void m_high(void)
 	put32(0x54, 0);
 	put32(0x58, 0);
 }
-static void m_not_elf(void) { make_multiboot(3); }
+static void m_not_elf(void)
+{
+	make_multiboot(3);
+}
 static void elf_mb(void)
 {
 	make_elf32(0x400000, 0x400000, 0x400000);
@@ -369,34 +437,98 @@ static void elf_mb(void)
 	put32(0x104, 3);
 	put32(0x108, -(0x1badb002 + 3));
 }
-static void e_class(void) { elf_mb(); image[4] = 7; }
-static void e_big_endian(void) { elf_mb(); image[5] = 2; }
-static void e_machine(void) { elf_mb(); put16(18, 40); }
-static void e_phentsize(void) { elf_mb(); put16(42, 8); }
-static void e_phnum(void) { elf_mb(); put16(44, 0); }
-static void e_phoff(void) { elf_mb(); put32(28, 0xfffffff0); }
-static void e_segment(void) { elf_mb(); put32(56, 0xffffff00); }
-static void e_filesz(void) { elf_mb(); put32(72, 0x10); }
-static void e_noload(void) { elf_mb(); put32(52, 6); }
-static void e_ram(void) { elf_mb(); put32(64, 0xb0000000); }
-static void e_rom(void) { elf_mb(); put32(64, 0xff000); }
-static void e_entry(void) { elf_mb(); put32(24, 0x90000000); }
+static void e_class(void)
+{
+	elf_mb();
+	image[4] = 7;
+}
+static void e_big_endian(void)
+{
+	elf_mb();
+	image[5] = 2;
+}
+static void e_machine(void)
+{
+	elf_mb();
+	put16(18, 40);
+}
+static void e_phentsize(void)
+{
+	elf_mb();
+	put16(42, 8);
+}
+static void e_phnum(void)
+{
+	elf_mb();
+	put16(44, 0);
+}
+static void e_phoff(void)
+{
+	elf_mb();
+	put32(28, 0xfffffff0);
+}
+static void e_segment(void)
+{
+	elf_mb();
+	put32(56, 0xffffff00);
+}
+static void e_filesz(void)
+{
+	elf_mb();
+	put32(72, 0x10);
+}
+static void e_noload(void)
+{
+	elf_mb();
+	put32(52, 6);
+}
+static void e_ram(void)
+{
+	elf_mb();
+	put32(64, 0xb0000000);
+}
+static void e_rom(void)
+{
+	elf_mb();
+	put32(64, 0xff000);
+}
+static void e_entry(void)
+{
+	elf_mb();
+	put32(24, 0x90000000);
+}
 static void e_overlap(void)
 {
 	elf_mb();
 	put16(44, 2);
 	memcpy(image + 84, image + 52, 32);
 }
-static void p_entry(void) { make_elf64_pvh(0xfff00000); }
+static void p_entry(void)
+{
+	make_elf64_pvh(0xfff00000);
+}
 static void b_arch(void)
 {
 	make_multiboot2();
 	put32(0x104, 4);
 	put32(0x10c, -(0xe85250d6 + 4 + 24));
 }
-static void b_length(void) { make_multiboot2(); mb2_header(0x100000); }
-static void b_noend(void) { make_multiboot2(); mb2_header(16); }
-static void b_tag_size(void) { make_multiboot2(); put16(0x110, 4); put32(0x114, 0x1000); }
+static void b_length(void)
+{
+	make_multiboot2();
+	mb2_header(0x100000);
+}
+static void b_noend(void)
+{
+	make_multiboot2();
+	mb2_header(16);
+}
+static void b_tag_size(void)
+{
+	make_multiboot2();
+	put16(0x110, 4);
+	put32(0x114, 0x1000);
+}
 static void b_framebuffer(void)
 {
 	make_multiboot2();
@@ -423,21 +555,48 @@ static void b_entry(void)
 }
 
 static const struct bad bad[] = {
-	{l_flag, "boot_flag"}, {l_old, "older than 2.00"}, {l_setup, "setup code"}, {l_short, "truncated"},
-	{l_tiny, "cut off"}, {l_cmdline, "command line"}, {l_entry, "code32_start"}, {l_ram, "init_size"},
-	{l_modules, "one initrd"}, {l_initrd, "no room for the initrd"},
-	{m_flags, "features this loader lacks"}, {m_load, "load_addr"}, {m_before, "load_addr"},
-	{m_end, "load_end_addr"}, {m_end_low, "load_end_addr"}, {m_bss, "bss_end_addr"},
-	{m_entry, "entry_addr"}, {m_cut, "cut off"}, {m_hole, "video memory"}, {m_high, "RAM ends"},
-	{m_not_elf, "not an ELF file"},
-	{e_class, "ELF class"}, {e_big_endian, "little-endian"}, {e_machine, "not for x86"},
-	{e_phentsize, "e_phentsize"}, {e_phnum, "no program headers"}, {e_phoff, "outside the file"},
-	{e_segment, "outside the file"}, {e_filesz, "p_filesz"}, {e_noload, "nothing to load"},
-	{e_ram, "RAM ends"}, {e_rom, "video memory"}, {e_entry, "entry point"}, {e_overlap, "overlaps"},
-	{p_entry, "PVH entry point"},
-	{b_arch, "architecture"}, {b_length, "outside the file"}, {b_noend, "no end tag"},
-	{b_tag_size, "bad size"}, {b_framebuffer, "framebuffer"}, {b_unknown, "unknown type"},
-	{b_entry, "entry address"},
+    {l_flag, "boot_flag"},
+    {l_old, "older than 2.00"},
+    {l_setup, "setup code"},
+    {l_short, "truncated"},
+    {l_tiny, "cut off"},
+    {l_cmdline, "command line"},
+    {l_entry, "code32_start"},
+    {l_ram, "init_size"},
+    {l_modules, "one initrd"},
+    {l_initrd, "no room for the initrd"},
+    {m_flags, "features this loader lacks"},
+    {m_load, "load_addr"},
+    {m_before, "load_addr"},
+    {m_end, "load_end_addr"},
+    {m_end_low, "load_end_addr"},
+    {m_bss, "bss_end_addr"},
+    {m_entry, "entry_addr"},
+    {m_cut, "cut off"},
+    {m_hole, "video memory"},
+    {m_high, "RAM ends"},
+    {m_not_elf, "not an ELF file"},
+    {e_class, "ELF class"},
+    {e_big_endian, "little-endian"},
+    {e_machine, "not for x86"},
+    {e_phentsize, "e_phentsize"},
+    {e_phnum, "no program headers"},
+    {e_phoff, "outside the file"},
+    {e_segment, "outside the file"},
+    {e_filesz, "p_filesz"},
+    {e_noload, "nothing to load"},
+    {e_ram, "RAM ends"},
+    {e_rom, "video memory"},
+    {e_entry, "entry point"},
+    {e_overlap, "overlaps"},
+    {p_entry, "PVH entry point"},
+    {b_arch, "architecture"},
+    {b_length, "outside the file"},
+    {b_noend, "no end tag"},
+    {b_tag_size, "bad size"},
+    {b_framebuffer, "framebuffer"},
+    {b_unknown, "unknown type"},
+    {b_entry, "entry address"},
 };
 
 START_TEST(bad_image_is_refused_with_its_reason)
