@@ -833,8 +833,10 @@ static void gen_shift(struct builder *b, const struct insn *in, u32 op)
 	bool keep = flags_needed(b);
 
 	if (!by_cl && count == 0 && in->op[0].kind != OPK_MEM) {
-		if (size == 4) /* a count of 0 still clears the upper half */
-			emit(b, mov32_rr)->dst = b->u[b->n - 1].src = operand_off(&in->op[0]);
+		if (size == 4) { /* a count of 0 still clears the upper half */
+			struct uop *u = emit(b, mov32_rr);
+			u->dst = u->src = operand_off(&in->op[0]);
+		}
 		return;
 	}
 	if (keep && rotate)
