@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include "cpu/exec/exec.h"
 #include "tests/oracle/oracle.h"
-#include "tests/oracle/model.h"
 
 #define RAM_SIZE 0x400000u
 #define SYS_LINEAR 0x70000000u /* physical 0..3FFFFh, supervisor only */
@@ -247,12 +246,13 @@ static bool has_error_code(int vector)
 	return vector == EXC_DF || (vector >= EXC_TS && vector <= EXC_PF) || vector == EXC_AC || vector == EXC_CP;
 }
 
-struct emulated *emulated_open(const u32 *feat)
+struct emulated *emulated_open(const struct cpu_model *model, const u32 *feat)
 {
-	struct emulated *emu = calloc(1, sizeof(*emu));
+	struct emulated *emu = aligned_alloc(64, (sizeof(*emu) + 63) / 64 * 64);
 
 	if (!emu)
 		return NULL;
+	memset(emu, 0, sizeof(*emu));
 	emu->ram = aligned_alloc(4096, RAM_SIZE);
 	if (!emu->ram)
 		goto fail;
@@ -265,7 +265,8 @@ struct emulated *emulated_open(const u32 *feat)
 	};
 	emu->cpu.bsp = true;
 	memcpy(emu->cpu.feat, feat, sizeof(emu->cpu.feat));
-	if (oracle_model(&emu->cpu) < 0 || cpu_init(&emu->cpu) < 0)
+	emu->cpu.model = model;
+	if (cpu_init(&emu->cpu) < 0)
 		goto fail;
 	memcpy(emu->cpu.feat, feat, sizeof(emu->cpu.feat));
 	build_tables(emu);

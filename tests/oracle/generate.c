@@ -26,6 +26,7 @@ struct pools {
 	struct decode_mode mode;
 	u32 feat[FEATURE_WORDS];
 	struct pool *pool; /* by row */
+	bool *skip;	   /* by row: not wanted, or not ours to judge */
 	u16 *used;	   /* rows that have samples */
 	unsigned nused;
 };
@@ -80,11 +81,18 @@ static bool is_skipped(const char *mnemonic)
 	return false;
 }
 
-static bool usable(const struct insn *in)
+static bool row_skipped(const struct insn_row *row, const u32 *feat, const char *wanted)
 {
-	const struct insn_row *row = &insn_rows[in->row];
+	bool avx = feat[FEAT_AVX / 32] >> (FEAT_AVX % 32) & 1;
 
-	if (row->attr & IA_IO || is_skipped(row->mnemonic))
+	/* The host has AVX whatever Orrery's model says: then its VEX forms are no matter between them. */
+	return row->attr & (IA_IO | IA_AVX512) || (row->attr & IA_AVX && !avx) ||
+	       (wanted && strcmp(row->mnemonic, wanted)) || is_skipped(row->mnemonic);
+}
+
+static bool usable(const struct pools *p, const struct insn *in)
+{
+	if (p->skip[in->row])
 		return false;
 	for (unsigned i = 0; i < in->nops; i++)
 		if (in->op[i].kind == OPK_SEG || in->op[i].kind == OPK_FAR)
@@ -151,14 +159,15 @@ struct pools *pools_open(unsigned bits, const u32 *feat, const char *row, u64 se
 	p->mode = (struct decode_mode){.bits = (u8)bits, .feat = p->feat};
 	p->pool = calloc(insn_row_count, sizeof(*p->pool));
 	p->used = calloc(insn_row_count, sizeof(*p->used));
-	if (!p->pool || !p->used)
+	p->skip = calloc(insn_row_count, sizeof(*p->skip));
+	if (!p->pool || !p->used || !p->skip)
 		exit(1);
+	for (unsigned i = 0; i < insn_row_count; i++)
+		p->skip[i] = row_skipped(&insn_rows[i], feat, row);
 	for (u32 i = 0; i < DRAWS; i++) {
 		struct sample s = {.e.len = 15};
 		s.opcode_end = draw(&r, bits, s.e.b);
-		if (decode_case(p, &s.e, &in) != DECODE_OK || !usable(&in))
-			continue;
-		if (row && strcmp(insn_rows[in.row].mnemonic, row))
+		if (decode_case(p, &s.e, &in) != DECODE_OK || !usable(p, &in))
 			continue;
 		struct pool *pool = &p->pool[in.row];
 		s.e.len = in.len;
@@ -179,6 +188,7 @@ void pools_close(struct pools *p)
 {
 	free(p->pool);
 	free(p->used);
+	free(p->skip);
 	free(p);
 }
 

@@ -259,6 +259,14 @@ static int wait_for(struct native *nat, int *status)
 	return got == nat->pid && WIFSTOPPED(*status) ? 0 : -1;
 }
 
+static void restart(struct native *nat)
+{
+	if (start(nat) < 0) {
+		perror("oracle: the traced process");
+		exit(1);
+	}
+}
+
 int native_run(struct native *nat, const struct test_case *tc, struct outcome *res)
 {
 	struct iovec iov = {nat->xstate, nat->xstate_len};
@@ -274,7 +282,8 @@ int native_run(struct native *nat, const struct test_case *tc, struct outcome *r
 	    ptrace(PTRACE_CONT, nat->pid, NULL, NULL) < 0 || wait_for(nat, &status) < 0) {
 		stop(nat);
 		res->vector = END_HANG;
-		return start(nat) == 0 ? -1 : (perror("oracle: the traced process"), exit(1), -1);
+		restart(nat);
+		return -1;
 	}
 	ptrace(PTRACE_GETSIGINFO, nat->pid, NULL, &si);
 	res->vector = vector_of(&si);
@@ -282,5 +291,10 @@ int native_run(struct native *nat, const struct test_case *tc, struct outcome *r
 	get_regs(nat, &res->out);
 	ptrace(PTRACE_GETREGSET, nat->pid, NT_X86_XSTATE, &iov);
 	get_xstate(nat, &res->out);
+	/* ptrace cannot clear ID, which the case's POPF may have set. */
+	if (res->out.rflags & FL_ID) {
+		stop(nat);
+		restart(nat);
+	}
 	return 0;
 }

@@ -6,13 +6,14 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <cpuid.h>
+#include "cpu/exec/cpuid.h"
 #include "tests/oracle/oracle.h"
 
 struct options {
 	unsigned bits, length, show;
 	u64 cases, seed, only;
 	bool one;
-	const char *row;
+	const char *row, *cpu;
 };
 
 static bool cpuid_bit(const struct feature_row *f)
@@ -47,7 +48,8 @@ static int usage(void)
 	      "  --length N  sequences of 2..N instructions (default 1: single instructions)\n"
 	      "  --row M     only rows of this mnemonic\n"
 	      "  --show N    at most N failures in full, one per mnemonic (default 12)\n"
-	      "  --only C    case number C of this seed, shown whole\n",
+	      "  --only C    case number C of this seed, shown whole\n"
+	      "  --cpu SPEC  Orrery's features, as -cpu takes them; those the host lacks are dropped (default max)\n",
 	      stderr);
 	return 2;
 }
@@ -56,11 +58,13 @@ static int parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
 		{"bits", 1, NULL, 'b'}, {"cases", 1, NULL, 'n'}, {"seed", 1, NULL, 's'}, {"length", 1, NULL, 'l'},
-		{"row", 1, NULL, 'r'}, {"show", 1, NULL, 'w'}, {"only", 1, NULL, 'o'}, {0},
+		{"row", 1, NULL, 'r'}, {"show", 1, NULL, 'w'}, {"only", 1, NULL, 'o'},
+		{"cpu", 1, NULL, 'c'}, {0},
 	};
 	int c;
 
-	*o = (struct options){.bits = 64, .length = 1, .show = 12, .cases = 20000, .seed = 1};
+	*o = (struct options){.bits = 64, .length = 1, .show = 12, .cases = 20000, .seed = 1,
+				 .cpu = "max"};
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
 		case 'b': o->bits = (unsigned)strtoul(optarg, NULL, 0); break;
@@ -70,6 +74,7 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'r': o->row = optarg; break;
 		case 'w': o->show = (unsigned)strtoul(optarg, NULL, 0); break;
 		case 'o': o->only = strtoull(optarg, NULL, 0), o->one = true; break;
+		case 'c': o->cpu = optarg; break;
 		default: return -1;
 		}
 	}
@@ -143,8 +148,17 @@ int main(int argc, char **argv)
 		fprintf(stderr, "oracle: the host does not let us trace a process: %s\n", strerror(errno));
 		return 77;
 	}
-	host_features(feat);
-	struct emulated *emu = emulated_open(feat);
+	const struct cpu_model *model;
+	u32 host[FEATURE_WORDS];
+	char err[128];
+	if (cpu_model_parse(o.cpu, &model, feat, err, sizeof(err)) < 0) {
+		fprintf(stderr, "oracle: %s\n", err);
+		return 2;
+	}
+	host_features(host);
+	for (unsigned i = 0; i < FEATURE_WORDS; i++)
+		feat[i] &= host[i];
+	struct emulated *emu = emulated_open(model, feat);
 	struct pools *p = pools_open(o.bits, feat, o.row, o.seed);
 	struct tally t = {.cases = calloc(insn_row_count, sizeof(u32)), .failures = calloc(insn_row_count, sizeof(u32))};
 	if (!emu || !p || !t.cases || !t.failures || !pools_rows(p)) {

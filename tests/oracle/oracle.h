@@ -103,7 +103,8 @@ const u8 *native_data(struct native *nat); /* DATA_SIZE bytes, then LOW_SIZE byt
 
 struct emulated;
 
-struct emulated *emulated_open(const u32 *feat);
+/** A processor of @model that has @feat. */
+struct emulated *emulated_open(const struct cpu_model *model, const u32 *feat);
 void emulated_close(struct emulated *emu);
 void emulated_run(struct emulated *emu, const struct test_case *tc, struct outcome *res);
 void emulated_data(struct emulated *emu, u8 *mem); /* as native_data, copied out */
