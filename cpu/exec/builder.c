@@ -17,7 +17,8 @@ static const struct exec_desc *const row_exec[] = {
 
 const struct exec_desc *insn_exec(const struct insn *in)
 {
-	return row_exec[in->row];
+	/* UINT16_MAX: bytes that are no instruction, which raise #UD when reached. */
+	return in->row == UINT16_MAX ? NULL : row_exec[in->row];
 }
 
 struct uop *emit(struct builder *b, uop_fn fn)
@@ -334,7 +335,7 @@ static void find_live_flags(struct builder *b)
 
 static void emit_insn(struct builder *b, const struct insn *in)
 {
-	const struct exec_desc *x = in->row == UINT16_MAX ? NULL : insn_exec(in);
+	const struct exec_desc *x = insn_exec(in);
 
 	if (!x) {
 		uop_set_insn(b, emit(b, uop_undefined), in);

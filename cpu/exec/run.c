@@ -282,7 +282,7 @@ extern const struct exec_desc exec_popf, exec_iret;
 
 static bool loads_flags(const struct insn *in)
 {
-	const struct exec_desc *x = in->row == UINT16_MAX ? NULL : insn_exec(in);
+	const struct exec_desc *x = insn_exec(in);
 	return x && (x == &exec_popf || x == &exec_iret);
 }
 
