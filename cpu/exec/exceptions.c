@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
+#include "cpu/exec/vec.h"
 
 #define VECTORS_WITH_ERROR                                                                           \
 	(1u << EXC_DF | 1u << EXC_TS | 1u << EXC_NP | 1u << EXC_SS | 1u << EXC_GP | 1u << EXC_PF |     \
@@ -155,6 +156,8 @@ static u32 vector_gates(const struct cpu *cpu)
 		m |= MODE_AVX_UD;
 	if (m & MODE_AVX_UD || (cpu->xcr0 & 0xe6) != 0xe6)
 		m |= MODE_AVX512_UD;
+	if (mxcsr_unmasked(cpu->mxcsr))
+		m |= MODE_MXCSR_EXACT;
 	return m;
 }
 
