@@ -1,8 +1,9 @@
 /*
  * The decoder (SDM Vol. 2A, chapter 2: instruction format; Vol. 2D, Appendix A: the maps).
  *
- * Prefixes, opcode and ModRM byte make a key; the index names the rows of that opcode; the first row whose conditions the key
- * meets and whose feature is present is the instruction. The rest (memory operand, immediates) follows from the row's operands.
+ * Prefixes, opcode and ModRM byte make a key; the index names the rows of that opcode; the first
+ * row whose conditions the key meets and whose feature is present is the instruction. The rest
+ * (memory operand, immediates) follows from the row's operands.
  *
  * Not modelled: XOP, 3DNow!, EVEX maps 5 and 6, VSIB, APX.
  */
@@ -18,14 +19,14 @@ struct decoding {
 	const u8 *bytes;
 	unsigned limit; /* bytes that may be consumed */
 	unsigned pos;
-	bool overrun;   /* a byte beyond limit was wanted */
-	u8 rex;         /* REX bits WRXB, in VEX and EVEX as well */
-	u8 rex2;        /* EVEX: bit 4 of ModRM.reg (R') and of vvvv (V') as 0x10 and 0x20 */
+	bool overrun; /* a byte beyond limit was wanted */
+	u8 rex;       /* REX bits WRXB, in VEX and EVEX as well */
+	u8 rex2;      /* EVEX: bit 4 of ModRM.reg (R') and of vvvv (V') as 0x10 and 0x20 */
 	u8 map;
-	u8 pp;          /* KEY_66, KEY_F3, KEY_F2 or 0 */
-	u8 seg;         /* override or SEG_UNSET */
-	u8 l;           /* VEX.L, EVEX.L'L */
-	u8 raw_vvvv;    /* all four bits, in any mode */
+	u8 pp;       /* KEY_66, KEY_F3, KEY_F2 or 0 */
+	u8 seg;      /* override or SEG_UNSET */
+	u8 l;        /* VEX.L, EVEX.L'L */
+	u8 raw_vvvv; /* all four bits, in any mode */
 	u8 used_vvvv;
 	struct insn *in;
 };
@@ -62,7 +63,8 @@ static ALWAYS_INLINE s64 fetch_signed(struct decoding *d, unsigned n)
 	return sext(fetch(d, n), n * 8);
 }
 
-/* ---- prefixes ---------------------------------------------------------------------------------- */
+/* ---- prefixes ----------------------------------------------------------------------------------
+ */
 
 /* In 64-bit mode the overrides of ES, CS, SS and DS are ignored (SDM Vol. 1, 3.3.7.1). */
 static void seg_override(struct decoding *d, unsigned seg)
@@ -82,7 +84,10 @@ static u8 legacy_prefixes(struct decoding *d)
 		u8 b = fetch8(d);
 
 		switch (b) {
-		case 0x26: case 0x2e: case 0x36: case 0x3e: seg_override(d, b >> 3 & 3); break;
+		case 0x26:
+		case 0x2e:
+		case 0x36:
+		case 0x3e: seg_override(d, b >> 3 & 3); break;
 		case 0x64: seg_override(d, SEG_FS); break;
 		case 0x65: seg_override(d, SEG_GS); break;
 		case 0x66: in->prefixes |= PFX_66; break;
@@ -98,7 +103,8 @@ static u8 legacy_prefixes(struct decoding *d)
 			in->prefixes |= PFX_REX;
 			continue;
 		}
-		/* A REX that does not stand directly before the opcode is ignored (SDM Vol. 2A, 2.2.1). */
+		/* A REX that does not stand directly before the opcode is ignored (SDM Vol.
+		 * 2A, 2.2.1). */
 		d->rex = 0;
 		in->prefixes &= ~PFX_REX;
 	}
@@ -108,7 +114,10 @@ static const u8 pp_keys[4] = {0, KEY_66, KEY_F3, KEY_F2};
 
 static ALWAYS_INLINE u8 legacy_pp(unsigned prefixes)
 {
-	return prefixes & PFX_REPNE ? KEY_F2 : prefixes & PFX_REP ? KEY_F3 : prefixes & PFX_66 ? KEY_66 : 0;
+	return prefixes & PFX_REPNE ? KEY_F2
+	       : prefixes & PFX_REP ? KEY_F3
+	       : prefixes & PFX_66  ? KEY_66
+				    : 0;
 }
 
 /* vvvv has 3 bits outside 64-bit mode (SDM Vol. 2A, 2.3.5.6): bit 3 is ignored. */
@@ -207,7 +216,8 @@ static bool opcode_map(struct decoding *d, u8 b)
 	return true;
 }
 
-/* ---- the row -------------------------------------------------------------------------------------- */
+/* ---- the row
+ * -------------------------------------------------------------------------------------- */
 
 static unsigned code_size(unsigned bits, unsigned prefixes, unsigned flip)
 {
@@ -222,7 +232,8 @@ static u32 make_key(const struct decoding *d)
 	u32 key = d->pp | (u32)d->l << KEY_L_SHIFT;
 
 	if (in->has_modrm)
-		key |= (in->modrm >= 0xc0 ? KEY_MOD3 : 0) | (u32)(in->modrm >> 3 & 7) << KEY_REG_SHIFT |
+		key |= (in->modrm >= 0xc0 ? KEY_MOD3 : 0) |
+		       (u32)(in->modrm >> 3 & 7) << KEY_REG_SHIFT |
 		       (u32)(in->modrm & 7) << KEY_RM_SHIFT;
 	key |= (d->rex & 8 ? KEY_W : 0) | (d->rex & 1 ? KEY_REXB : 0);
 	key |= (u32)(in->opsize >> 2) << KEY_O_SHIFT | (u32)(in->adsize >> 2) << KEY_A_SHIFT;
@@ -241,18 +252,21 @@ static const struct candidate *find_row(const struct decoding *d, const struct i
 		first = decoder_splits[first].e[i].first;
 	}
 	for (const struct candidate *c = &decoder_candidates[first]; count; c++, count--)
-		if ((key & c->mask) == c->value && (d->mode->feat[c->feature / 32] >> (c->feature % 32) & 1))
+		if ((key & c->mask) == c->value &&
+		    (d->mode->feat[c->feature / 32] >> (c->feature % 32) & 1))
 			return c;
 	return NULL;
 }
 
-/* ---- the memory operand --------------------------------------------------------------------------- */
+/* ---- the memory operand
+ * --------------------------------------------------------------------------- */
 
 /* SDM Vol. 2A, table 2-1. */
 static void mem16(struct decoding *d)
 {
 	static const u8 bases[8] = {3, 3, 5, 5, 6, 7, 5, 3};
-	static const u8 indexes[8] = {6, 7, 6, 7, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG};
+	static const u8 indexes[8] = {6,           7,           6,           7,
+				      INSN_NO_REG, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG};
 	struct insn *in = d->in;
 	unsigned mod = in->modrm >> 6, rm = in->modrm & 7;
 
@@ -337,7 +351,8 @@ static void memory(struct decoding *d, unsigned flags)
 		in->seg = in->base == 4 || in->base == 5 ? SEG_SS : SEG_DS;
 }
 
-/* ---- operands ----------------------------------------------------------------------------------------- */
+/* ---- operands
+ * ----------------------------------------------------------------------------------------- */
 
 static unsigned opd_bytes(const struct decoding *d, unsigned size)
 {
@@ -384,7 +399,8 @@ static void set_gpr(const struct decoding *d, struct operand *op, unsigned reg, 
 		set_reg(op, OPK_GPR, reg, size);
 }
 
-static void set_mem(const struct decoding *d, struct operand *op, const struct opd_info *o, unsigned flags)
+static void set_mem(const struct decoding *d, struct operand *op, const struct opd_info *o,
+		    unsigned flags)
 {
 	const struct insn *in = d->in;
 	unsigned size = opd_bytes(d, o->mem), tuple = (flags & ENC_TUPLE) >> ENC_TUPLE_SHIFT;
@@ -423,7 +439,8 @@ static bool set_cr(const struct decoding *d, struct operand *op, unsigned reg)
 }
 
 /* Fills @op from operand letter @o. False: #UD. */
-static bool set_operand(struct decoding *d, struct operand *op, const struct opd_info *o, unsigned flags)
+static bool set_operand(struct decoding *d, struct operand *op, const struct opd_info *o,
+			unsigned flags)
 {
 	struct insn *in = d->in;
 	unsigned reg = (in->modrm >> 3 & 7) | (d->rex & 4) << 1;
@@ -440,7 +457,9 @@ static bool set_operand(struct decoding *d, struct operand *op, const struct opd
 		return true;
 	case OS_G: set_gpr(d, op, reg, opd_bytes(d, o->reg)); return true;
 	case OS_R: set_gpr(d, op, rm, opd_bytes(d, o->reg)); return true;
-	case OS_Z: set_gpr(d, op, (in->opcode & 7) | (d->rex & 1) << 3, opd_bytes(d, o->reg)); return true;
+	case OS_Z:
+		set_gpr(d, op, (in->opcode & 7) | (d->rex & 1) << 3, opd_bytes(d, o->reg));
+		return true;
 	case OS_B:
 		d->used_vvvv = true;
 		set_reg(op, OPK_GPR, in->vex_v, opd_bytes(d, o->reg));
@@ -476,7 +495,8 @@ static bool set_operand(struct decoding *d, struct operand *op, const struct opd
 		in->seg = d->seg != SEG_UNSET ? d->seg : SEG_DS;
 		set_reg(op, OPK_MEM, 0, opd_bytes(d, o->mem));
 		return true;
-	case OS_X: case OS_Y: set_string(d, op, o); return true;
+	case OS_X:
+	case OS_Y: set_string(d, op, o); return true;
 	case OS_S: return set_seg_reg(op, reg & 7);
 	case OS_C: return set_cr(d, op, reg);
 	case OS_D: set_reg(op, OPK_DR, reg, opd_bytes(d, SZ_n)); return reg < 8;
@@ -506,7 +526,8 @@ static bool set_operand(struct decoding *d, struct operand *op, const struct opd
 		return true;
 	case OS_L:
 		in->imm = fetch8(d);
-		set_reg(op, OPK_VEC, in->imm >> 4 & (d->mode->bits == 64 ? 15 : 7), opd_bytes(d, o->reg));
+		set_reg(op, OPK_VEC, in->imm >> 4 & (d->mode->bits == 64 ? 15 : 7),
+			opd_bytes(d, o->reg));
 		return true;
 	case OS_XMM0: set_reg(op, OPK_VEC, 0, 16); return true;
 	case OS_KG: set_reg(op, OPK_K, reg & 7, 8); return true;
@@ -577,8 +598,8 @@ static bool operands(struct decoding *d, const struct row_enc *r)
 	return true;
 }
 
-/* What is wrong with a whole instruction: LOCK without a lockable memory destination, vvvv that names nothing,
- * zeroing of memory, MOV to CS. */
+/* What is wrong with a whole instruction: LOCK without a lockable memory destination, vvvv that
+ * names nothing, zeroing of memory, MOV to CS. */
 static bool final_checks(const struct decoding *d)
 {
 	const struct insn *in = d->in;
@@ -604,8 +625,12 @@ static enum decode_status finish(const struct decoding *d, enum decode_status st
 enum decode_status insn_decode(const struct decode_mode *mode, const u8 *bytes, unsigned avail,
 			       struct insn *out)
 {
-	struct decoding d = {.mode = mode, .bytes = bytes, .limit = MIN(avail, MAX_INSN_LEN),
-			     .seg = SEG_UNSET, .map = MAP_1B, .in = out};
+	struct decoding d = {.mode = mode,
+			     .bytes = bytes,
+			     .limit = MIN(avail, MAX_INSN_LEN),
+			     .seg = SEG_UNSET,
+			     .map = MAP_1B,
+			     .in = out};
 
 	memset(out, 0, sizeof(*out));
 	out->base = out->index = INSN_NO_REG;

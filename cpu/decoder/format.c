@@ -1,6 +1,7 @@
 /*
- * The disassembler: text from a decoded instruction, in Intel and AT&T syntax, spelt as GNU objdump does except that
- * Intel mnemonics are the SDM's where objdump drops a size suffix (PUSHFQ, IRETD, PUSHAD).
+ * The disassembler: text from a decoded instruction, in Intel and AT&T syntax, spelt as GNU objdump
+ * does except that Intel mnemonics are the SDM's where objdump drops a size suffix (PUSHFQ, IRETD,
+ * PUSHAD).
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,7 +35,8 @@ static void PRINTF_LIKE(2, 3) put(struct text *t, const char *f, ...)
 		t->len += (size_t)n;
 }
 
-/* ---- registers ---------------------------------------------------------------------------------------- */
+/* ---- registers
+ * ---------------------------------------------------------------------------------------- */
 
 static const char seg_names[6][3] = {"es", "cs", "ss", "ds", "fs", "gs"};
 static const char gpr16[8][3] = {"ax", "cx", "dx", "bx", "sp", "bp", "si", "di"};
@@ -47,7 +49,11 @@ static void put_gpr(struct fmt *f, unsigned reg, unsigned size)
 
 	reg &= 15;
 	if (reg >= 8)
-		put(f->t, "%sr%u%s", p, reg, size == 1 ? "b" : size == 2 ? "w" : size == 4 ? "d" : "");
+		put(f->t, "%sr%u%s", p, reg,
+		    size == 1   ? "b"
+		    : size == 2 ? "w"
+		    : size == 4 ? "d"
+				: "");
 	else if (size == 1)
 		put(f->t, "%s%s", p, gpr8[reg]);
 	else
@@ -61,10 +67,15 @@ static void put_seg(struct fmt *f, unsigned seg)
 
 static void put_vec(struct fmt *f, const struct operand *op)
 {
-	put(f->t, "%s%cmm%u", f->att ? "%" : "", op->size >= 64 ? 'z' : op->size == 32 ? 'y' : 'x', op->reg);
+	put(f->t, "%s%cmm%u", f->att ? "%" : "",
+	    op->size >= 64   ? 'z'
+	    : op->size == 32 ? 'y'
+			     : 'x',
+	    op->reg);
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * --------------------------------------------------------------------------------------------- */
 
 static bool is_string(const struct fmt *f)
 {
@@ -78,7 +89,7 @@ static unsigned opd_source(const struct fmt *f, unsigned i)
 
 static const char *size_word(const struct fmt *f, const struct operand *op, unsigned i)
 {
-	if (opd_infos[f->enc->op[i]].mem == SZ_s)
+	if (opd_infos[f->enc->op[i]].mem == SZ_s || opd_source(f, i) == OS_O)
 		return "";
 	if ((f->in->prefixes & PFX_EVEX) && f->in->evex_b)
 		return op->size == 8 ? "QWORD BCST " : "DWORD BCST ";
@@ -208,7 +219,8 @@ static void put_mem_operand(struct fmt *f, const struct operand *op, unsigned i)
 		put(f->t, "{1to%u}", f->in->vex_l / op->size);
 }
 
-/* ---- operands ------------------------------------------------------------------------------------------- */
+/* ---- operands
+ * ------------------------------------------------------------------------------------------- */
 
 static void put_target(struct fmt *f)
 {
@@ -255,7 +267,9 @@ static void put_operand(struct fmt *f, unsigned i)
 		break;
 	case OPK_GPR8H: put(f->t, "%s%s", p, gpr8h[op->reg & 3]); break;
 	case OPK_MEM: put_mem_operand(f, op, i); break;
-	case OPK_IMM: put(f->t, "%s0x%llx", d, (unsigned long long)zext_bytes(f->in->imm, op->size)); break;
+	case OPK_IMM:
+		put(f->t, "%s0x%llx", d, (unsigned long long)zext_bytes(f->in->imm, op->size));
+		break;
 	case OPK_IMM2: put(f->t, "%s0x%x", d, f->in->imm2); break;
 	case OPK_REL: put_target(f); break;
 	case OPK_FAR:
@@ -291,7 +305,8 @@ static bool has_rounding(const struct insn *in)
 	return (in->prefixes & PFX_EVEX) && in->evex_b && in->modrm >= 0xc0;
 }
 
-/* ---- mnemonics ------------------------------------------------------------------------------------------ */
+/* ---- mnemonics
+ * ------------------------------------------------------------------------------------------ */
 
 static bool named(const struct fmt *f, const char *name)
 {
@@ -323,7 +338,8 @@ static bool size_is_known(const struct fmt *f)
 
 		if (f->enc->op[i] == OPD_CL || f->enc->op[i] == OPD_DX)
 			continue;
-		if (op->kind != OPK_MEM && op->kind != OPK_IMM && op->kind != OPK_ONE && op->kind != OPK_NONE)
+		if (op->kind != OPK_MEM && op->kind != OPK_IMM && op->kind != OPK_ONE &&
+		    op->kind != OPK_NONE)
 			return true;
 	}
 	return false;
@@ -351,13 +367,18 @@ static void put_att_suffix(struct fmt *f)
 			put_x87_suffix(f, op);
 		return;
 	}
+	if (named(f, "vcvtpd2ps") || named(f, "vcvttpd2dq") || named(f, "vcvtpd2dq")) {
+		put(f->t, op->size == 32 ? "y" : "x");
+		return;
+	}
 	bool convert = strstr(f->row->mnemonic, "cvtsi2s");
 
-	if (convert || (!size_is_known(f) && !(f->row->attr & (IA_SSE | IA_AVX | IA_AVX512 | IA_MMX)))) {
+	if (convert ||
+	    (!size_is_known(f) && !(f->row->attr & (IA_SSE | IA_AVX | IA_AVX512 | IA_MMX)))) {
 		unsigned mem = opd_infos[f->enc->op[i]].mem;
 
-		if (convert || f->enc->map == MAP_1B || mem == SZ_v || mem == SZ_b)
-			if (op->rw && size_suffix(op->size) && strncmp(f->row->mnemonic, "set", 3) &&
+		if (convert || f->enc->map == MAP_1B || mem == SZ_v || (mem == SZ_b && op->rw))
+			if (size_suffix(op->size) && strncmp(f->row->mnemonic, "set", 3) &&
 			    !(f->enc->flags & ENC_D64 && op->size != 2))
 				put(f->t, "%c", size_suffix(op->size));
 	}
@@ -366,8 +387,8 @@ static void put_att_suffix(struct fmt *f)
 static bool put_att_special(struct fmt *f)
 {
 	static const char names[][2][8] = {
-		{"cbw", "cbtw"}, {"cwde", "cwtl"}, {"cdqe", "cltq"}, {"cwd", "cwtd"}, {"cdq", "cltd"},
-		{"cqo", "cqto"}, {"retf", "lret"},
+	    {"cbw", "cbtw"}, {"cwde", "cwtl"}, {"cdqe", "cltq"}, {"cwd", "cwtd"},
+	    {"cdq", "cltd"}, {"cqo", "cqto"},  {"retf", "lret"},
 	};
 	const struct insn *in = f->in;
 
@@ -385,7 +406,7 @@ static bool put_att_special(struct fmt *f)
 		put(f->t, "movslq");
 		return true;
 	}
-	if (named(f, "crc32")) {
+	if (named(f, "crc32") && in->op[1].kind == OPK_MEM) {
 		put(f->t, "crc32%c", size_suffix(in->op[1].size));
 		return true;
 	}
@@ -451,7 +472,8 @@ static bool reversed(const struct fmt *f)
 
 static void put_operands(struct fmt *f)
 {
-	unsigned n = f->in->nops;
+	/* AT&T leaves out the count 1 of the short shifts. */
+	unsigned n = f->in->nops - (f->att && f->in->op[1].kind == OPK_ONE);
 	bool rev = reversed(f), rounding = has_rounding(f->in);
 
 	if (n)
@@ -471,7 +493,8 @@ static void put_operands(struct fmt *f)
 	}
 	if (f->in->base == INSN_CODE_REG)
 		put(f->t, "        # 0x%llx",
-		    (unsigned long long)zext_bytes(f->rip + f->in->len + (u64)f->in->disp, f->in->adsize));
+		    (unsigned long long)zext_bytes(f->rip + f->in->len + (u64)f->in->disp,
+						   f->in->adsize));
 }
 
 int insn_format(const struct insn *in, u64 rip, enum disasm_syntax syntax, char *buf, size_t size)

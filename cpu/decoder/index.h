@@ -9,7 +9,7 @@ struct candidate {
 	u32 value, mask; /* including what operands (M, U, N) and attributes (64-bit mode) demand */
 	u16 row;
 	u16 feature;
-	u16 flags;       /* ENC_* */
+	u16 flags; /* ENC_* */
 };
 
 #define INDEX_MODRM 0x1u

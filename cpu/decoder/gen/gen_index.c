@@ -1,6 +1,7 @@
 /*
- * Host program, run by the build: writes the decoder's index (index.h) from the rows to standard output.
- * It also refuses tables that cannot work: two rows of which one can never be reached, operands without ModRM handling.
+ * Host program, run by the build: writes the decoder's index (index.h) from the rows to standard
+ * output. It also refuses tables that cannot work: two rows of which one can never be reached,
+ * operands without ModRM handling.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,9 @@ static struct candidate make_candidate(unsigned row)
 	for (unsigned i = 0; i < 4; i++) {
 		switch (opd_infos[r->op[i]].src) {
 		case OS_M: demand(&c, KEY_MOD3, 0); break;
-		case OS_U: case OS_N: case OS_KM: demand(&c, KEY_MOD3, KEY_MOD3); break;
+		case OS_U:
+		case OS_N:
+		case OS_KM: demand(&c, KEY_MOD3, KEY_MOD3); break;
 		}
 	}
 	if (facts->attr & IA_NO64)
@@ -67,7 +70,8 @@ static unsigned collect(unsigned map, unsigned opcode, struct candidate *out, bo
 		if (with >= 0 && m != with && !(c.mask & KEY_64))
 			fail(row, "disagrees about ModRM with another row of its opcode");
 		with = with < 0 ? m : with | m;
-		while (at > 0 && __builtin_popcount(out[at - 1].mask) < __builtin_popcount(c.mask)) {
+		while (at > 0 &&
+		       __builtin_popcount(out[at - 1].mask) < __builtin_popcount(c.mask)) {
 			out[at] = out[at - 1];
 			at--;
 		}

@@ -1,0 +1,21 @@
+# The decoder against Zydis and GNU objdump, where they are installed, and the generated documentation.
+find_library(ZYDIS_LIBRARY Zydis)
+find_path(ZYDIS_INCLUDE_DIR Zydis/Zydis.h)
+if(ZYDIS_LIBRARY AND ZYDIS_INCLUDE_DIR)
+  add_executable(decoder_sweep ${CMAKE_CURRENT_LIST_DIR}/sweep.c)
+  target_include_directories(decoder_sweep SYSTEM PRIVATE ${ZYDIS_INCLUDE_DIR})
+  target_link_libraries(decoder_sweep PRIVATE orrery_decoder ${ZYDIS_LIBRARY})
+  add_test(NAME decoder_zydis COMMAND decoder_sweep 300000)
+  set_tests_properties(decoder_zydis PROPERTIES LABELS unit TIMEOUT 300)
+endif()
+add_executable(decoder_text ${CMAKE_CURRENT_LIST_DIR}/text.c)
+target_link_libraries(decoder_text PRIVATE orrery_decoder)
+add_test(NAME decoder_objdump COMMAND decoder_text)
+set_tests_properties(decoder_objdump PROPERTIES LABELS unit TIMEOUT 300 SKIP_RETURN_CODE 77)
+
+# docs/instructions.md; `ninja instructions_md` rewrites it.
+add_executable(decoder_list ${CMAKE_CURRENT_LIST_DIR}/list.c)
+target_link_libraries(decoder_list PRIVATE orrery_decoder)
+add_custom_target(instructions_md COMMAND decoder_list ${CMAKE_SOURCE_DIR}/docs/instructions.md)
+add_test(NAME decoder_docs COMMAND decoder_list --check ${CMAKE_SOURCE_DIR}/docs/instructions.md)
+set_tests_properties(decoder_docs PROPERTIES LABELS unit)
