@@ -94,6 +94,10 @@ static bool usable(const struct pools *p, const struct insn *in)
 {
 	if (p->skip[in->row])
 		return false;
+	/* F3 BSF is TZCNT on a host with BMI1, whether or not Orrery's model has it; likewise LZCNT. */
+	if (in->prefixes & PFX_REP && (in->opcode == 0xbc || in->opcode == 0xbd) &&
+	    !strncmp(insn_rows[in->row].mnemonic, "bs", 2))
+		return false;
 	for (unsigned i = 0; i < in->nops; i++)
 		if (in->op[i].kind == OPK_SEG || in->op[i].kind == OPK_FAR)
 			return false;
