@@ -1,28 +1,44 @@
 #!/bin/sh
-# The hot handlers of cpu/exec must be sibling calls with no prologue: no push, no stack frame, no call on the way
-# to the next handler (docs/architecture.md, "The fast path"). Slow paths are separate noinline functions.
-# usage: check_handlers.sh OBJECT_OR_ARCHIVE... ; HANDLERS is the name pattern (default: h_*), ALLOW those excepted.
+# The handlers of cpu/exec must be leaves that end in a jump to the next one: no push, no stack frame, no call on the fast
+# path (cpu/exec/uop.h). What is slow stands in a function of its own, named *_slow, or out of line (.cold).
+# A handler is known by its end: a jump through the first member of a struct uop, jmp *DISP(%reg) or through a register just
+# loaded so; jump tables of switch statements add a base first and are told apart by that.
+# usage: check_handlers.sh OBJECT_OR_ARCHIVE...
+# handlers.allow, beside this script, lists the names that may break the rule, and why.
 set -eu
-pattern=${HANDLERS:-^h_}
-allow=${ALLOW:-^$}
-objdump -d --no-show-raw-insn "$@" | awk -v pattern="$pattern" -v allow="$allow" '
-/^[0-9a-f]+ <.*>:$/ {
-	name = $2
-	gsub(/[<>:]/, "", name)
-	hot = name ~ pattern && name !~ allow && name !~ /\.cold/
-	if (hot)
-		total++
-	next
-}
-hot && $2 ~ /^(push|call|callq|pushq)$/ || hot && $2 == "sub" && $3 ~ /,%rsp$/ {
-	if (!(name in bad)) {
-		bad[name] = $2 " " $3 " " $4
-		order[++count] = name
+allow=$(grep -v '^#' "$(dirname "$0")/handlers.allow" | paste -sd '|')
+objdump -d --no-show-raw-insn "$@" | awk -v allow="$allow" '
+function finish() {
+	if (name == "" || !hot || name ~ allow)
+		return
+	total++
+	if (why != "") {
+		print name ": " why
+		count++
 	}
 }
+/^[0-9a-f]+ <.*>:$/ {
+	finish()
+	name = $2
+	gsub(/[<>:]/, "", name)
+	hot = 0
+	why = ""
+	split("", loaded)
+	next
+}
+$2 == "jmp" && $3 ~ /^\*(0x[0-9a-f]+)?\(%r[a-z0-9]+\)$/ && $3 !~ /rip/ { hot = 1 }
+$2 == "jmp" && $3 ~ /^\*%r[a-z0-9]+$/ && substr($3, 2) in loaded { hot = 1 }
+{
+	to = $3
+	sub(/.*,/, "", to)
+	if ($2 == "mov" && $3 ~ /^(0x[0-9a-f]+)?\(%r[a-z0-9]+\),%r/ && $3 !~ /rip|rsp/)
+		loaded[to] = 1
+	else if ($2 !~ /^(cmp|test|jmp|push)/)
+		delete loaded[to]
+}
+why == "" && ($2 ~ /^(push|call)q?$/ || $2 == "sub" && $3 ~ /,%rsp$/) { why = $2 " " $3 " " $4 }
 END {
-	for (i = 1; i <= count; i++)
-		print order[i] ": " bad[order[i]]
+	finish()
 	printf "%d handlers, %d with a prologue or a call\n", total, count
 	exit count > 0 || total == 0
 }'
