@@ -57,7 +57,9 @@ class Console:
                 self.seen = found.end()
                 return found
             if not self.alive:
-                raise Failed("the emulator ended while waiting for %r" % pattern)
+                _, status = os.waitpid(self.pid, 0)
+                raise Failed("the emulator ended (status %d) while waiting for %r; it said: %s"
+                             % (os.waitstatus_to_exitcode(status), pattern, self.text[-400:]))
             if time.monotonic() > end:
                 raise Failed("nothing matched %r within %d s" % (pattern, timeout))
             if "Kernel panic" in self.text:
