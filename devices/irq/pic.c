@@ -63,7 +63,8 @@ static void set_line(struct pic_chip *c, unsigned n, bool level)
 	u8 bit = (u8)BIT(n);
 	bool rising = level && !(c->lines & bit);
 	c->lines = level ? c->lines | bit : c->lines & (u8)~bit;
-	if (c->elcr & bit)
+	bool cascade = c->index == 0 && n == 2; /* follows the slave's output */
+	if ((c->elcr & bit) || (cascade && !level))
 		c->irr = level ? c->irr | bit : c->irr & (u8)~bit;
 	else if (rising)
 		c->irr |= bit;

@@ -200,15 +200,18 @@ static void write_timer_config(struct hpet *h, unsigned n, u64 v)
 	schedule(h, n);
 }
 
-/* 2.3.9.2.2: in periodic mode a write sets the period, and the comparator too if the set-value bit was set. */
-static void write_comparator(struct hpet *h, unsigned n, u64 v)
+/*
+ * 2.3.9.2.2: in periodic mode a write sets the period, and the comparator too if the set-value bit was set. @mask: the bits
+ * written. The high half comes second and belongs to whatever the low half was for: it goes to both.
+ */
+static void write_comparator(struct hpet *h, unsigned n, u64 v, u64 mask)
 {
 	struct hpet_timer *t = &h->t[n];
-	v &= mask_of(t);
-	if (!(t->config & T_PERIODIC) || (t->config & T_SET_VALUE))
-		t->comparator = v;
+	bool high = !(mask & 1);
+	if (!(t->config & T_PERIODIC) || (t->config & T_SET_VALUE) || high)
+		t->comparator = ((t->comparator & ~mask) | (v & mask)) & mask_of(t);
 	if (t->config & T_PERIODIC)
-		t->period = v;
+		t->period = ((t->period & ~mask) | (v & mask)) & mask_of(t);
 	t->config &= ~(u64)T_SET_VALUE;
 	schedule(h, n);
 }
@@ -232,7 +235,7 @@ static void write_counter(struct hpet *h, u64 v)
 		schedule(h, n);
 }
 
-static void write_reg(struct hpet *h, unsigned reg, u64 v)
+static void write_reg(struct hpet *h, unsigned reg, u64 v, u64 mask)
 {
 	unsigned n = (reg - 0x100) / 0x20;
 	switch (reg) {
@@ -246,7 +249,7 @@ static void write_reg(struct hpet *h, unsigned reg, u64 v)
 	if ((reg & 0x18) == 0)
 		write_timer_config(h, n, v);
 	else if ((reg & 0x18) == 8)
-		write_comparator(h, n, v);
+		write_comparator(h, n, v, mask);
 }
 
 static u64 hpet_read(void *ctx, u64 offset, unsigned size)
@@ -255,7 +258,7 @@ static u64 hpet_read(void *ctx, u64 offset, unsigned size)
 	return read_reg(ctx, reg) >> shift;
 }
 
-/* A 4-byte write to half of a register leaves the other half; comparators take it as the full value's half. */
+/* A 4-byte write to half of a register leaves the other half. */
 static void hpet_write(void *ctx, u64 offset, u64 value, unsigned size)
 {
 	struct hpet *h = ctx;
@@ -265,9 +268,7 @@ static void hpet_write(void *ctx, u64 offset, u64 value, unsigned size)
 		return; /* the specification allows 32- and 64-bit accesses only */
 	if (reg == 0x020)
 		old = 0; /* write 1 to clear */
-	if (reg >= 0x100 && (reg & 0x18) == 8 && (h->t[(reg - 0x100) / 0x20 % TIMERS].config & T_PERIODIC) && shift)
-		return; /* high half after the low one in periodic mode: the set-value bit is spent */
-	write_reg(h, reg, (old & ~mask) | (value << shift & mask));
+	write_reg(h, reg, (old & ~mask) | (value << shift & mask), mask);
 }
 
 static int init(struct device *d, char *err, size_t n)
