@@ -229,6 +229,7 @@ struct cpu {
 	s64 cd;                /* instructions left in this slice */
 	u64 icount_end;        /* instruction count at which cd reaches 0: icount = icount_end - cd */
 	struct tlb *tlb;       /* the current translation set for data and code */
+	u8 slow[64] __attribute__((aligned(64))); /* value of a slow access (cpu/exec/uop.h) */
 
 	u32 attn;              /* something needs the run loop at the next instruction boundary */
 	bool fault_pending;    /* cpu->fault waits for delivery */

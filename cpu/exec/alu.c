@@ -331,7 +331,7 @@ ALU_DESC(test, ALU_TEST)
 	static COLD void rmw##bits##_load_slow(UOP_ARGS)                                           \
 	{                                                                                          \
 		u##bits m;                                                                          \
-		if (uop_slow_read_rmw(UOP_PASS, &m, sizeof(m)))                                     \
+		if (SLOW_READ_RMW(m))                                                               \
 			return;                                                                     \
 		REG64(u->dst) = m;                                                                  \
 		cpu->r[R_EA] = ea;                                                                  \
@@ -537,7 +537,7 @@ const struct exec_desc exec_pause = {.gen = gen_nothing};
 	static COLD void name##_slow(UOP_ARGS)                                                     \
 	{                                                                                          \
 		type m = (type)(value);                                                             \
-		if (uop_slow_write(UOP_PASS, &m, sizeof(m)))                                        \
+		if (SLOW_WRITE(m))                                                                  \
 			return;                                                                     \
 		SET_SP(ea);                                                                         \
 		SLOW_NEXT;                                                                          \
@@ -561,7 +561,7 @@ PUSH(push32_i, u32, (u32)(SP32 - 4), u->imm)
 	static COLD void name##_slow(UOP_ARGS)                                                     \
 	{                                                                                          \
 		type m;                                                                             \
-		if (uop_slow_read(UOP_PASS, &m, sizeof(m)))                                         \
+		if (SLOW_READ(m))                                                                   \
 			return;                                                                     \
 		SET_SP((type)(ea + size));                                                          \
 		REG64(u->dst) = m;                                                                  \

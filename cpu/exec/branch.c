@@ -128,7 +128,7 @@ static const uop_fn jcc_fns[SF_KINDS][8] = COND_TABLE(jcc);
 	static COLD void name##_slow(UOP_ARGS)                                                     \
 	{                                                                                          \
 		u##bits m;                                                                          \
-		if (uop_slow_read(UOP_PASS, &m, sizeof(m)))                                         \
+		if (SLOW_READ(m))                                                                   \
 			return;                                                                     \
 		u##bits a = aval, b = bval;                                                         \
 		DO_##op(bits);                                                                      \
@@ -513,7 +513,7 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 	static COLD void call_direct##bits##_slow(UOP_ARGS)                                        \
 	{                                                                                          \
 		u##bits m = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);                               \
-		if (uop_slow_write(UOP_PASS, &m, sizeof(m)))                                        \
+		if (SLOW_WRITE(m))                                                                  \
 			return;                                                                     \
 		RSP_REG = ea;                                                                       \
 		if (cpu->attn)                                                                      \
@@ -537,7 +537,7 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 		ea = (u##bits)(RSP_REG - bits / 8);                                                 \
 		if (!canonical_target(cpu, target))                                                 \
 			return bad_target(UOP_PASS, target);                                        \
-		if (uop_slow_write(UOP_PASS, &m, sizeof(m)))                                        \
+		if (SLOW_WRITE(m))                                                                  \
 			return;                                                                     \
 		RSP_REG = ea;                                                                       \
 		ea = target;                                                                        \
@@ -559,7 +559,7 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 	{                                                                                          \
 		u##bits m;                                                                          \
 		ea = (u##bits)RSP_REG;                                                              \
-		if (uop_slow_read(UOP_PASS, &m, sizeof(m)))                                         \
+		if (SLOW_READ(m))                                                                   \
 			return;                                                                     \
 		if (!canonical_target(cpu, m))                                                      \
 			return bad_target(UOP_PASS, m);                                             \

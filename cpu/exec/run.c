@@ -137,24 +137,24 @@ static int slow_failed(struct cpu *cpu)
 	return 1;
 }
 
-NOINLINE int uop_slow_read(UOP_ARGS, void *value, unsigned size)
+NOINLINE int uop_slow_read(UOP_ARGS, unsigned size)
 {
-	if (slow_begin(UOP_PASS) || mem_read(cpu, ea, value, size, ACC_R))
+	if (slow_begin(UOP_PASS) || mem_read(cpu, ea, cpu->slow, size, ACC_R))
 		return slow_failed(cpu);
 	return 0;
 }
 
-NOINLINE int uop_slow_write(UOP_ARGS, const void *value, unsigned size)
+NOINLINE int uop_slow_write(UOP_ARGS, unsigned size)
 {
-	if (slow_begin(UOP_PASS) || mem_write(cpu, ea, value, size, ACC_W))
+	if (slow_begin(UOP_PASS) || mem_write(cpu, ea, cpu->slow, size, ACC_W))
 		return slow_failed(cpu);
 	return 0;
 }
 
-NOINLINE int uop_slow_read_rmw(UOP_ARGS, void *value, unsigned size)
+NOINLINE int uop_slow_read_rmw(UOP_ARGS, unsigned size)
 {
 	if (slow_begin(UOP_PASS) || mem_probe(cpu, ea, size, ACC_RW) ||
-	    mem_read(cpu, ea, value, size, ACC_RW))
+	    mem_read(cpu, ea, cpu->slow, size, ACC_RW))
 		return slow_failed(cpu);
 	return 0;
 }

@@ -146,10 +146,18 @@ enum ea_mode { EAM_BD, EAM_BIS, EAM_PRE, EAM_COUNT };
  * The slow paths: translate, fault, cross pages, reach devices, drop decoded blocks. They take the chain's state so that
  * faults and device time are exact. Return 1 when the handler must return (a fault is pending).
  */
-MUST_CHECK int uop_slow_read(UOP_ARGS, void *value, unsigned size);
-MUST_CHECK int uop_slow_write(UOP_ARGS, const void *value, unsigned size);
+MUST_CHECK int uop_slow_read(UOP_ARGS, unsigned size);
+MUST_CHECK int uop_slow_write(UOP_ARGS, unsigned size);
 /** Reads with write permission checked, for a read-modify-write: the write that follows cannot fault. */
-MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, void *value, unsigned size);
+MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, unsigned size);
+
+/*
+ * The value travels in cpu->slow: a local whose address escaped would turn the handler's tail call into a call, and
+ * every slow access of a long chain would leave a frame on the host's stack.
+ */
+#define SLOW_READ(m) (uop_slow_read(UOP_PASS, sizeof(m)) || (memcpy(&(m), cpu->slow, sizeof(m)), 0))
+#define SLOW_READ_RMW(m) (uop_slow_read_rmw(UOP_PASS, sizeof(m)) || (memcpy(&(m), cpu->slow, sizeof(m)), 0))
+#define SLOW_WRITE(m) (memcpy(cpu->slow, &(m), sizeof(m)), uop_slow_write(UOP_PASS, sizeof(m)))
 
 /*
  * UOP_LOAD(name, eam, type, body): body sees `m`, the value loaded.
@@ -161,7 +169,7 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, void *value, unsigned size);
 	static COLD void name##_slow(UOP_ARGS)                                                     \
 	{                                                                                          \
 		type m;                                                                             \
-		if (uop_slow_read(UOP_PASS, &m, sizeof(m)))                                         \
+		if (SLOW_READ(m))                                                                   \
 			return;                                                                     \
 		__VA_ARGS__;                                                                        \
 		SLOW_NEXT;                                                                          \
@@ -182,7 +190,7 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, void *value, unsigned size);
 	static COLD void name##_slow(UOP_ARGS)                                                     \
 	{                                                                                          \
 		type m = (value);                                                                   \
-		if (uop_slow_write(UOP_PASS, &m, sizeof(m)))                                        \
+		if (SLOW_WRITE(m))                                                                  \
 			return;                                                                     \
 		__VA_ARGS__;                                                                        \
 		SLOW_NEXT;                                                                          \
@@ -203,10 +211,10 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, void *value, unsigned size);
 	static COLD void name##_slow(UOP_ARGS)                                                     \
 	{                                                                                          \
 		type m;                                                                             \
-		if (uop_slow_read_rmw(UOP_PASS, &m, sizeof(m)))                                     \
+		if (SLOW_READ_RMW(m))                                                               \
 			return;                                                                     \
 		__VA_ARGS__;                                                                        \
-		if (uop_slow_write(UOP_PASS, &m, sizeof(m)))                                        \
+		if (SLOW_WRITE(m))                                                                  \
 			return;                                                                     \
 		SLOW_NEXT;                                                                          \
 	}                                                                                          \

@@ -79,7 +79,7 @@ void vec_misaligned(UOP_ARGS);
 		TYPE_##size m;                                                                      \
 		if (MISALIGNED_##size)                                                              \
 			return vec_misaligned(UOP_PASS);                                            \
-		if (uop_slow_read(UOP_PASS, &m, sizeof(m)))                                         \
+		if (SLOW_READ(m))                                                                        \
 			return;                                                                     \
 		__VA_ARGS__;                                                                        \
 		SLOW_NEXT;                                                                          \
@@ -106,7 +106,7 @@ void vec_misaligned(UOP_ARGS);
 		TYPE_##size m = (value);                                                            \
 		if (MISALIGNED_##size)                                                              \
 			return vec_misaligned(UOP_PASS);                                            \
-		if (uop_slow_write(UOP_PASS, &m, sizeof(m)))                                        \
+		if (SLOW_WRITE(m))                                                                       \
 			return;                                                                     \
 		SLOW_NEXT;                                                                          \
 	}                                                                                          \
