@@ -576,5 +576,6 @@ SIMPLE(stmxcsr)
 SIMPLE(emms)
 {
 	cpu->x87.valid = 0;
+	cpu->x87.sw &= (u16)~X87_TOP;
 	return 0;
 }

@@ -111,6 +111,7 @@ static bool raise_env(struct cpu *cpu, const struct fp_env *e)
 /* Stack fault: C1 tells overflow from underflow. True: unmasked, nothing more happens. */
 static COLD bool stack_fault(struct cpu *cpu, bool overflow)
 {
+	cpu->x87.sw &= (u16)~X87_C1;
 	return raise(cpu, FPE_IE | X87_SF, overflow);
 }
 
@@ -129,16 +130,21 @@ static ALWAYS_INLINE bool is_mem(const struct insn *in)
 	return in->modrm < 0xc0;
 }
 
-/* The last-instruction pointers; clears C1. For every instruction that is not a control
- * instruction. */
-static ALWAYS_INLINE void note(struct cpu *cpu, const struct insn *in)
+/* The last-instruction pointers, for every instruction that is not a control instruction. */
+static ALWAYS_INLINE void note_pointers(struct cpu *cpu, const struct insn *in)
 {
 	struct x87 *f = &cpu->x87;
 
 	f->fip = cpu->insn_rip;
 	f->fcs = cpu->seg[CS].sel;
 	f->fop = (u16)((in->opcode & 7) << 8 | in->modrm);
-	f->sw &= (u16)~X87_C1;
+}
+
+/* The same; and nearly all of them clear C1. */
+static ALWAYS_INLINE void note(struct cpu *cpu, const struct insn *in)
+{
+	note_pointers(cpu, in);
+	cpu->x87.sw &= (u16)~X87_C1;
 }
 
 static ALWAYS_INLINE void note_mem(struct cpu *cpu, const struct insn *in, u64 ea)
@@ -393,17 +399,15 @@ static ALWAYS_INLINE void compare_result(struct cpu *cpu, int order, unsigned ki
 		cpu->x87.sw = (u16)((cpu->x87.sw & ~X87_CC) | compare_cc[order + 1]);
 }
 
-/* False: unmasked exception, nothing stored or popped. */
+/* False: unmasked exception, nothing is popped; the condition is reported even so. */
 static NOINLINE bool compare_exact(struct cpu *cpu, const struct fp_num *a, const struct fp_num *b,
 				   unsigned kind)
 {
 	struct fp_env e = env_of(cpu->x87.cw);
 	int order = fp_compare(a, b, kind & CMP_QUIET, &e);
 
-	if (raise_env(cpu, &e))
-		return false;
 	compare_result(cpu, order, kind);
-	return true;
+	return !raise_env(cpu, &e);
 }
 
 static ALWAYS_INLINE int compare_reg(struct cpu *cpu, const struct insn *in, unsigned i,
@@ -415,11 +419,12 @@ static ALWAYS_INLINE int compare_reg(struct cpu *cpu, const struct insn *in, uns
 	bool done = true;
 	int order;
 
-	note(cpu, in);
+	note_pointers(cpu, in);
+	if (!(kind & CMP_RFLAGS)) /* FCOMI and kin leave C1 alone */
+		f->sw &= (u16)~X87_C1;
 	if (unlikely(!(f->valid >> pa & f->valid >> pb & 1))) {
+		compare_result(cpu, 2, kind);
 		done = !stack_fault(cpu, false);
-		if (done)
-			compare_result(cpu, 2, kind);
 	} else if (likely(f80_fast_compare(a, b, &order))) {
 		compare_result(cpu, order, kind);
 	} else {
@@ -445,9 +450,8 @@ static ALWAYS_INLINE int compare_mem(struct cpu *cpu, const struct insn *in, uns
 		return 1;
 	a = get(f, phys(f, 0));
 	if (!full(f, phys(f, 0))) {
+		compare_result(cpu, 2, 0);
 		done = !stack_fault(cpu, false);
-		if (done)
-			compare_result(cpu, 2, 0);
 	} else if (likely(src_fast(s, raw, &b) && f80_fast_compare(a, b, &order))) {
 		compare_result(cpu, order, 0);
 	} else {
@@ -518,8 +522,8 @@ X87(ftst)
 
 	note(cpu, in);
 	if (!full(f, phys(f, 0))) {
-		if (!stack_fault(cpu, false))
-			compare_result(cpu, 2, 0);
+		compare_result(cpu, 2, 0);
+		stack_fault(cpu, false);
 		return 0;
 	}
 	a = fp_from_f80(get(f, phys(f, 0)));
@@ -609,15 +613,12 @@ static ALWAYS_INLINE int load_reg(struct cpu *cpu, const struct insn *in)
 {
 	struct x87 *f = &cpu->x87;
 	unsigned p = phys(f, in->modrm & 7);
-	struct f80 v = get(f, p);
 
 	note(cpu, in);
-	if (unlikely(!full(f, p) && !full(f, phys(f, 7)))) {
-		if (stack_fault(cpu, false))
-			return 0;
-		v = F80_INDEFINITE;
-	}
-	push_checked(cpu, v);
+	if (likely(full(f, p)))
+		push_checked(cpu, get(f, p));
+	else if (!stack_fault(cpu, false)) /* goes before overflow */
+		push(f, F80_INDEFINITE);
 	return 0;
 }
 
@@ -951,7 +952,7 @@ X87(fcmovcc)
 	/* DA C0+8n: moves if one is set; DB C0+8n: if none is. */
 	bool cond = !!(cpu->rflags & tested[in->modrm >> 3 & 3]) != (in->opcode & 1);
 
-	note(cpu, in);
+	note_pointers(cpu, in); /* C1 stays */
 	if (!full(f, phys(f, 0)) || !full(f, p))
 		arith_underflow(cpu, phys(f, 0));
 	else if (cond)
@@ -1079,6 +1080,11 @@ X87(fxtract)
 	return 0;
 }
 
+static bool f80_is_nan(struct f80 v)
+{
+	return (v.se & 0x7fff) == 0x7fff && v.mant << 1 != 0;
+}
+
 static int remainder_op(struct cpu *cpu, const struct insn *in, bool nearest)
 {
 	struct x87 *f = &cpu->x87;
@@ -1089,6 +1095,7 @@ static int remainder_op(struct cpu *cpu, const struct insn *in, bool nearest)
 	u64 quot;
 
 	note(cpu, in);
+	f->sw &= (u16)~X87_C2;
 	if (!full(f, p) || !full(f, q)) {
 		arith_underflow(cpu, p);
 		return 0;
@@ -1096,7 +1103,8 @@ static int remainder_op(struct cpu *cpu, const struct insn *in, bool nearest)
 	r = f80_rem(get(f, p), get(f, q), nearest, &quot, &partial, &e);
 	if (raise_env(cpu, &e))
 		return 0;
-	f->sw &= (u16)~X87_CC;
+	if (!(e.flags & FPE_IE) && !f80_is_nan(r)) /* else C0 and C3 stay */
+		f->sw &= (u16)~X87_CC;
 	f->sw |= partial ? X87_C2 : 0;
 	f->sw |= (quot & 1 ? X87_C1 : 0) | (quot & 2 ? X87_C3 : 0) | (quot & 4 ? X87_C0 : 0);
 	put(f, p, r);
@@ -1114,9 +1122,11 @@ X87(fprem1)
 
 /* ---- transcendentals --------------------------------------------------------------------- */
 
+/* True: nothing is stored (an unmasked exception, or an operand beyond the range of FSIN and kin).
+ */
 static bool raise_trans(struct cpu *cpu, u16 sw)
 {
-	cpu->x87.sw = (u16)((cpu->x87.sw & ~X87_C2) | (sw & X87_C2));
+	cpu->x87.sw |= sw & X87_C2;
 	return raise(cpu, sw & FPE_ALL, sw & X87_C1) || (sw & X87_C2);
 }
 
@@ -1125,34 +1135,36 @@ static int trans_unary(struct cpu *cpu, const struct insn *in, enum fp_trans op)
 	struct x87 *f = &cpu->x87;
 	unsigned p = phys(f, 0);
 	struct f80 r, unused;
+	u16 sw;
 
 	note(cpu, in);
-	if (!full(f, p))
+	if (op != FP_F2XM1) /* which leaves C2 alone */
+		f->sw &= (u16)~X87_C2;
+	if (!full(f, p)) {
 		arith_underflow(cpu, p);
-	else if (!raise_trans(
-		     cpu, f80_transcendental(op, get(f, p), F80_INDEFINITE, f->cw, &r, &unused)))
+		return 0;
+	}
+	sw = f80_transcendental(op, get(f, p), F80_INDEFINITE, f->cw, &r, &unused);
+	if (!raise_trans(cpu, sw))
 		put(f, p, r);
 	return 0;
 }
 
-/* The result goes to ST(1), then the stack is popped. */
+/* The result goes to ST(1), then the stack is popped. C2 stays. */
 static int trans_binary(struct cpu *cpu, const struct insn *in, enum fp_trans op)
 {
 	struct x87 *f = &cpu->x87;
 	unsigned p = phys(f, 0), q = phys(f, 1);
 	struct f80 r, unused;
 	bool done;
+	u16 sw;
 
 	note(cpu, in);
 	if (!full(f, p) || !full(f, q)) {
 		done = arith_underflow(cpu, q);
 	} else {
-		u16 c2 = f->sw & X87_C2; /* undefined, and left alone by these */
-
-		done = !raise_trans(
-		    cpu, f80_transcendental(op, get(f, p), get(f, q), f->cw, &r, &unused) &
-			     (u16)~X87_C2);
-		f->sw |= c2;
+		sw = f80_transcendental(op, get(f, p), get(f, q), f->cw, &r, &unused);
+		done = !raise_trans(cpu, sw & (u16)~X87_C2);
 		if (done)
 			put(f, q, r);
 	}
@@ -1164,13 +1176,14 @@ static int trans_binary(struct cpu *cpu, const struct insn *in, enum fp_trans op
 static int trans_pair(struct cpu *cpu, const struct insn *in, enum fp_trans op)
 {
 	struct x87 *f = &cpu->x87;
-	struct f80 r0, r1;
+	struct f80 a, r0, r1;
 
 	note(cpu, in);
+	f->sw &= (u16)~X87_C2;
 	if (!push_pair_ok(cpu))
 		return 0;
-	if (raise_trans(
-		cpu, f80_transcendental(op, get(f, phys(f, 0)), F80_INDEFINITE, f->cw, &r0, &r1)))
+	a = get(f, phys(f, 0));
+	if (raise_trans(cpu, f80_transcendental(op, a, F80_INDEFINITE, f->cw, &r0, &r1)))
 		return 0;
 	put(f, phys(f, 0), r1);
 	push(f, r0);
@@ -1230,7 +1243,7 @@ X87(ffree)
 {
 	struct x87 *f = &cpu->x87;
 
-	f->fip = cpu->insn_rip; /* C1 is undefined, and left alone */
+	note(cpu, in);
 	f->valid &= (u8)~BIT(phys(f, in->modrm & 7));
 	return 0;
 }
@@ -1239,7 +1252,7 @@ X87(ffreep)
 {
 	struct x87 *f = &cpu->x87;
 
-	f->fip = cpu->insn_rip;
+	note(cpu, in);
 	f->valid &= (u8)~BIT(phys(f, in->modrm & 7));
 	pop(f);
 	return 0;
