@@ -124,6 +124,8 @@ static bool saved_state_valid(struct cpu *cpu, u64 cr0, u64 cr4)
 		return false;
 	if (cr0 & CR0_NW && !(cr0 & CR0_CD))
 		return false;
+	if (cr0 & CR0_PG && map_read(cpu, SM_EFER, 8) & EFER_LME && !(cr4 & CR4_PAE))
+		return false;
 	return !(cr4 & ~cr4_supported(cpu)) && !(cr0 >> 32);
 }
 
@@ -142,37 +144,59 @@ static void restore_segments(struct cpu *cpu)
 	cpu->int_shadow = h.int_shadow & 3;
 }
 
+static int rsm_shutdown(struct cpu *cpu, const char *why, u64 value)
+{
+	(void)cpu_fault(cpu, EXC_DF, 0, why, value);
+	memset(cpu->triple, 0, sizeof(cpu->triple));
+	cpu->triple[0] = cpu->fault;
+	cpu->activity = CPU_SHUTDOWN;
+	return 0;
+}
+
+/* EFER, CPL and RFLAGS as they can only go together, whatever the map holds. */
+static void restore_mode(struct cpu *cpu)
+{
+	u32 flags = (map_read(cpu, SM_RFLAGS, 8) & 0x3f7fd5) | FL_R1;
+
+	cpu->efer = map_read(cpu, SM_EFER, 8) & (EFER_SCE | EFER_LME | EFER_NXE);
+	if (cpu->cr0 & CR0_PG && cpu->efer & EFER_LME)
+		cpu->efer |= EFER_LMA;
+	if (!(cpu->cr0 & CR0_PE))
+		cpu->cpl = 0;
+	if (!(cpu->cr0 & CR0_PE) || cpu_lma(cpu))
+		flags &= ~FL_VM;
+	if (flags & FL_VM)
+		cpu->cpl = 3;
+	cpu_set_rflags(cpu, flags);
+}
+
 SIMPLE(rsm)
 {
-	u64 cr0, cr4, cr3;
+	u64 cr0, cr3, cr4;
 
 	if (!cpu->smm)
 		return cpu_fault(cpu, EXC_UD, 0, "RSM outside system management mode", 0);
 	cr0 = map_read(cpu, SM_CR0, 8);
-	cr4 = map_read(cpu, SM_CR4, 8);
 	cr3 = map_read(cpu, SM_CR3, 8);
-	if (!saved_state_valid(cpu, cr0, cr4)) {
-		(void)cpu_fault(cpu, EXC_DF, 0, "RSM: invalid CR0 or CR4 in the saved state", cr0);
-		cpu->triple[0] = cpu->fault;
-		cpu->activity = CPU_SHUTDOWN;
-		return 0;
-	}
+	cr4 = map_read(cpu, SM_CR4, 8);
+	if (!saved_state_valid(cpu, cr0, cr4))
+		return rsm_shutdown(cpu, "RSM: invalid CR0, CR4 or EFER in the saved state", cr0);
 	for (unsigned i = 0; i < 16; i++)
 		cpu->r[i] = map_read(cpu, map_gpr(i), 8);
 	restore_segments(cpu);
 	cpu->cr0 = cr0 | CR0_ET;
 	cpu->cr4 = cr4;
-	cpu->efer = map_read(cpu, SM_EFER, 8) & (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
+	restore_mode(cpu);
 	cpu->dr[6] = (map_read(cpu, SM_DR6, 8) & 0xe00f) | DR6_FIXED;
 	cpu->dr[7] = (map_read(cpu, SM_DR7, 8) & 0xffff23ff) | DR7_FIXED;
 	cpu->rip = map_read(cpu, SM_RIP, 8);
 	if (map_read(cpu, SM_HALT, 2) & 1)
 		cpu->activity = CPU_HLT;
-	cpu_set_rflags(cpu, (map_read(cpu, SM_RFLAGS, 8) & 0x3f7fd5) | FL_R1);
-	if (map_read(cpu, SM_REVISION, 4) & 0x20000)
-		cpu->smbase = map_read(cpu, SM_SMBASE, 4);
+	cpu->smbase = map_read(cpu, SM_SMBASE, 4);
 	cpu->nmi_blocked &= ~2;
 	smm_switch(cpu, false);
+	if (mmu_load_pdptes(cpu, cr3, cpu->cr0, cpu->cr4, cpu->efer))
+		return rsm_shutdown(cpu, "RSM: invalid PDPTE", cr3);
 	mmu_set_cr3(cpu, cr3, false);
 	mmu_flush_all(cpu);
 	cpu_mode_changed(cpu);

@@ -222,11 +222,10 @@ static int task_load_segments(struct cpu *cpu, const struct task *t)
 	/* Until each is checked a segment holds its selector and nothing usable. */
 	for (unsigned i = 0; i < 6; i++)
 		seg_install_null(cpu, tss_seg_order[i], t->seg[i], 0);
-	cpu->cpl = t->seg[1] & 3;
+	cpu->cpl = t->eflags & FL_VM ? 3 : t->seg[1] & 3;
 	if (task_load_ldt(cpu, t->ldt))
 		return 1;
 	if (t->eflags & FL_VM) {
-		cpu->cpl = 3;
 		for (unsigned i = 0; i < 6; i++)
 			seg_install_real(cpu, tss_seg_order[i], t->seg[i], true);
 		return 0;
