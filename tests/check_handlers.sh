@@ -9,6 +9,11 @@ set -eu
 allow=$(grep -v '^#' "$(dirname "$0")/handlers.allow" | paste -sd '|')
 objdump -d --no-show-raw-insn "$@" | awk -v allow="$allow" '
 function finish() {
+	# A slow handler may call, but not the next handler: a chain of such frames would overrun the stack.
+	if (chained && name !~ /^(enter|run_chain|cpu_run)/ && name ~ /_slow/) {
+		print name ": calls the next handler instead of jumping to it"
+		count++
+	}
 	if (name == "" || !hot || name ~ allow)
 		return
 	total++
@@ -23,11 +28,13 @@ function finish() {
 	gsub(/[<>:]/, "", name)
 	hot = 0
 	why = ""
+	chained = 0
 	split("", loaded)
 	next
 }
 $2 == "jmp" && $3 ~ /^\*(0x[0-9a-f]+)?\(%r[a-z0-9]+\)$/ && $3 !~ /rip/ { hot = 1 }
 $2 == "jmp" && $3 ~ /^\*%r[a-z0-9]+$/ && substr($3, 2) in loaded { hot = 1 }
+$2 == "call" && ($3 ~ /^\*(0x20)?\(%r[a-z0-9]+\)$/ || $3 ~ /^\*%r/ && substr($3, 2) in loaded) { chained = 1 }
 {
 	to = $3
 	sub(/.*,/, "", to)
