@@ -79,7 +79,7 @@ void vec_misaligned(UOP_ARGS);
 		TYPE_##size m;                                                                      \
 		if (MISALIGNED_##size)                                                              \
 			return vec_misaligned(UOP_PASS);                                            \
-		if (SLOW_READ(m))                                                                        \
+		if (SLOW_READ(m))                                                                   \
 			return;                                                                     \
 		__VA_ARGS__;                                                                        \
 		SLOW_NEXT;                                                                          \
@@ -106,7 +106,7 @@ void vec_misaligned(UOP_ARGS);
 		TYPE_##size m = (value);                                                            \
 		if (MISALIGNED_##size)                                                              \
 			return vec_misaligned(UOP_PASS);                                            \
-		if (SLOW_WRITE(m))                                                                       \
+		if (SLOW_WRITE(m))                                                                  \
 			return;                                                                     \
 		SLOW_NEXT;                                                                          \
 	}                                                                                          \
@@ -193,14 +193,14 @@ void vec_mmx_enter(struct cpu *cpu, int reg);
 
 typedef vec128 (*vec_fn)(vec128 a, vec128 b, u64 imm);
 
-/* Where results could be denormal without being inexact (masked hosts do not report it). */
-enum vec_tiny { TINY_NONE, TINY_SS, TINY_PS, TINY_SD, TINY_PD };
+struct soft_op; /* how its elements are computed by cpu/fpu (vec_fp.c) */
 
 /**
  * Runs @fn on the instruction's operands and raises #XM, or #UD without CR4.OSXMMEXCPT, for what the guest has
- * unmasked; else commits the result. @imm: as the expression wants it.
+ * unmasked; else commits the result. @imm: as the expression wants it. @soft: for what can overflow or
+ * underflow, else NULL.
  */
-MUST_CHECK int vec_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, enum vec_tiny tiny);
+MUST_CHECK int vec_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, const struct soft_op *soft);
 
 /* ---- tables for shuffles by immediate (vec_perm.c) ------------------------------------------------------- */
 

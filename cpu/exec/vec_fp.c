@@ -9,6 +9,7 @@
 #include <xmmintrin.h>
 
 #include "cpu/exec/vec_forms.h"
+#include "cpu/fpu/softfloat.h"
 
 /* ---- MXCSR ------------------------------------------------------------------------------------------------ */
 
@@ -55,37 +56,117 @@ struct trial {
 };
 
 /*
- * With underflow unmasked FTZ has no effect, and a tiny result underflows even when it is exact; masked
- * hosts do not flag that (SDM Vol. 1, 4.9.1.5).
+ * The host, run with exceptions masked, cannot tell what unmasked overflow and underflow would have reported: a tiny
+ * result underflows even if exact, and PE then speaks of the result with unbounded exponent (SDM Vol. 1,
+ * 4.9.1.4, 4.9.1.5). For those the flags come from cpu/fpu, element by element; so do those of dot products, which
+ * stop after the stage that raised something.
  */
-static bool is_tiny(vec128 r, enum vec_tiny kind)
-{
-	union vec v;
-	unsigned n = kind == TINY_PS ? 4 : kind == TINY_PD ? 2 : 1;
+enum soft_shape { SOFT_SCALAR, SOFT_PACKED, SOFT_ADDSUB, SOFT_HORIZONTAL, SOFT_DOT, SOFT_NARROW1, SOFT_NARROW2 };
 
-	_mm_store_si128((vec128 *)&v, r);
-	for (unsigned i = 0; i < n; i++) {
-		if (kind <= TINY_PS && (v.d[i] & 0x7fffffff) && !(v.d[i] & 0x7f800000))
-			return kind != TINY_NONE;
-		if (kind >= TINY_SD && (v.q[i] & 0x7fffffffffffffff) && !(v.q[i] & 0x7ff0000000000000))
-			return true;
-	}
-	return false;
+struct soft_op {
+	enum soft_shape shape;
+	unsigned size; /* bytes of an element */
+	u32 (*f32)(u32 a, u32 b, struct sse_env *env);
+	u64 (*f64)(u64 a, u64 b, struct sse_env *env);
+};
+
+static const struct soft_op soft_add = {.f32 = f32_add, .f64 = f64_add}, soft_sub = {.f32 = f32_sub, .f64 = f64_sub},
+			    soft_mul = {.f32 = f32_mul, .f64 = f64_mul};
+
+struct soft_run {
+	unsigned size;
+	struct sse_env env;
+};
+
+static u64 soft_apply(struct soft_run *r, const struct soft_op *op, u64 x, u64 y)
+{
+	return r->size == 4 ? op->f32((u32)x, (u32)y, &r->env) : op->f64(x, y, &r->env);
 }
 
-static struct trial try_fn(struct cpu *cpu, vec_fn fn, vec128 a, vec128 b, u64 imm, enum vec_tiny tiny)
+static u64 lane(const union vec *v, unsigned i, unsigned size)
 {
-	bool ue_unmasked = !(cpu->mxcsr & MXCSR_UE << MXCSR_MASK_SHIFT);
-	u32 control = MXCSR_RC | MXCSR_DAZ | (ue_unmasked ? 0 : MXCSR_FTZ);
+	return size == 4 ? v->d[i] : v->q[i];
+}
+
+/* An unmasked exception found before computing hides those of the result (SDM Vol. 1, 11.5.2.3). */
+static u32 visible(u32 flags, u32 mxcsr)
+{
+	return flags & ~(mxcsr >> MXCSR_MASK_SHIFT) & MXCSR_PRE ? flags & MXCSR_PRE : flags;
+}
+
+/* Adds the flags of a stage that ended to @sum; true if one is unmasked: the stage was the last. */
+static bool soft_stage(struct soft_run *r, u32 *sum)
+{
+	u32 flags = visible(r->env.raised, r->env.mxcsr);
+
+	r->env.raised = 0;
+	*sum |= flags;
+	return flags & ~(r->env.mxcsr >> MXCSR_MASK_SHIFT);
+}
+
+/* Products, sums of pairs, their sum. */
+static u32 soft_dot(struct soft_run *r, const union vec *a, const union vec *b, u64 imm)
+{
+	unsigned n = 16 / r->size;
+	u64 t[4] = {0};
+	u32 sum = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (imm >> (4 + i) & 1)
+			t[i] = soft_apply(r, &soft_mul, lane(a, i, r->size), lane(b, i, r->size));
+	if (soft_stage(r, &sum))
+		return sum;
+	for (unsigned i = 0; i < n; i += 2)
+		t[i / 2] = soft_apply(r, &soft_add, t[i], t[i + 1]);
+	if (soft_stage(r, &sum) || n == 2)
+		return sum;
+	soft_apply(r, &soft_add, t[0], t[1]);
+	soft_stage(r, &sum);
+	return sum;
+}
+
+static u32 soft_flags(const struct soft_op *op, vec128 va, vec128 vb, u64 imm, u32 mxcsr)
+{
+	struct soft_run r = {op->size, {.mxcsr = mxcsr & ~MXCSR_FLAGS}};
+	unsigned n = op->shape == SOFT_SCALAR || op->shape == SOFT_NARROW1 ? 1 : 16 / op->size;
+	union vec a, b;
+
+	_mm_store_si128((vec128 *)&a, va);
+	_mm_store_si128((vec128 *)&b, vb);
+	if (op->shape == SOFT_DOT)
+		return soft_dot(&r, &a, &b, imm);
+	for (unsigned i = 0; i < n; i++) {
+		const union vec *h = i < n / 2 ? &a : &b;
+		unsigned k = 2 * i % n;
+
+		switch (op->shape) {
+		case SOFT_ADDSUB:
+			soft_apply(&r, i & 1 ? &soft_add : &soft_sub, lane(&a, i, r.size), lane(&b, i, r.size));
+			break;
+		case SOFT_HORIZONTAL: soft_apply(&r, op, lane(h, k, r.size), lane(h, k + 1, r.size)); break;
+		case SOFT_NARROW1:
+		case SOFT_NARROW2: f64_to_f32(b.q[i], &r.env); break;
+		default: soft_apply(&r, op, lane(&a, i, r.size), lane(&b, i, r.size)); break;
+		}
+	}
+	return visible(r.env.raised, mxcsr);
+}
+
+static struct trial try_fn(struct cpu *cpu, vec_fn fn, vec128 a, vec128 b, u64 imm, const struct soft_op *soft)
+{
+	const u32 range = (MXCSR_OE | MXCSR_UE) << MXCSR_MASK_SHIFT;
 	struct trial t;
 
 	cpu_mxcsr_sync(cpu);
-	_mm_setcsr((cpu->mxcsr & control) | MXCSR_MASKS);
-	t.result = fn(a, b, imm);
-	t.flags = _mm_getcsr() & MXCSR_FLAGS;
 	cpu_mxcsr_load(cpu);
-	if (ue_unmasked && is_tiny(t.result, tiny))
-		t.flags |= MXCSR_UE;
+	/* Holds the host's instruction between the two accesses to MXCSR, should fn be inlined. */
+	asm volatile("" : "+x"(a), "+x"(b));
+	t.result = fn(a, b, imm);
+	asm volatile("" : "+x"(t.result));
+	t.flags = visible(_mm_getcsr() & MXCSR_FLAGS, cpu->mxcsr);
+	cpu_mxcsr_load(cpu);
+	if (soft && (soft->shape == SOFT_DOT || (~cpu->mxcsr & range)))
+		t.flags = soft_flags(soft, a, b, imm, cpu->mxcsr);
 	return t;
 }
 
@@ -94,8 +175,6 @@ static int commit_flags(struct cpu *cpu, u32 flags)
 {
 	u32 unmasked = flags & ~(cpu->mxcsr >> MXCSR_MASK_SHIFT);
 
-	if (unmasked & MXCSR_PRE)
-		flags &= MXCSR_PRE;
 	cpu->mxcsr |= flags;
 	if (!unmasked)
 		return 0;
@@ -127,7 +206,7 @@ static int read_source(struct cpu *cpu, const struct insn *in, unsigned i, vec12
 	}
 }
 
-int vec_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, enum vec_tiny tiny)
+int vec_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, const struct soft_op *soft)
 {
 	const struct operand *dst = &in->op[0];
 	vec128 a = _mm_setzero_si128(), b;
@@ -137,7 +216,7 @@ int vec_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, enum v
 		return 1;
 	if (dst->kind == OPK_VEC)
 		a = XMM(operand_off(dst));
-	t = try_fn(cpu, fn, a, b, imm, tiny);
+	t = try_fn(cpu, fn, a, b, imm, soft);
 	if (commit_flags(cpu, t.flags))
 		return 1;
 	if (dst->kind == OPK_VEC)
@@ -151,67 +230,69 @@ int vec_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, enum v
 	return 0;
 }
 
+#define SOFT(shape, size, op) (&(const struct soft_op){SOFT_##shape, size, f32_##op, f64_##op})
+
 /* The exact twin of a line: the same expression as a function, and the simple operation that tries it. */
-#define EXACT(name, tiny, expr)                                                                   \
+#define EXACT(name, soft, expr)                                                                   \
 	static vec128 try_##name(vec128 a UNUSED, vec128 b UNUSED, u64 imm UNUSED)                  \
 	{                                                                                          \
 		return expr;                                                                        \
 	}                                                                                          \
 	static int exact_##name(struct cpu *cpu, const struct insn *in)                             \
 	{                                                                                          \
-		return vec_exact(cpu, in, try_##name, (u8)in->imm, tiny);                           \
+		return vec_exact(cpu, in, try_##name, (u8)in->imm, soft);                           \
 	}
 
-#define FP(name, size, tiny, expr)                                                                \
-	EXACT(name, tiny, expr)                                                                    \
+#define FP(name, size, soft, expr)                                                                \
+	EXACT(name, soft, expr)                                                                    \
 	VEC_HANDLERS(x_##name, X, size, expr)                                                      \
 	VEC_DESC(name, .x = VEC_FORM(x_##name), .exact = exact_##name);
 
 /* ---- arithmetic ------------------------------------------------------------------------------------------------- */
 
-#define ARITH(name, size, tiny)                                                                   \
+#define ARITH(name, size, soft)                                                                   \
 	HOST2(name)                                                                                \
-	FP(name, size, tiny, host_##name(a, b))
+	FP(name, size, soft, host_##name(a, b))
 #define ARITH4(op)                                                                                \
-	ARITH(op##ss, 4, TINY_SS)                                                                  \
-	ARITH(op##ps, 16A, TINY_PS)                                                                \
-	ARITH(op##sd, 8, TINY_SD)                                                                  \
-	ARITH(op##pd, 16A, TINY_PD)
+	ARITH(op##ss, 4, SOFT(SCALAR, 4, op))                                                       \
+	ARITH(op##ps, 16A, SOFT(PACKED, 4, op))                                                     \
+	ARITH(op##sd, 8, SOFT(SCALAR, 8, op))                                                       \
+	ARITH(op##pd, 16A, SOFT(PACKED, 8, op))
 
 ARITH4(add)
 ARITH4(sub)
 ARITH4(mul)
 ARITH4(div)
 
-ARITH(minss, 4, TINY_NONE)
-ARITH(minps, 16A, TINY_NONE)
-ARITH(minsd, 8, TINY_NONE)
-ARITH(minpd, 16A, TINY_NONE)
-ARITH(maxss, 4, TINY_NONE)
-ARITH(maxps, 16A, TINY_NONE)
-ARITH(maxsd, 8, TINY_NONE)
-ARITH(maxpd, 16A, TINY_NONE)
+ARITH(minss, 4, NULL)
+ARITH(minps, 16A, NULL)
+ARITH(minsd, 8, NULL)
+ARITH(minpd, 16A, NULL)
+ARITH(maxss, 4, NULL)
+ARITH(maxps, 16A, NULL)
+ARITH(maxsd, 8, NULL)
+ARITH(maxpd, 16A, NULL)
 
-ARITH(sqrtss, 4, TINY_NONE)
-ARITH(sqrtsd, 8, TINY_NONE)
-ARITH(rcpss, 4, TINY_NONE)
-ARITH(rsqrtss, 4, TINY_NONE)
+ARITH(sqrtss, 4, NULL)
+ARITH(sqrtsd, 8, NULL)
+ARITH(rcpss, 4, NULL)
+ARITH(rsqrtss, 4, NULL)
 
-ARITH(addsubps, 16A, TINY_PS)
-ARITH(addsubpd, 16A, TINY_PD)
-ARITH(haddps, 16A, TINY_PS)
-ARITH(haddpd, 16A, TINY_PD)
-ARITH(hsubps, 16A, TINY_PS)
-ARITH(hsubpd, 16A, TINY_PD)
+ARITH(addsubps, 16A, SOFT(ADDSUB, 4, add))
+ARITH(addsubpd, 16A, SOFT(ADDSUB, 8, add))
+ARITH(haddps, 16A, SOFT(HORIZONTAL, 4, add))
+ARITH(haddpd, 16A, SOFT(HORIZONTAL, 8, add))
+ARITH(hsubps, 16A, SOFT(HORIZONTAL, 4, sub))
+ARITH(hsubpd, 16A, SOFT(HORIZONTAL, 8, sub))
 
-#define UNARY(name, size, tiny)                                                                   \
+#define UNARY(name, size, soft)                                                                   \
 	HOST1(name)                                                                                \
-	FP(name, size, tiny, host_##name(b))
+	FP(name, size, soft, host_##name(b))
 
-UNARY(sqrtps, 16A, TINY_NONE)
-UNARY(sqrtpd, 16A, TINY_NONE)
-UNARY(rcpps, 16A, TINY_NONE)
-UNARY(rsqrtps, 16A, TINY_NONE)
+UNARY(sqrtps, 16A, NULL)
+UNARY(sqrtpd, 16A, NULL)
+UNARY(rcpps, 16A, NULL)
+UNARY(rsqrtps, 16A, NULL)
 
 /* ---- comparison by predicate: legacy encodings have eight (imm8 bits 2:0) ------------------------------------------ */
 
@@ -234,7 +315,7 @@ UNARY(rsqrtps, 16A, TINY_NONE)
 	}
 #define COMPARE(op, size)                                                                         \
 	HOST_CMP(op)                                                                               \
-	FP(op, size, TINY_NONE, host_##op(a, b, imm))
+	FP(op, size, NULL, host_##op(a, b, imm))
 
 COMPARE(cmpss, 4)
 COMPARE(cmpps, 16A)
@@ -296,7 +377,7 @@ static int exact_comi(struct cpu *cpu, const struct insn *in, vec_fn fn)
 
 	if (read_source(cpu, in, 1, &b))
 		return 1;
-	t = try_fn(cpu, fn, XMM(operand_off(&in->op[0])), b, 0, TINY_NONE);
+	t = try_fn(cpu, fn, XMM(operand_off(&in->op[0])), b, 0, NULL);
 	if (commit_flags(cpu, t.flags))
 		return 1;
 	cpu->rflags = (cpu->rflags & ~FL_ARITH) | (u32)_mm_cvtsi128_si32(t.result);
@@ -318,16 +399,16 @@ COMI(comisd, 8)
 
 /* ---- conversions within vector registers -------------------------------------------------------------------------- */
 
-ARITH(cvtss2sd, 4, TINY_NONE)
-ARITH(cvtsd2ss, 8, TINY_SS)
-UNARY(cvtps2pd, 8, TINY_NONE)
-UNARY(cvtpd2ps, 16A, TINY_PS)
-UNARY(cvtdq2ps, 16A, TINY_NONE)
-UNARY(cvtps2dq, 16A, TINY_NONE)
-UNARY(cvttps2dq, 16A, TINY_NONE)
-UNARY(cvtdq2pd, 8, TINY_NONE)
-UNARY(cvtpd2dq, 16A, TINY_NONE)
-UNARY(cvttpd2dq, 16A, TINY_NONE)
+ARITH(cvtss2sd, 4, NULL)
+ARITH(cvtsd2ss, 8, SOFT(NARROW1, 8, add))
+UNARY(cvtps2pd, 8, NULL)
+UNARY(cvtpd2ps, 16A, SOFT(NARROW2, 8, add))
+UNARY(cvtdq2ps, 16A, NULL)
+UNARY(cvtps2dq, 16A, NULL)
+UNARY(cvttps2dq, 16A, NULL)
+UNARY(cvtdq2pd, 8, NULL)
+UNARY(cvtpd2dq, 16A, NULL)
+UNARY(cvttpd2dq, 16A, NULL)
 
 /*
  * Between MMX and XMM: as the 128-bit conversions with zeros above, which convert without raising anything.
@@ -335,14 +416,14 @@ UNARY(cvttpd2dq, 16A, TINY_NONE)
  */
 #define LOW(b) _mm_move_epi64(b)
 #define CVT_FROM_MM(name, expr)                                                                   \
-	EXACT(name, TINY_NONE, expr)                                                               \
+	EXACT(name, NULL, expr)                                                               \
 	VEC_HANDLERS(x_##name, X, 8, expr)                                                         \
 	VEC_DESC(name, .x = VEC_FORM(x_##name), .exact = exact_##name);
 CVT_FROM_MM(cvtpi2ps, _mm_blend_epi16(a, host_cvtdq2ps(LOW(b)), 0x0f))
 CVT_FROM_MM(cvtpi2pd, host_cvtdq2pd(b))
 
 #define CVT_TO_MM(name, size, expr)                                                               \
-	EXACT(name, TINY_NONE, expr)                                                               \
+	EXACT(name, NULL, expr)                                                               \
 	static void m_##name##_rr(UOP_ARGS)                                                        \
 	{                                                                                          \
 		VEC_COMPUTE(M, XMM(u->src), expr);                                                  \
@@ -366,7 +447,7 @@ CVT_TO_MM(cvttpd2pi, 16A, host_cvttpd2dq(b))
 /* A sign-extended 32-bit integer converts to the same value with the same flags. */
 #define FROM_INT(name)                                                                              \
 	HOST_FROM_INT(name)                                                                          \
-	EXACT(name, TINY_NONE, host_##name(a, _mm_cvtsi128_si64(b)))                                    \
+	EXACT(name, NULL, host_##name(a, _mm_cvtsi128_si64(b)))                                    \
 	static void name##_4_rr(UOP_ARGS)                                                            \
 	{                                                                                          \
 		XMM(u->dst) = host_##name(XMM(u->dst), SREG32(u->src));                               \
@@ -412,7 +493,7 @@ FROM_INT(cvtsi2sd)
 		return g;                                                                           \
 	}
 #define TO_INT_SIZE(op, n, size)                                                                  \
-	EXACT(op##_##n, TINY_NONE, _mm_cvtsi64_si128((s64)host_##op##_##n(b)))                       \
+	EXACT(op##_##n, NULL, _mm_cvtsi64_si128((s64)host_##op##_##n(b)))                       \
 	static void op##_##n##_rr(UOP_ARGS)                                                        \
 	{                                                                                          \
 		REG64(u->dst) = host_##op##_##n(XMM(u->src));                                       \
@@ -453,7 +534,7 @@ TO_INT(cvttsd2si, 8)
 	}
 #define ROUND(op, size)                                                                           \
 	HOST_ROUND(op)                                                                             \
-	FP(op, size, TINY_NONE, host_##op(a, b, imm))
+	FP(op, size, NULL, host_##op(a, b, imm))
 
 ROUND(roundss, 4)
 ROUND(roundps, 16A)
@@ -488,7 +569,7 @@ static ALWAYS_INLINE vec128 mask2(u64 bits)
 }
 
 /* A product that is not selected is +0: so is the product of operands replaced by +0. */
-FP(dpps, 16A, TINY_PS,
+FP(dpps, 16A, SOFT(DOT, 4, mul),
    _mm_and_si128(host_dpps(_mm_and_si128(a, mask4(imm >> 4)), _mm_and_si128(b, mask4(imm >> 4))), mask4(imm)))
-FP(dppd, 16A, TINY_PD,
+FP(dppd, 16A, SOFT(DOT, 8, mul),
    _mm_and_si128(host_dppd(_mm_and_si128(a, mask2(imm >> 4)), _mm_and_si128(b, mask2(imm >> 4))), mask2(imm)))

@@ -198,10 +198,12 @@ static struct packed pack(const struct fp_num *n, const struct format *f, unsign
 	if (tiny && !(env->masks & FPE_UE)) {
 		env->flags |= FPE_UE;
 		exp += f->wrap;
-		if (exp < f->emin) { /* FSCALE only: too small even when wrapped */
+		/* Too small even when wrapped: FSCALE, or CVTSD2SS, whose value nobody will see. */
+		if (exp < f->emin && !env->sse) {
 			env->flags |= FPE_PE;
 			return (struct packed){.sign = n->sign};
 		}
+		exp = exp < f->emin ? f->emin : exp;
 		tiny = false;
 	} else if (tiny && env->ftz) {
 		env->flags |= FPE_UE | FPE_PE;
@@ -221,7 +223,9 @@ static struct packed pack(const struct fp_num *n, const struct format *f, unsign
 			return pack_overflow(n, f, prec, env);
 		env->flags |= FPE_OE;
 		exp -= f->wrap;
-		if (exp > f->emax) { /* FSCALE only: too large even when wrapped */
+		if (exp > f->emax && env->sse) { /* CVTSD2SS: only the flags matter */
+			exp = f->emax;
+		} else if (exp > f->emax) { /* FSCALE: too large even when wrapped */
 			env->flags |= FPE_PE;
 			env->c1 = true;
 			return (struct packed){n->sign, 2 * (u32)f->emax + 1, BIT64(f->prec - 1)};
