@@ -1,0 +1,181 @@
+/*
+ * Every device type of devices.def, alone and on a full board, under random port, memory and configuration accesses, interrupt
+ * lines, key and serial input, passing time, resets and snapshots. The first byte chooses the type; type number "count" is the
+ * bare board. Built with libFuzzer, or with -DFUZZ_MAIN as a program that makes its own input: fuzz_devices [seconds [seed]].
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "devices/pc.h"
+
+#define RAM_BYTES (2u << 20)
+#define MAX_OPS 2000
+
+struct world {
+	struct bus bus;
+	struct clock clock;
+	struct pc pc;
+	u64 now_ns;
+	u8 *ram;
+};
+
+struct input {
+	const u8 *p;
+	size_t n;
+};
+
+static u64 take(struct input *in, unsigned bytes)
+{
+	u64 v = 0;
+	for (unsigned i = 0; i < bytes && in->n; i++, in->n--)
+		v |= (u64)*in->p++ << (i * 8);
+	return v;
+}
+
+static u64 world_now(void *ctx)
+{
+	return ((struct world *)ctx)->now_ns;
+}
+
+static void world_msi(void *ctx, u16 requester, u64 addr, u32 data)
+{
+	pc_msi(&((struct world *)ctx)->pc, addr, data);
+}
+
+static unsigned count_types(void)
+{
+	unsigned n = 0;
+	while (device_types()[n])
+		n++;
+	return n;
+}
+
+/* A port some device claims, mostly: random ones rarely hit. */
+static u16 pick_port(struct world *w, u64 v)
+{
+	if (v >> 16 & 7) {
+		const struct port_region *r = &w->bus.port[v >> 19 & 31];
+		if (r->ops)
+			return (u16)(r->base + v % r->count);
+	}
+	return (u16)v;
+}
+
+static u64 pick_address(struct world *w, u64 v)
+{
+	const struct mem_region *r = &w->bus.mem[v >> 40 & 31];
+	if ((v >> 45 & 7) && r->used && r->size)
+		return r->base + (v & 0xffffffff) % r->size;
+	return v & 0xffffffffff;
+}
+
+static void pass_time(struct world *w, u64 ns)
+{
+	u64 end = w->now_ns + ns;
+	for (unsigned i = 0; i < 1000 && clock_next_deadline(&w->clock) <= end; i++) {
+		w->now_ns = MAX(w->now_ns, clock_next_deadline(&w->clock));
+		clock_run(&w->clock);
+	}
+	w->now_ns = end;
+}
+
+static void save_and_load(struct world *w)
+{
+	struct snap_buf b = {0};
+	pc_save(&w->pc, &b);
+	u64 hash = pc_hash(&w->pc, 0);
+	struct snap_reader r = {.data = b.data, .len = b.len};
+	if (pc_load(&w->pc, &r) || pc_hash(&w->pc, 0) != hash) {
+		fprintf(stderr, "snapshot does not load as it was saved: %s\n", r.error);
+		abort();
+	}
+	free(b.data);
+}
+
+static void step(struct world *w, struct input *in)
+{
+	static const u8 sizes[4] = {1, 2, 4, 8};
+	unsigned op = (unsigned)take(in, 1), size = sizes[op >> 4 & 3], io = size == 8 ? 1 : size;
+	u64 v = take(in, 6), x;
+	switch (op & 15) {
+	case 0: case 1: case 2: bus_io_write(&w->bus, pick_port(w, v), (u32)take(in, 4), io); break;
+	case 3: case 4: bus_io_read(&w->bus, pick_port(w, v), io); break;
+	case 5: case 6: bus_mem_write(&w->bus, pick_address(w, v), take(in, 8), size); break;
+	case 7: bus_mem_read(&w->bus, pick_address(w, v), size); break;
+	case 8: pci_config_write(&w->pc.pci, v & 0xff, v >> 8 & 0xff & ~(io - 1u), (u32)take(in, 4), io); break;
+	case 9: pass_time(w, v >> (v & 31)); break;
+	case 10: gsi_isa_sink(&w->pc.gsi, 5, true); gsi_isa_sink(&w->pc.gsi, 5, false); break;
+	case 11: pc_key(&w->pc, (u16)v, v >> 16 & 1); pc_mouse(&w->pc, (s8)v, (s8)(v >> 8), (s8)(v >> 16), v >> 24 & 7); break;
+	case 12: pc_serial_receive(&w->pc, 0, (const u8 *)&v, 6); break;
+	case 13: (void)!pc_apic_msr_write(&w->pc, v & 1, v & 0x100 ? 0x800 + (v >> 16 & 0xff) : v & 0x200 ? 0x6e0 : 0x1b, take(in, 8)); break;
+	case 14: (void)!pc_apic_msr_read(&w->pc, v & 1, 0x800 + (v >> 16 & 0xff), &x); pc_intack(&w->pc, v >> 1 & 1); break;
+	case 15:
+		if ((v & 15) == 0)
+			pc_reset(&w->pc, v >> 4 & 1);
+		else if ((v & 15) == 1)
+			save_and_load(w);
+		else
+			w->pc.current_cpu = v & 1;
+		break;
+	}
+}
+
+static void run(const u8 *data, size_t n)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	char err[256];
+	w->ram = calloc(1, RAM_BYTES);
+	const struct bus_hooks hooks = {.ctx = w, .msi = world_msi};
+	const struct pc_config cfg = {.cpus = 2, .ram = w->ram, .ram_low_bytes = RAM_BYTES, .serial = {""}};
+	struct input in = {data, n};
+	bus_init(&w->bus, &hooks, NULL);
+	clock_init(&w->clock, world_now, NULL, w);
+	if (pc_create(&w->pc, &cfg, &w->bus, &w->clock, NULL, NULL, NULL, err, sizeof(err)))
+		abort();
+	unsigned type = (unsigned)take(&in, 1) % (count_types() + 1);
+	if (device_types()[type] && !device_types()[type]->internal)
+		device_create(&w->pc.env, device_types()[type]->name, "fuzzed", "", err, sizeof(err));
+	if (take(&in, 1) & 1)
+		pc_firmware_setup(&w->pc);
+	for (unsigned i = 0; i < MAX_OPS && in.n; i++)
+		step(w, &in);
+	pc_destroy(&w->pc);
+	free(w->ram);
+	free(w);
+}
+
+#ifdef FUZZ_MAIN
+
+#include "base/host.h"
+
+int main(int argc, char **argv)
+{
+	u64 seconds = argc > 1 ? strtoull(argv[1], NULL, 0) : 5;
+	u64 seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1, start = host_monotonic_ns();
+	unsigned runs = 0;
+	while (host_monotonic_ns() - start < seconds * 1000000000u) {
+		u8 data[16384];
+		u64 x = seed + runs;
+		for (size_t i = 0; i < sizeof(data); i++) {
+			x = x * 6364136223846793005u + 1442695040888963407u;
+			data[i] = (u8)(x >> 56);
+		}
+		if (argc > 3)
+			fprintf(stderr, "seed %llu\n", (unsigned long long)seed + runs);
+		run(data, sizeof(data));
+		runs++;
+	}
+	printf("fuzz_devices: %u runs from seed %llu\n", runs, (unsigned long long)seed);
+	return 0;
+}
+
+#else
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t n);
+int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
+{
+	run(data, n);
+	return 0;
+}
+
+#endif
