@@ -57,6 +57,7 @@ struct machine {
 	    sync_virtual_ns; /* a pair of equal instants, for sleeping through idle time */
 	u64 halt_virtual_ns; /* since when interrupts have been off and the processor halted; 0: not
 			      */
+	u32 steps;           /* of the loop, to look at the host now and then */
 	bool reset_wanted, reset_cpu_only;
 	bool off_wanted;
 	unsigned triple_faults;

@@ -5,6 +5,7 @@
 #include "cpu/exec/flags.h"
 
 #define POLL_INSNS 1000000ull
+#define POLL_STEPS 1024u            /* a halted processor does not reach the next million */
 #define HANG_NS                                                                                    \
 	10000000000ull /* halted with interrupts off: timers may still bring an NMI for this long  \
 			*/
@@ -194,7 +195,7 @@ static void requests(struct machine *m)
 static void step(struct machine *m)
 {
 	u64 icount = cpu_icount(m->cpu);
-	if (icount >= m->next_poll)
+	if (icount >= m->next_poll || ++m->steps % POLL_STEPS == 0)
 		poll_host(m);
 	input_drain(&m->input, icount);
 	clock_run(&m->clock);
@@ -203,14 +204,14 @@ static void step(struct machine *m)
 		m->end = END_MAX_INSNS;
 	if (m->end)
 		return;
+	cpu_event_clear(m->cpu, CPU_EV_STOP); /* what it stood for has just been looked at */
 	enum cpu_exit why = cpu_run(m->cpu, slice(m));
-	cpu_event_clear(m->cpu, CPU_EV_STOP);
+	if (cpu_icount(m->cpu) != icount)
+		m->halt_virtual_ns = 0;
 	if (why == CPU_EXIT_SHUTDOWN)
 		triple_fault(m);
 	else if (why == CPU_EXIT_HALT)
 		idle(m);
-	else
-		m->halt_virtual_ns = 0;
 }
 
 enum end_reason machine_run(struct machine *m)

@@ -173,4 +173,5 @@ void run_user(void)
 	pt_user[0] = (u64)user_code_start | 5; /* present, user, read-only */
 	pt_user[1] = (u64)user_stack | 7;
 	enter_user(USER_BASE + (u64)(user_program - user_code_start), USER_BASE + 0x2000);
+	__asm__ volatile("sti"); /* SYSCALL had cleared IF */
 }
