@@ -10,7 +10,7 @@ allow=$(grep -v '^#' "$(dirname "$0")/handlers.allow" | paste -sd '|')
 objdump -d --no-show-raw-insn "$@" | awk -v allow="$allow" '
 function finish() {
 	# A slow handler may call, but not the next handler: a chain of such frames would overrun the stack.
-	if (chained && name !~ /^(enter|run_chain|cpu_run)/ && name ~ /_slow/) {
+	if (chained && name !~ /^(enter|run_chain|cpu_run)/) {
 		print name ": calls the next handler instead of jumping to it"
 		count++
 	}
@@ -34,12 +34,12 @@ function finish() {
 }
 $2 == "jmp" && $3 ~ /^\*(0x[0-9a-f]+)?\(%r[a-z0-9]+\)$/ && $3 !~ /rip/ { hot = 1 }
 $2 == "jmp" && $3 ~ /^\*%r[a-z0-9]+$/ && substr($3, 2) in loaded { hot = 1 }
-$2 == "call" && ($3 ~ /^\*(0x20)?\(%r[a-z0-9]+\)$/ || $3 ~ /^\*%r/ && substr($3, 2) in loaded) { chained = 1 }
+$2 == "call" && ($3 ~ /^\*0x20\(%r[a-z0-9]+\)$/ || $3 ~ /^\*%r/ && loaded[substr($3, 2)] == 32) { chained = 1 }
 {
 	to = $3
 	sub(/.*,/, "", to)
 	if ($2 == "mov" && $3 ~ /^(0x[0-9a-f]+)?\(%r[a-z0-9]+\),%r/ && $3 !~ /rip|rsp/)
-		loaded[to] = 1
+		loaded[to] = $3 ~ /^0x20\(/ ? 32 : 1
 	else if ($2 !~ /^(cmp|test|jmp|push)/)
 		delete loaded[to]
 }

@@ -102,11 +102,11 @@ static COLD void ea_checked_fault(UOP_ARGS)
 static NOINLINE void ea_checked(UOP_ARGS)
 {
 	u64 off = zext_bytes(EA_bis, u->imm >> 8 & 0xff);
-	u64 lin;
+	u64 *lin = (u64 *)cpu->slow; /* not a local: see SLOW_READ */
 
-	if (seg_linear(cpu, u->imm & 0xff, off, (unsigned)(u->imm >> 32), u->imm >> 16 & 0xff, &lin))
+	if (seg_linear(cpu, u->imm & 0xff, off, (unsigned)(u->imm >> 32), u->imm >> 16 & 0xff, lin))
 		return ea_checked_fault(UOP_PASS);
-	ea = lin;
+	ea = *lin;
 	NEXT;
 }
 
