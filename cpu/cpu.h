@@ -301,7 +301,7 @@ struct cpu {
 #define MODE_SSE_NM 0x200u    /* CR0.TS: SSE and MMX raise #NM */
 #define MODE_AVX_UD 0x400u    /* CR4.OSXSAVE = 0 or XCR0[2:1] != 3 */
 #define MODE_AVX512_UD 0x800u
-#define MODE_TF 0x1000u       /* RFLAGS.TF or an armed code breakpoint: one instruction per block */
+#define MODE_TF 0x1000u       /* RFLAGS.TF or an armed breakpoint (DR7): one instruction per block */
 #define MODE_AC 0x2000u       /* alignment checking is in force */
 #define MODE_TRACE 0x4000u    /* blocks call out per instruction (-d exec, trace) */
 #define MODE_EM 0x8000u       /* CR0.EM: MMX raises #UD */

@@ -79,21 +79,17 @@ static bool dr7_enabled(const struct cpu *cpu, unsigned i)
 	return cpu->dr[7] >> (2 * i) & 3;
 }
 
-static bool code_breakpoints_armed(const struct cpu *cpu)
+/* Any kind: data and I/O breakpoints trap right after their instruction, which must therefore end its block. */
+static bool breakpoints_armed(const struct cpu *cpu)
 {
-	if (likely(!(cpu->dr[7] & 0xff)))
-		return false;
-	for (unsigned i = 0; i < 4; i++)
-		if (dr7_enabled(cpu, i) && dr7_rw(cpu, i) == 0)
-			return true;
-	return false;
+	return cpu->dr[7] & 0xff;
 }
 
 bool debug_code_breakpoint(struct cpu *cpu, u64 lin)
 {
 	u32 hits = 0, enabled = 0;
 
-	if (cpu->rflags & FL_RF || !(cpu->dr[7] & 0xff))
+	if (cpu->rflags & FL_RF || !breakpoints_armed(cpu))
 		return false;
 	for (unsigned i = 0; i < 4; i++) {
 		if (dr7_rw(cpu, i) || cpu->dr[i] != lin)
@@ -184,7 +180,7 @@ void cpu_mode_changed(struct cpu *cpu)
 		m |= MODE_REAL;
 	if (cpu_v86(cpu))
 		m |= MODE_V86;
-	if (cpu->rflags & FL_TF || code_breakpoints_armed(cpu))
+	if (cpu->rflags & FL_TF || breakpoints_armed(cpu))
 		m |= MODE_TF;
 	if (cpu->rflags & FL_AC && cpu->cr0 & CR0_AM && cpu->cpl == 3)
 		m |= MODE_AC;

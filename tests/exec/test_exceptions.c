@@ -541,6 +541,72 @@ START_TEST(icebp_pushes_next_rip_and_ignores_gate_dpl)
 }
 END_TEST
 
+/* ---- through the run loop ------------------------------------------------------------------------------------------------ */
+
+static void run_code(const u8 *code, unsigned n)
+{
+	memcpy(b->ram + CODE, code, n);
+	memset(b->ram + HANDLER, 0xf4, 1024); /* every handler halts */
+	ck_assert_int_eq(cpu_run(c, 1000), CPU_EXIT_HALT);
+}
+
+START_TEST(single_step_traps_after_the_instruction)
+{
+	cpu_set_rflags(c, FL_R1 | FL_TF);
+	cpu_mode_changed(c);
+	run_code(CODE_BYTES(0x40, 0x40));
+	ck_assert_uint_eq(c->rip, HANDLER + 4 * EXC_DB + 1);
+	ck_assert_uint_eq(top(b, 0), CODE + 1);
+	ck_assert(c->dr[6] & DR6_BS);
+	ck_assert(!(c->rflags & FL_TF));
+}
+END_TEST
+
+START_TEST(privileged_instruction_at_cpl_3)
+{
+	box_cpl(b, 3);
+	run_code(CODE_BYTES(0xf4));
+	ck_assert_uint_eq(c->rip, HANDLER + 4 * EXC_GP + 1);
+	ck_assert_uint_eq(top(b, 1), CODE);
+}
+END_TEST
+
+START_TEST(code_breakpoint_fires_before_the_instruction)
+{
+	c->dr[2] = CODE + 1;
+	c->dr[7] = DR7_FIXED | 0x20;
+	cpu_mode_changed(c);
+	run_code(CODE_BYTES(0x40, 0x40));
+	ck_assert_uint_eq(c->rip, HANDLER + 4 * EXC_DB + 1);
+	ck_assert_uint_eq(c->r[RAX], 1);
+	ck_assert_uint_eq(top(b, 0), CODE + 1);
+	ck_assert_uint_eq(c->dr[6] & 15, 4);
+}
+END_TEST
+
+START_TEST(data_breakpoint_traps_after_the_store)
+{
+	c->dr[3] = DATA;
+	c->dr[7] = DR7_FIXED | 0x80 | 0xdu << 28;
+	cpu_mode_changed(c);
+	c->r[RBX] = DATA;
+	run_code(CODE_BYTES(0x89, 0x03, 0x40));
+	ck_assert_uint_eq(c->rip, HANDLER + 4 * EXC_DB + 1);
+	ck_assert_uint_eq(top(b, 0), CODE + 2);
+	ck_assert_uint_eq(c->dr[6] & 15, 8);
+}
+END_TEST
+
+START_TEST(triple_fault_ends_the_run)
+{
+	c->idtr.limit = 0;
+	memcpy(b->ram + CODE, (const u8[]){0x0f, 0x0b}, 2);
+	ck_assert_int_eq(cpu_run(c, 1000), CPU_EXIT_SHUTDOWN);
+	ck_assert_ptr_nonnull(c->triple[0].why);
+	ck_assert_uint_eq(c->triple[2].vector, EXC_GP);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("exceptions");
@@ -576,6 +642,11 @@ int main(void)
 	tcase_add_test(t, general_detect);
 	tcase_add_test(t, io_breakpoint_needs_de);
 	tcase_add_test(t, icebp_pushes_next_rip_and_ignores_gate_dpl);
+	tcase_add_test(t, single_step_traps_after_the_instruction);
+	tcase_add_test(t, privileged_instruction_at_cpl_3);
+	tcase_add_test(t, code_breakpoint_fires_before_the_instruction);
+	tcase_add_test(t, data_breakpoint_traps_after_the_store);
+	tcase_add_test(t, triple_fault_ends_the_run);
 	suite_add_tcase(s, t);
 	return run_suite(s);
 }

@@ -266,6 +266,20 @@ START_TEST(ports_need_permission)
 }
 END_TEST
 
+START_TEST(through_the_run_loop)
+{
+	memcpy(b->ram + CODE, (const u8[]){0xf3, 0xa4, 0xf4}, 3);
+	c->r[RCX] = 0x40000;
+	c->r[RSI] = 0x200000;
+	c->r[RDI] = 0x300000;
+	b->ram[0x23ffff] = 0x77;
+	ck_assert_int_eq(cpu_run(c, 1000), CPU_EXIT_HALT);
+	ck_assert_uint_eq(c->rip, CODE + 3);
+	ck_assert_uint_eq(c->r[RCX], 0);
+	ck_assert_uint_eq(b->ram[0x33ffff], 0x77);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("string");
@@ -284,6 +298,7 @@ int main(void)
 	tcase_add_test(t, pattern_replication);
 	tcase_add_test(t, port_strings);
 	tcase_add_test(t, ports_need_permission);
+	tcase_add_test(t, through_the_run_loop);
 	suite_add_tcase(s, t);
 	return run_suite(s);
 }
