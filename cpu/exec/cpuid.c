@@ -1,25 +1,39 @@
 /*
  * CPUID and the CPU models (SDM Vol. 2A, CPUID; tables 3-8 to 3-24).
  *
- * Feature bits come from features.def, so that they agree with the #UD gates. The time-stamp counter, the core crystal and the
- * nominal frequency are all 1 GHz: one tick per nanosecond of virtual time.
+ * Feature bits come from features.def, so that they agree with the #UD gates. The time-stamp
+ * counter, the core crystal and the nominal frequency are all 1 GHz: one tick per nanosecond of
+ * virtual time.
  */
 #include "cpu/exec/cpuid.h"
 #include "cpu/exec/system.h"
 
-/* ---- models ----------------------------------------------------------------------------------------- */
+/* ---- models -------------------------------------------------------------------------- */
 
 static const struct cpu_cache caches_core2[] = {
-	{1, 1, 8, 0, 64}, {1, 2, 8, 0, 64}, {2, 3, 16, 0xff, 4096}, {0},
+    {1, 1, 8, 0, 64},
+    {1, 2, 8, 0, 64},
+    {2, 3, 16, 0xff, 4096},
+    {0},
 };
 static const struct cpu_cache caches_core[] = {
-	{1, 1, 8, 0, 64}, {1, 2, 8, 0, 64}, {2, 3, 4, 0, 1024}, {3, 3, 16, 0xff, 8192}, {0},
+    {1, 1, 8, 0, 64}, {1, 2, 8, 0, 64}, {2, 3, 4, 0, 1024}, {3, 3, 16, 0xff, 8192}, {0},
 };
 
-#define MODEL(n, h, v, f, m, s, l, x, b, feats, a2, b2, c2, d2, c)                                    \
-	{                                                                                              \
-		.name = n, .help = h, .vendor = v, .family = f, .model = m, .stepping = s, .level = l,  \
-		.xlevel = x, .brand = b, .features = feats, .leaf2 = {a2, b2, c2, d2}, .caches = c,     \
+#define MODEL(n, h, v, f, m, s, l, x, b, feats, a2, b2, c2, d2, c)                                 \
+	{                                                                                          \
+	    .name = n,                                                                             \
+	    .help = h,                                                                             \
+	    .vendor = v,                                                                           \
+	    .family = f,                                                                           \
+	    .model = m,                                                                            \
+	    .stepping = s,                                                                         \
+	    .level = l,                                                                            \
+	    .xlevel = x,                                                                           \
+	    .brand = b,                                                                            \
+	    .features = feats,                                                                     \
+	    .leaf2 = {a2, b2, c2, d2},                                                             \
+	    .caches = c,                                                                           \
 	},
 static const struct cpu_model models[] = {
 #include "cpu/exec/models.def"
@@ -85,7 +99,8 @@ static int modifier_parse(const char *word, size_t len, u32 *feat, char *err, si
 	return 0;
 }
 
-int cpu_model_parse(const char *spec, const struct cpu_model **model, u32 *feat, char *err, size_t err_size)
+int cpu_model_parse(const char *spec, const struct cpu_model **model, u32 *feat, char *err,
+		    size_t err_size)
 {
 	size_t len = strcspn(spec, ",");
 	char name[32];
@@ -129,10 +144,11 @@ void cpu_model_list(FILE *out)
 
 u32 cpu_model_signature(const struct cpu_model *m)
 {
-	return (u32)(m->model >> 4) << 16 | (u32)m->family << 8 | (m->model & 15u) << 4 | m->stepping;
+	return (u32)(m->model >> 4) << 16 | (u32)m->family << 8 | (m->model & 15u) << 4 |
+	       m->stepping;
 }
 
-/* ---- leaves ------------------------------------------------------------------------------------------------ */
+/* ---- leaves -------------------------------------------------------------------------- */
 
 enum { A, B, C, D };
 
@@ -154,7 +170,8 @@ static void feature_bits(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4
 	for (unsigned i = 0; i < FEAT_COUNT; i++) {
 		const struct feature_row *f = &feature_rows[i];
 
-		if (f->reg != CR_NONE && f->leaf == leaf && f->subleaf == subleaf && cpu_has(cpu, i))
+		if (f->reg != CR_NONE && f->leaf == leaf && f->subleaf == subleaf &&
+		    cpu_has(cpu, i))
 			out[f->reg - CR_EAX] |= BIT(f->bit);
 	}
 }
@@ -163,7 +180,8 @@ static bool apic_enabled(struct cpu *cpu)
 {
 	u64 base = 0;
 
-	return cpu->bus.apic_msr_read && !cpu->bus.apic_msr_read(cpu->bus.ctx, 0x1b, &base) && base & BIT(11);
+	return cpu->bus.apic_msr_read && !cpu->bus.apic_msr_read(cpu->bus.ctx, 0x1b, &base) &&
+	       base & BIT(11);
 }
 
 static void leaf_1(struct cpu *cpu, u32 out[4])
@@ -222,7 +240,7 @@ static const struct {
 	u8 index;
 	u16 size, offset;
 } xcomponents[] = {
-	{2, 256, 576}, {5, 64, 1088}, {6, 512, 1152}, {7, 1024, 1664}, {9, 8, 2688},
+    {2, 256, 576}, {5, 64, 1088}, {6, 512, 1152}, {7, 1024, 1664}, {9, 8, 2688},
 };
 
 static u32 xsave_size(u64 components, bool compacted)
@@ -271,15 +289,9 @@ static void leaf_basic(struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
 		memcpy(&out[D], cpu->model->vendor + 4, 4);
 		memcpy(&out[C], cpu->model->vendor + 8, 4);
 		break;
-	case 1:
-		leaf_1(cpu, out);
-		break;
-	case 2:
-		memcpy(out, cpu->model->leaf2, sizeof(cpu->model->leaf2));
-		break;
-	case 4:
-		leaf_4(cpu, subleaf, out);
-		break;
+	case 1: leaf_1(cpu, out); break;
+	case 2: memcpy(out, cpu->model->leaf2, sizeof(cpu->model->leaf2)); break;
+	case 4: leaf_4(cpu, subleaf, out); break;
 	case 5:
 		if (cpu_has(cpu, FEAT_MONITOR))
 			out[A] = out[B] = 64;
@@ -288,12 +300,8 @@ static void leaf_basic(struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
 		if (subleaf == 0 && cpu->cr4 & CR4_PKE)
 			out[C] |= BIT(4); /* OSPKE */
 		break;
-	case 0xb:
-		leaf_b(cpu, subleaf, out);
-		break;
-	case 0xd:
-		leaf_d(cpu, subleaf, out);
-		break;
+	case 0xb: leaf_b(cpu, subleaf, out); break;
+	case 0xd: leaf_d(cpu, subleaf, out); break;
 	case 0x15: /* TSC and core crystal: ratio 1/1, 1 GHz */
 		out[A] = out[B] = 1;
 		out[C] = 1000000000;
@@ -310,14 +318,14 @@ static void leaf_extended(struct cpu *cpu, u32 leaf, u32 out[4])
 	char brand[48] = {0};
 
 	switch (leaf) {
-	case 0x80000000:
-		out[A] = cpu->model->xlevel;
-		break;
+	case 0x80000000: out[A] = cpu->model->xlevel; break;
 	case 0x80000001:
 		if (!cpu_long64(cpu))
 			out[D] &= ~BIT(11); /* Intel reports SYSCALL in 64-bit mode only */
 		break;
-	case 0x80000002: case 0x80000003: case 0x80000004:
+	case 0x80000002:
+	case 0x80000003:
+	case 0x80000004:
 		strncpy(brand, cpu->model->brand, sizeof(brand) - 1);
 		memcpy(out, brand + (leaf - 0x80000002) * 16, 16);
 		break;

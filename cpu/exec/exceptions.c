@@ -1,29 +1,30 @@
 /*
- * Interrupts, exceptions, IRET and the debug exceptions (SDM Vol. 3A, chapter 6; Vol. 2, INT n, IRET; Vol. 3B, 17).
+ * Interrupts, exceptions, IRET and the debug exceptions (SDM Vol. 3A, chapter 6; Vol. 2, INT n,
+ * IRET; Vol. 3B, 17).
  *
- * Modelled: real mode, virtual-8086 mode with VME and PVI, 16- and 32-bit gates, task gates, 64-bit gates with IST; the
- * contributory table; triple fault; instruction and I/O breakpoints, single step, general detect.
- * Not modelled: shadow stacks, last-branch records.
+ * Modelled: real mode, virtual-8086 mode with VME and PVI, 16- and 32-bit gates, task gates, 64-bit
+ * gates with IST; the contributory table; triple fault; instruction and I/O breakpoints, single
+ * step, general detect. Not modelled: shadow stacks, last-branch records.
  */
 #include "base/log.h"
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
 #include "cpu/exec/vec.h"
 
-#define VECTORS_WITH_ERROR                                                                           \
-	(1u << EXC_DF | 1u << EXC_TS | 1u << EXC_NP | 1u << EXC_SS | 1u << EXC_GP | 1u << EXC_PF |     \
+#define VECTORS_WITH_ERROR                                                                         \
+	(1u << EXC_DF | 1u << EXC_TS | 1u << EXC_NP | 1u << EXC_SS | 1u << EXC_GP | 1u << EXC_PF | \
 	 1u << EXC_AC | 1u << EXC_CP)
 
-/* ---- raising -------------------------------------------------------------------------------------- */
+/* ---- raising ------------------------------------------------------------------------- */
 
 int cpu_fault(struct cpu *cpu, unsigned vector, u32 err, const char *why, u64 value)
 {
 	cpu->fault = (struct fault){
-		.vector = vector,
-		.has_err = VECTORS_WITH_ERROR >> vector & 1,
-		.err = err,
-		.why = why,
-		.value = value,
+	    .vector = vector,
+	    .has_err = VECTORS_WITH_ERROR >> vector & 1,
+	    .err = err,
+	    .why = why,
+	    .value = value,
 	};
 	return 1;
 }
@@ -35,7 +36,7 @@ int cpu_page_fault(struct cpu *cpu, u64 addr, u32 err, const char *why, u64 valu
 	return 1;
 }
 
-/* ---- RFLAGS ----------------------------------------------------------------------------------------- */
+/* ---- RFLAGS -------------------------------------------------------------------------- */
 
 /* Bits of RFLAGS that this CPU model lets software change. */
 static u32 rflags_present(const struct cpu *cpu)
@@ -60,7 +61,7 @@ void rflags_load(struct cpu *cpu, u32 value, u32 mask)
 	cpu_mode_changed(cpu);
 }
 
-/* ---- debug exceptions ---------------------------------------------------------------------------------- */
+/* ---- debug exceptions ---------------------------------------------------------------- */
 
 static unsigned dr7_rw(const struct cpu *cpu, unsigned i)
 {
@@ -79,7 +80,8 @@ static bool dr7_enabled(const struct cpu *cpu, unsigned i)
 	return cpu->dr[7] >> (2 * i) & 3;
 }
 
-/* Any kind: data and I/O breakpoints trap right after their instruction, which must therefore end its block. */
+/* Any kind: data and I/O breakpoints trap right after their instruction, which must therefore end
+ * its block. */
 static bool breakpoints_armed(const struct cpu *cpu)
 {
 	return cpu->dr[7] & 0xff;
@@ -120,13 +122,14 @@ u32 debug_io_hits(const struct cpu *cpu, u16 port, unsigned size)
 		unsigned len = dr7_len(cpu, i);
 		u64 first = cpu->dr[i] & ~(u64)(len - 1);
 
-		if (dr7_enabled(cpu, i) && dr7_rw(cpu, i) == 2 && port < first + len && first < port + size)
+		if (dr7_enabled(cpu, i) && dr7_rw(cpu, i) == 2 && port < first + len &&
+		    first < port + size)
 			hits |= 1u << i;
 	}
 	return hits;
 }
 
-/* ---- the mode key ------------------------------------------------------------------------------------------ */
+/* ---- the mode key -------------------------------------------------------------------- */
 
 static bool flat_data(const struct cpu *cpu, unsigned seg)
 {
@@ -190,7 +193,7 @@ void cpu_mode_changed(struct cpu *cpu)
 	mmu_select(cpu);
 }
 
-/* ---- delivery ------------------------------------------------------------------------------------------------- */
+/* ---- delivery ------------------------------------------------------------------------ */
 
 /* One event on its way through the IVT or IDT. */
 struct event {
@@ -264,7 +267,8 @@ static int int_v86_redirected(struct cpu *cpu, const struct event *e)
 	return 0;
 }
 
-/* The software interrupt redirection bitmap lies below the I/O bitmap: bit clear means the 8086 handler. */
+/* The software interrupt redirection bitmap lies below the I/O bitmap: bit clear means the 8086
+ * handler. */
 static int vme_redirection(struct cpu *cpu, unsigned vector, bool *to_v86)
 {
 	u64 tss = seg_base(cpu, TR);
@@ -277,14 +281,16 @@ static int vme_redirection(struct cpu *cpu, unsigned vector, bool *to_v86)
 	if (mem_read16(cpu, (u32)(tss + 102), &map, ACC_SYS))
 		return 1;
 	if (map < 32 || map - 32u + vector / 8 > cpu->seg[TR].limit)
-		return cpu_fault(cpu, EXC_GP, 0, "interrupt redirection bitmap is outside the TSS", map);
+		return cpu_fault(cpu, EXC_GP, 0, "interrupt redirection bitmap is outside the TSS",
+				 map);
 	if (mem_read8(cpu, (u32)(tss + map - 32 + vector / 8), &byte, ACC_SYS))
 		return 1;
 	*to_v86 = !(byte >> vector % 8 & 1);
 	return 0;
 }
 
-/* CS of an interrupt or trap gate. @d is filled, *@inner set when the handler is more privileged. */
+/* CS of an interrupt or trap gate. @d is filled, *@inner set when the handler is more privileged.
+ */
 static int gate_code(struct cpu *cpu, const struct event *e, u16 sel, struct desc *d, bool *inner)
 {
 	u32 err = (sel & ~3u) | e->ext, ar;
@@ -297,14 +303,17 @@ static int gate_code(struct cpu *cpu, const struct event *e, u16 sel, struct des
 	if (!ar_code(ar))
 		return cpu_fault(cpu, EXC_GP, err, "gate's segment is not a code segment", d->raw);
 	if (ar_dpl(ar) > cpu->cpl)
-		return cpu_fault(cpu, EXC_GP, err, "DPL of the handler's code segment > CPL", d->raw);
+		return cpu_fault(cpu, EXC_GP, err, "DPL of the handler's code segment > CPL",
+				 d->raw);
 	if (!(ar & AR_P))
 		return cpu_fault(cpu, EXC_NP, err, "handler's code segment is not present", d->raw);
 	if (cpu_lma(cpu) && (ar & (AR_L | AR_DB)) != AR_L)
-		return cpu_fault(cpu, EXC_GP, err, "handler's code segment is not a 64-bit one", d->raw);
+		return cpu_fault(cpu, EXC_GP, err, "handler's code segment is not a 64-bit one",
+				 d->raw);
 	*inner = !ar_conforming(ar) && ar_dpl(ar) < cpu->cpl;
 	if (cpu_v86(cpu) && (!*inner || ar_dpl(ar)))
-		return cpu_fault(cpu, EXC_GP, err, "handler for virtual-8086 mode is not at DPL 0", d->raw);
+		return cpu_fault(cpu, EXC_GP, err, "handler for virtual-8086 mode is not at DPL 0",
+				 d->raw);
 	return 0;
 }
 
@@ -347,13 +356,15 @@ static int int_gate_legacy(struct cpu *cpu, const struct event *e, u64 gate)
 		st.err = e->ext;
 	}
 	if (rip > desc_limit(cs.raw))
-		return cpu_fault(cpu, EXC_GP, e->ext, "handler's offset is outside the CS limit", rip);
+		return cpu_fault(cpu, EXC_GP, e->ext, "handler's offset is outside the CS limit",
+				 rip);
 	frame_add(&f, e->flags);
 	frame_add(&f, cpu->seg[CS].sel);
 	frame_add(&f, cpu->rip);
 	if (e->has_err)
 		frame_add(&f, e->err);
-	if ((inner && desc_touch(cpu, &ss)) || desc_touch(cpu, &cs) || frame_push(cpu, &st, &f, size))
+	if ((inner && desc_touch(cpu, &ss)) || desc_touch(cpu, &cs) ||
+	    frame_push(cpu, &st, &f, size))
 		return 1;
 	if (inner) {
 		seg_install(cpu, SS, ss.sel, ss.raw);
@@ -426,21 +437,24 @@ static int int_idt(struct cpu *cpu, const struct event *e)
 	bool lma = cpu_lma(cpu);
 	unsigned entry = lma ? 16 : 8, type;
 	u64 gate, high = 0, at = cpu->idtr.base + e->vector * entry;
-	u32 types = lma ? 1u << ST_INT | 1u << ST_TRAP
-			: 1u << ST_INT | 1u << ST_TRAP | 1u << ST_INT16 | 1u << ST_TRAP16 | 1u << ST_TASK;
+	u32 types =
+	    lma ? 1u << ST_INT | 1u << ST_TRAP
+		: 1u << ST_INT | 1u << ST_TRAP | 1u << ST_INT16 | 1u << ST_TRAP16 | 1u << ST_TASK;
 
 	if (!lma)
 		at = (u32)at;
 	if (e->vector * entry + entry - 1 > cpu->idtr.limit)
-		return cpu_fault(cpu, EXC_GP, e->idt_err, "vector is not within the IDT limit", e->vector);
+		return cpu_fault(cpu, EXC_GP, e->idt_err, "vector is not within the IDT limit",
+				 e->vector);
 	if (mem_read64(cpu, at, &gate, ACC_SYS) || (lma && mem_read64(cpu, at + 8, &high, ACC_SYS)))
 		return 1;
 	type = gate >> 40 & 31;
 	if (!(types >> type & 1) || (lma && high >> 40 & 31))
-		return cpu_fault(cpu, EXC_GP, e->idt_err, "IDT entry is not an interrupt, trap or task gate",
-				 gate);
+		return cpu_fault(cpu, EXC_GP, e->idt_err,
+				 "IDT entry is not an interrupt, trap or task gate", gate);
 	if (is_soft(e->kind) && ar_dpl(desc_ar(gate)) < cpu->cpl)
-		return cpu_fault(cpu, EXC_GP, e->idt_err, "software interrupt: gate DPL < CPL", gate);
+		return cpu_fault(cpu, EXC_GP, e->idt_err, "software interrupt: gate DPL < CPL",
+				 gate);
 	if (!(desc_ar(gate) & AR_P))
 		return cpu_fault(cpu, EXC_NP, e->idt_err, "IDT gate is not present", gate);
 	if (type == ST_TASK)
@@ -458,13 +472,17 @@ static void log_delivery(struct cpu *cpu, const struct event *e)
 	log_line(cpu->log, LOG_INT,
 		 "v=%02x e=%04x %s cpl=%u cs:rip=%04x:%016llx ss:rsp=%04x:%016llx cr2=%016llx%s%s",
 		 e->vector, e->has_err ? e->err : 0,
-		 exc ? "exception" : is_soft(e->kind) ? "int" : e->kind == INT_NMI ? "nmi" : "irq",
+		 exc                  ? "exception"
+		 : is_soft(e->kind)   ? "int"
+		 : e->kind == INT_NMI ? "nmi"
+				      : "irq",
 		 cpu->cpl, cpu->seg[CS].sel, (unsigned long long)cpu->rip, cpu->seg[SS].sel,
 		 (unsigned long long)cpu->r[RSP], (unsigned long long)cpu->cr2,
 		 exc && f->why ? " " : "", exc && f->why ? f->why : "");
 }
 
-/* RF in the pushed image: set for faults so that the handler's IRET steps over an instruction breakpoint. */
+/* RF in the pushed image: set for faults so that the handler's IRET steps over an instruction
+ * breakpoint. */
 static u32 pushed_flags(struct cpu *cpu, unsigned vector, enum int_kind kind)
 {
 	u32 flags = cpu_rflags(cpu);
@@ -492,7 +510,8 @@ int int_transfer(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_
 				return 1;
 			if (!to_v86 && cpu_iopl(cpu) < 3)
 				return cpu_fault(cpu, EXC_GP, 0,
-						 "INT n in virtual-8086 mode with IOPL < 3", vector);
+						 "INT n in virtual-8086 mode with IOPL < 3",
+						 vector);
 		}
 		rc = to_v86 ? int_v86_redirected(cpu, &e) : int_idt(cpu, &e);
 	}
@@ -517,21 +536,23 @@ int transfer_result(struct cpu *cpu, int result)
 	return 0;
 }
 
-/* ---- double and triple faults (SDM Vol. 3A, 6.15, table 6-5) -------------------------------------------------------- */
+/* ---- double and triple faults (SDM Vol. 3A, 6.15, table 6-5) ------------------------- */
 
 enum fault_class { FC_BENIGN, FC_CONTRIBUTORY, FC_PAGE, FC_DOUBLE };
 
 static enum fault_class fault_class(unsigned vector)
 {
 	switch (vector) {
-	case EXC_DE: case EXC_TS: case EXC_NP: case EXC_SS: case EXC_GP: case EXC_CP:
-		return FC_CONTRIBUTORY;
-	case EXC_PF: case EXC_VE:
-		return FC_PAGE;
-	case EXC_DF:
-		return FC_DOUBLE;
-	default:
-		return FC_BENIGN;
+	case EXC_DE:
+	case EXC_TS:
+	case EXC_NP:
+	case EXC_SS:
+	case EXC_GP:
+	case EXC_CP: return FC_CONTRIBUTORY;
+	case EXC_PF:
+	case EXC_VE: return FC_PAGE;
+	case EXC_DF: return FC_DOUBLE;
+	default: return FC_BENIGN;
 	}
 }
 
@@ -562,8 +583,9 @@ static void triple_fault(struct cpu *cpu)
 		const struct fault *f = &cpu->triple[i];
 
 		if (f->why)
-			log_line(cpu->log, LOG_INT, "triple fault %u: vector %02x error %04x: %s (%llx)",
-				 i + 1, f->vector, f->err, f->why, (unsigned long long)f->value);
+			log_line(cpu->log, LOG_INT,
+				 "triple fault %u: vector %02x error %04x: %s (%llx)", i + 1,
+				 f->vector, f->err, f->why, (unsigned long long)f->value);
 	}
 }
 
@@ -596,7 +618,7 @@ void exc_deliver(struct cpu *cpu)
 	triple_fault(cpu);
 }
 
-/* ---- software interrupts --------------------------------------------------------------------------------------------- */
+/* ---- software interrupts ------------------------------------------------------------- */
 
 SIMPLE(int)
 {
@@ -637,7 +659,7 @@ SIMPLE(bound)
 	return 0;
 }
 
-/* ---- IRET --------------------------------------------------------------------------------------------------------------- */
+/* ---- IRET ---------------------------------------------------------------------------- */
 
 #define IRET_FLAGS (FL_ARITH | FL_TF | FL_DF | FL_NT | FL_RF | FL_AC | FL_ID)
 
@@ -661,8 +683,8 @@ static int iret_real(struct cpu *cpu, unsigned size)
 	if (v86 && cpu_iopl(cpu) < 3) {
 		/* VME: the virtual interrupt flag stands for IF (SDM Vol. 2, IRET). */
 		if (v[2] & FL_TF || (v[2] & FL_IF && cpu->rflags & FL_VIP))
-			return cpu_fault(cpu, EXC_GP, 0, "IRET under VME: TF = 1, or IF = 1 with VIP = 1",
-					 v[2]);
+			return cpu_fault(cpu, EXC_GP, 0,
+					 "IRET under VME: TF = 1, or IF = 1 with VIP = 1", v[2]);
 		mask = (mask & ~FL_IF) | FL_VIF;
 		v[2] = v[2] & FL_IF ? v[2] | FL_VIF : v[2] & ~FL_VIF;
 		mask = (mask & 0xffff) | FL_VIF;
@@ -680,7 +702,8 @@ static int iret_real(struct cpu *cpu, unsigned size)
 static int iret_v86(struct cpu *cpu, unsigned size)
 {
 	if (cpu_iopl(cpu) < 3 && (!(cpu->cr4 & CR4_VME) || size != 2))
-		return cpu_fault(cpu, EXC_GP, 0, "IRET in virtual-8086 mode with IOPL < 3", cpu->rflags);
+		return cpu_fault(cpu, EXC_GP, 0, "IRET in virtual-8086 mode with IOPL < 3",
+				 cpu->rflags);
 	return iret_real(cpu, size);
 }
 
@@ -722,7 +745,8 @@ static int iret_ss(struct cpu *cpu, u16 sel, unsigned cpl, bool to64, struct des
 	if (!*null)
 		return ss_check(cpu, sel, cpl, EXC_GP, 0, ss);
 	if ((sel & 3u) != cpl)
-		return cpu_fault(cpu, EXC_GP, sel & ~3u, "RPL of the null SS selector is not CPL", sel);
+		return cpu_fault(cpu, EXC_GP, sel & ~3u, "RPL of the null SS selector is not CPL",
+				 sel);
 	return 0;
 }
 
@@ -741,9 +765,11 @@ int return_cs(struct cpu *cpu, u16 sel, struct desc *d)
 	if (rpl < cpu->cpl)
 		return cpu_fault(cpu, EXC_GP, err, "return code selector RPL < CPL", sel);
 	if (ar_conforming(ar) ? ar_dpl(ar) > rpl : ar_dpl(ar) != rpl)
-		return cpu_fault(cpu, EXC_GP, err, "return code segment DPL does not fit its RPL", d->raw);
+		return cpu_fault(cpu, EXC_GP, err, "return code segment DPL does not fit its RPL",
+				 d->raw);
 	if (cpu_lma(cpu) && (ar & (AR_L | AR_DB)) == (AR_L | AR_DB))
-		return cpu_fault(cpu, EXC_GP, err, "return code segment has both L and D set", d->raw);
+		return cpu_fault(cpu, EXC_GP, err, "return code segment has both L and D set",
+				 d->raw);
 	if (!(ar & AR_P))
 		return cpu_fault(cpu, EXC_NP, err, "return code segment is not present", d->raw);
 	return 0;
@@ -768,7 +794,8 @@ static int iret_protected(struct cpu *cpu, unsigned size)
 	cpl = v[1] & 3;
 	to64 = cpu_lma(cpu) && desc_ar(cs.raw) & AR_L;
 	pops_ss = cpl > cpu->cpl || cpu_long64(cpu);
-	if (pops_ss && (frame_peek(cpu, &st, v, 5, size) || iret_ss(cpu, v[4], cpl, to64, &ss, &null_ss)))
+	if (pops_ss &&
+	    (frame_peek(cpu, &st, v, 5, size) || iret_ss(cpu, v[4], cpl, to64, &ss, &null_ss)))
 		return 1;
 	if (rip_check(cpu, cs.raw, v[0]))
 		return 1;
@@ -803,18 +830,21 @@ static int iret_nested(struct cpu *cpu)
 	u16 link;
 
 	if (cpu_lma(cpu))
-		return cpu_fault(cpu, EXC_GP, 0, "IRET with EFLAGS.NT = 1 in IA-32e mode", cpu->rflags);
+		return cpu_fault(cpu, EXC_GP, 0, "IRET with EFLAGS.NT = 1 in IA-32e mode",
+				 cpu->rflags);
 	if (mem_read16(cpu, (u32)seg_base(cpu, TR), &link, ACC_SYS))
 		return 1;
 	if (link & 4 || sel_null(link))
-		return cpu_fault(cpu, EXC_TS, link & ~3u, "back link is null or not in the GDT", link);
+		return cpu_fault(cpu, EXC_TS, link & ~3u, "back link is null or not in the GDT",
+				 link);
 	if (desc_read(cpu, link, EXC_TS, 0, &d))
 		return 1;
 	type = desc_ar(d.raw) & (AR_S | AR_TYPE);
 	if (type != ST_TSS_BUSY && type != ST_TSS16_BUSY)
 		return cpu_fault(cpu, EXC_TS, link & ~3u, "back link is not a busy TSS", d.raw);
 	if (!(desc_ar(d.raw) & AR_P))
-		return cpu_fault(cpu, EXC_NP, link & ~3u, "TSS of the back link is not present", d.raw);
+		return cpu_fault(cpu, EXC_NP, link & ~3u, "TSS of the back link is not present",
+				 d.raw);
 	return transfer_result(cpu, task_switch(cpu, &d, TASK_IRET, false, 0));
 }
 

@@ -61,7 +61,8 @@ static int far_real(struct cpu *cpu, const struct insn *in, u16 sel, u64 off, bo
 	return 0;
 }
 
-static int far_code_segment(struct cpu *cpu, const struct insn *in, struct desc *d, u64 off, bool call)
+static int far_code_segment(struct cpu *cpu, const struct insn *in, struct desc *d, u64 off,
+			    bool call)
 {
 	u32 ar = desc_ar(d->raw), err = d->sel & ~3u;
 	struct frame f = {.n = 0};
@@ -69,7 +70,8 @@ static int far_code_segment(struct cpu *cpu, const struct insn *in, struct desc 
 
 	if (ar_conforming(ar)) {
 		if (ar_dpl(ar) > cpu->cpl)
-			return cpu_fault(cpu, EXC_GP, err, "conforming code segment DPL > CPL", d->raw);
+			return cpu_fault(cpu, EXC_GP, err, "conforming code segment DPL > CPL",
+					 d->raw);
 	} else if ((d->sel & 3u) > cpu->cpl || ar_dpl(ar) != cpu->cpl) {
 		return cpu_fault(cpu, EXC_GP, err, "code segment: RPL > CPL or DPL != CPL", d->raw);
 	}
@@ -91,7 +93,7 @@ static int far_code_segment(struct cpu *cpu, const struct insn *in, struct desc 
 	return 0;
 }
 
-/* ---- call gates ------------------------------------------------------------------------------------- */
+/* ---- call gates ---------------------------------------------------------------------- */
 
 struct gate {
 	struct desc cs;
@@ -122,12 +124,14 @@ static int gate_open(struct cpu *cpu, const struct desc *d, struct gate *g)
 	ar = desc_ar(g->cs.raw);
 	err = sel & ~3u;
 	if (!ar_code(ar) || ar_dpl(ar) > cpu->cpl)
-		return cpu_fault(cpu, EXC_GP, err, "call gate's segment is not code, or its DPL > CPL",
-				 g->cs.raw);
+		return cpu_fault(cpu, EXC_GP, err,
+				 "call gate's segment is not code, or its DPL > CPL", g->cs.raw);
 	if (cpu_lma(cpu) && (ar & (AR_L | AR_DB)) != AR_L)
-		return cpu_fault(cpu, EXC_GP, err, "call gate's segment is not a 64-bit one", g->cs.raw);
+		return cpu_fault(cpu, EXC_GP, err, "call gate's segment is not a 64-bit one",
+				 g->cs.raw);
 	if (!(ar & AR_P))
-		return cpu_fault(cpu, EXC_NP, err, "call gate's code segment is not present", g->cs.raw);
+		return cpu_fault(cpu, EXC_NP, err, "call gate's code segment is not present",
+				 g->cs.raw);
 	return 0;
 }
 
@@ -146,7 +150,8 @@ static int gate_call_inner(struct cpu *cpu, struct gate *g, unsigned cpl)
 	} else {
 		u64 sp;
 
-		if (tss_stack(cpu, cpl, 0, &ss_sel, &sp) || ss_check(cpu, ss_sel, cpl, EXC_TS, 0, &ss))
+		if (tss_stack(cpu, cpl, 0, &ss_sel, &sp) ||
+		    ss_check(cpu, ss_sel, cpl, EXC_TS, 0, &ss))
 			return 1;
 		stack_from_desc(&st, ss_sel, ss.raw, sp, cpl);
 	}
@@ -188,8 +193,8 @@ static int far_call_gate(struct cpu *cpu, const struct desc *d, bool call)
 	if (!ar_conforming(ar) && ar_dpl(ar) < cpu->cpl) {
 		if (call)
 			return gate_call_inner(cpu, &g, ar_dpl(ar));
-		return cpu_fault(cpu, EXC_GP, g.cs.sel & ~3u, "JMP through a call gate to an inner level",
-				 g.cs.raw);
+		return cpu_fault(cpu, EXC_GP, g.cs.sel & ~3u,
+				 "JMP through a call gate to an inner level", g.cs.raw);
 	}
 	if (rip_check(cpu, g.cs.raw, g.rip) || desc_touch(cpu, &g.cs))
 		return 1;
@@ -237,18 +242,20 @@ static int far_protected(struct cpu *cpu, const struct insn *in, u16 sel, u64 of
 	if (ar_code(ar))
 		return far_code_segment(cpu, in, &d, off, call);
 	switch (ar & (AR_S | AR_TYPE)) {
-	case ST_CALL:
-		return far_call_gate(cpu, &d, call);
+	case ST_CALL: return far_call_gate(cpu, &d, call);
 	case ST_CALL16:
 		if (!cpu_lma(cpu))
 			return far_call_gate(cpu, &d, call);
 		break;
-	case ST_TSS: case ST_TSS16: case ST_TASK:
+	case ST_TSS:
+	case ST_TSS16:
+	case ST_TASK:
 		if (!cpu_lma(cpu))
 			return transfer_result(cpu, far_tss(cpu, &d, call));
 		break;
 	}
-	return cpu_fault(cpu, EXC_GP, sel & ~3u, "far target is not code, a gate or an available TSS", d.raw);
+	return cpu_fault(cpu, EXC_GP, sel & ~3u,
+			 "far target is not code, a gate or an available TSS", d.raw);
 }
 
 static int far_transfer(struct cpu *cpu, const struct insn *in, bool call)
@@ -273,7 +280,7 @@ SIMPLE(call_far)
 	return far_transfer(cpu, in, true);
 }
 
-/* ---- RET -------------------------------------------------------------------------------------------------- */
+/* ---- RET ----------------------------------------------------------------------------- */
 
 static void stack_release(struct cpu *cpu, u64 bytes)
 {
@@ -361,7 +368,7 @@ SIMPLE(ret_far)
 	return ret_far_protected(cpu, in->opsize, imm);
 }
 
-/* ---- fast system calls ----------------------------------------------------------------------------------------- */
+/* ---- fast system calls --------------------------------------------------------------- */
 
 #define FLAT_CODE (AR_G | AR_P | AR_S | AR_TYPE_CODE | AR_TYPE_WR | AR_TYPE_ACCESSED)
 #define FLAT_DATA (AR_G | AR_DB | AR_P | AR_S | AR_TYPE_WR | AR_TYPE_ACCESSED)
@@ -371,7 +378,8 @@ static void install_flat(struct cpu *cpu, u16 cs, u16 ss, unsigned cpl, bool cod
 {
 	u32 dpl = cpl << AR_DPL_SHIFT;
 
-	cpu->seg[CS] = (struct seg){(cs & ~3u) | cpl, FLAT_CODE | dpl | (code64 ? AR_L : AR_DB), 0xffffffff};
+	cpu->seg[CS] =
+	    (struct seg){(cs & ~3u) | cpl, FLAT_CODE | dpl | (code64 ? AR_L : AR_DB), 0xffffffff};
 	cpu->seg[SS] = (struct seg){(ss & ~3u) | cpl, FLAT_DATA | dpl, 0xffffffff};
 	cpu->r[R_SEGBASE + CS] = 0;
 	cpu->r[R_SEGBASE + SS] = 0;
@@ -400,10 +408,13 @@ SIMPLE(sysexit)
 	if (sel_null(cpu->sysenter_cs))
 		return cpu_fault(cpu, EXC_GP, 0, "IA32_SYSENTER_CS is null", cpu->sysenter_cs);
 	if (to64 && !canonical(cpu, cpu->r[RDX]))
-		return cpu_fault(cpu, EXC_GP, 0, "SYSEXIT target RIP is not canonical", cpu->r[RDX]);
+		return cpu_fault(cpu, EXC_GP, 0, "SYSEXIT target RIP is not canonical",
+				 cpu->r[RDX]);
 	if (to64 && !canonical(cpu, cpu->r[RCX]))
-		return cpu_fault(cpu, EXC_GP, 0, "SYSEXIT target RSP is not canonical", cpu->r[RCX]);
-	install_flat(cpu, cpu->sysenter_cs + (to64 ? 32 : 16), cpu->sysenter_cs + (to64 ? 40 : 24), 3, to64);
+		return cpu_fault(cpu, EXC_GP, 0, "SYSEXIT target RSP is not canonical",
+				 cpu->r[RCX]);
+	install_flat(cpu, cpu->sysenter_cs + (to64 ? 32 : 16), cpu->sysenter_cs + (to64 ? 40 : 24),
+		     3, to64);
 	cpu->r[RSP] = to64 ? cpu->r[RCX] : (u32)cpu->r[RCX];
 	cpu->rip = to64 ? cpu->r[RDX] : (u32)cpu->r[RDX];
 	cpu_mode_changed(cpu);
@@ -415,7 +426,8 @@ SIMPLE(syscall)
 	u32 flags;
 
 	if (!cpu_long64(cpu) || !(cpu->efer & EFER_SCE))
-		return cpu_fault(cpu, EXC_UD, 0, "SYSCALL outside 64-bit mode or with EFER.SCE = 0", cpu->efer);
+		return cpu_fault(cpu, EXC_UD, 0, "SYSCALL outside 64-bit mode or with EFER.SCE = 0",
+				 cpu->efer);
 	flags = cpu_rflags(cpu) & ~FL_RF;
 	cpu->r[RCX] = cpu->rip;
 	cpu->r[R11] = flags;
@@ -434,7 +446,8 @@ SIMPLE(sysret)
 	u16 cs = cpu->star >> 48;
 
 	if (!cpu_long64(cpu) || !(cpu->efer & EFER_SCE))
-		return cpu_fault(cpu, EXC_UD, 0, "SYSRET outside 64-bit mode or with EFER.SCE = 0", cpu->efer);
+		return cpu_fault(cpu, EXC_UD, 0, "SYSRET outside 64-bit mode or with EFER.SCE = 0",
+				 cpu->efer);
 	if (cpu->cpl)
 		return cpu_fault(cpu, EXC_GP, 0, "SYSRET with CPL > 0", cpu->cpl);
 	if (to64 && !canonical(cpu, cpu->r[RCX]))

@@ -1,5 +1,6 @@
 /*
- * IN, OUT, INS, OUTS (SDM Vol. 2; Vol. 1, chapter 18): permission by CPL, IOPL and the TSS bitmap, I/O breakpoints.
+ * IN, OUT, INS, OUTS (SDM Vol. 2; Vol. 1, chapter 18): permission by CPL, IOPL and the TSS bitmap,
+ * I/O breakpoints.
  */
 #include "cpu/exec/string.h"
 #include "cpu/exec/system.h"

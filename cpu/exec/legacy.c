@@ -1,7 +1,7 @@
 /*
  * Stack frames of whole register sets, decimal arithmetic, and compare-exchange of double width
- * (SDM Vol. 2: ENTER, LEAVE, PUSHA, POPA, DAA, DAS, AAA, AAS, AAM, AAD, SALC, LAHF, SAHF, XLAT, CMPXCHG8B).
- * Flags the SDM leaves undefined are set as recent Intel processors set them.
+ * (SDM Vol. 2: ENTER, LEAVE, PUSHA, POPA, DAA, DAS, AAA, AAS, AAM, AAD, SALC, LAHF, SAHF, XLAT,
+ * CMPXCHG8B). Flags the SDM leaves undefined are set as recent Intel processors set them.
  */
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
@@ -13,7 +13,7 @@ static void set_sp(struct cpu *cpu, u64 sp)
 	cpu->r[RSP] = mask == 0xffff ? (cpu->r[RSP] & ~mask) | (sp & mask) : sp & mask;
 }
 
-/* ---- ENTER, LEAVE ---------------------------------------------------------------------------------- */
+/* ---- ENTER, LEAVE -------------------------------------------------------------------- */
 
 SIMPLE(enter)
 {
@@ -34,7 +34,8 @@ SIMPLE(enter)
 		goto undo;
 	set_sp(cpu, cpu->r[RSP] - (u16)in->imm);
 	/* The final stack pointer must be writable (SDM Vol. 2, ENTER, #PF and #SS). */
-	if (seg_linear(cpu, SS, cpu->r[RSP] & mask, size, ACC_W, &lin) || mem_probe(cpu, lin, size, ACC_W))
+	if (seg_linear(cpu, SS, cpu->r[RSP] & mask, size, ACC_W, &lin) ||
+	    mem_probe(cpu, lin, size, ACC_W))
 		goto undo;
 	reg_write(cpu, RBP, size, frame);
 	return 0;
@@ -47,14 +48,15 @@ SIMPLE(leave)
 {
 	u64 mask = stack_mask(cpu), sp = cpu->r[RBP] & mask, lin, v = 0;
 
-	if (seg_linear(cpu, SS, sp, in->opsize, ACC_R, &lin) || mem_read(cpu, lin, &v, in->opsize, ACC_R))
+	if (seg_linear(cpu, SS, sp, in->opsize, ACC_R, &lin) ||
+	    mem_read(cpu, lin, &v, in->opsize, ACC_R))
 		return 1;
 	set_sp(cpu, sp + in->opsize);
 	reg_write(cpu, RBP, in->opsize, v);
 	return 0;
 }
 
-/* ---- PUSHA, POPA ------------------------------------------------------------------------------------- */
+/* ---- PUSHA, POPA --------------------------------------------------------------------- */
 
 SIMPLE(pusha)
 {
@@ -86,7 +88,7 @@ SIMPLE(popa)
 	return 0;
 }
 
-/* ---- decimal ------------------------------------------------------------------------------------------- */
+/* ---- decimal ------------------------------------------------------------------------- */
 
 static u32 szp(u8 v)
 {
@@ -187,7 +189,7 @@ SIMPLE(salc)
 	return 0;
 }
 
-/* ---- single flags, flags through AH, XLAT ------------------------------------------------------------------------------ */
+/* ---- single flags, flags through AH, XLAT -------------------------------------------- */
 
 SIMPLE(clc)
 {
@@ -245,7 +247,7 @@ SIMPLE(xlat)
 	return 0;
 }
 
-/* ---- CMPXCHG8B, CMPXCHG16B --------------------------------------------------------------------------------- */
+/* ---- CMPXCHG8B, CMPXCHG16B ----------------------------------------------------------- */
 
 static void set_zf(struct cpu *cpu, bool on)
 {

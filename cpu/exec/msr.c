@@ -1,8 +1,9 @@
 /*
  * Model-specific registers: the rows of msrs.def and their functions (SDM Vol. 4, chapter 2).
  *
- * Not modelled: performance counters (none are enumerated, their MSRs are #GP), last-branch records, machine checks (four
- * banks that never report). MTRRs and PAT are kept and checked but memory types have no effect.
+ * Not modelled: performance counters (none are enumerated, their MSRs are #GP), last-branch
+ * records, machine checks (four banks that never report). MTRRs and PAT are kept and checked but
+ * memory types have no effect.
  */
 #include "base/log.h"
 #include "cpu/exec/system.h"
@@ -38,7 +39,7 @@ static int bad(struct cpu *cpu, const char *why, u64 v)
 	return cpu_fault(cpu, EXC_GP, 0, why, v);
 }
 
-/* ---- reads ------------------------------------------------------------------------------------------ */
+/* ---- reads --------------------------------------------------------------------------- */
 
 static int rd_none(struct cpu *cpu, const struct msr_row *row, u64 *v)
 {
@@ -64,18 +65,32 @@ static int rd_mtrrcap(struct cpu *cpu, const struct msr_row *row, u64 *v)
 	return 0;
 }
 
-/* Speculation side channels do not exist in an interpreter; say so and guests need no mitigations. */
+/* Speculation side channels do not exist in an interpreter; say so and guests need no mitigations.
+ */
 static int rd_arch_caps(struct cpu *cpu, const struct msr_row *row, u64 *v)
 {
 	enum {
-		RDCL_NO = 0, IBRS_ALL = 1, SKIP_L1DFL_VMENTRY = 3, SSB_NO = 4, MDS_NO = 5, PSCHANGE_MC_NO = 6, TAA_NO = 8,
-		SBDR_SSDP_NO = 13, FBSDP_NO = 14, PSDP_NO = 15, BHI_NO = 20, PBRSB_NO = 24, GDS_NO = 26, RFDS_NO = 27,
+		RDCL_NO = 0,
+		IBRS_ALL = 1,
+		SKIP_L1DFL_VMENTRY = 3,
+		SSB_NO = 4,
+		MDS_NO = 5,
+		PSCHANGE_MC_NO = 6,
+		TAA_NO = 8,
+		SBDR_SSDP_NO = 13,
+		FBSDP_NO = 14,
+		PSDP_NO = 15,
+		BHI_NO = 20,
+		PBRSB_NO = 24,
+		GDS_NO = 26,
+		RFDS_NO = 27,
 		ITS_NO = 62,
 	};
 
-	*v = 1ull << RDCL_NO | 1ull << IBRS_ALL | 1ull << SKIP_L1DFL_VMENTRY | 1ull << SSB_NO | 1ull << MDS_NO |
-	     1ull << PSCHANGE_MC_NO | 1ull << TAA_NO | 1ull << SBDR_SSDP_NO | 1ull << FBSDP_NO | 1ull << PSDP_NO |
-	     1ull << BHI_NO | 1ull << PBRSB_NO | 1ull << GDS_NO | 1ull << RFDS_NO | 1ull << ITS_NO;
+	*v = 1ull << RDCL_NO | 1ull << IBRS_ALL | 1ull << SKIP_L1DFL_VMENTRY | 1ull << SSB_NO |
+	     1ull << MDS_NO | 1ull << PSCHANGE_MC_NO | 1ull << TAA_NO | 1ull << SBDR_SSDP_NO |
+	     1ull << FBSDP_NO | 1ull << PSDP_NO | 1ull << BHI_NO | 1ull << PBRSB_NO |
+	     1ull << GDS_NO | 1ull << RFDS_NO | 1ull << ITS_NO;
 	return 0;
 }
 
@@ -97,7 +112,7 @@ static int rd_therm_status(struct cpu *cpu, const struct msr_row *row, u64 *v)
 	return 0;
 }
 
-/* ---- writes ------------------------------------------------------------------------------------------- */
+/* ---- writes -------------------------------------------------------------------------- */
 
 static int wr_drop(struct cpu *cpu, const struct msr_row *row, u64 v)
 {
@@ -150,7 +165,8 @@ static int wr_misc_enable(struct cpu *cpu, const struct msr_row *row, u64 v)
 static int wr_debugctl(struct cpu *cpu, const struct msr_row *row, u64 v)
 {
 	if (v)
-		log_unimplemented(cpu->log, "IA32_DEBUGCTL: last-branch records and branch single step");
+		log_unimplemented(cpu->log,
+				  "IA32_DEBUGCTL: last-branch records and branch single step");
 	return store(cpu, row, v);
 }
 
@@ -208,23 +224,30 @@ static int wr_efer(struct cpu *cpu, const struct msr_row *row, u64 v)
 	return 0;
 }
 
-/* ---- the table ----------------------------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------------------- */
 
-#define NONE 0
-#define ALL (~0ull)
-#define RO RO_MARK
-#define RO_MARK 0x8000000000000001ull /* as a mask no row needs it */
-#define PHYS (BIT64(MMU_PHYS_BITS) - 1)
+#define NONE     0
+#define ALL      (~0ull)
+#define RO       0x8000000000000001ull /* as a mask no row needs it */
+#define PHYS     (BIT64(MMU_PHYS_BITS) - 1)
 #define FIELD(f) offsetof(struct cpu, f)
-#define MSR(n, nm, feat, field, mask, rd, wr, src)                                                    \
-	{.num = n, .name = nm, .feature = FEAT_##feat, .offset = field, .writable = mask,               \
-	 .read_only = (mask) == RO_MARK, .read = rd, .write = wr, .source = src},
+#define MSR(n, nm, feat, field, mask, rd, wr, src)                                                 \
+	{.num = n,                                                                                 \
+	 .name = nm,                                                                               \
+	 .feature = FEAT_##feat,                                                                   \
+	 .offset = field,                                                                          \
+	 .writable = mask,                                                                         \
+	 .read_only = (mask) == RO,                                                           \
+	 .read = rd,                                                                               \
+	 .write = wr,                                                                              \
+	 .source = src},
 static const struct msr_row rows[] = {
 #include "cpu/exec/msrs.def"
 };
 #undef MSR
 
-static const struct msr_row x2apic_row = {.name = "x2APIC", .read = rd_apic, .write = wr_apic, .writable = ALL};
+static const struct msr_row x2apic_row = {
+    .name = "x2APIC", .read = rd_apic, .write = wr_apic, .writable = ALL};
 
 /* The row of @num, or NULL when this model has none. @copy holds the row of an x2APIC register. */
 static const struct msr_row *msr_find(struct cpu *cpu, u32 num, struct msr_row *copy)
@@ -278,12 +301,14 @@ void msr_reset(struct cpu *cpu, bool init_only)
 	cpu->efer = 0;
 	if (init_only)
 		return;
-	/* Everything with plain storage first; the segment bases belong to the segment registers. */
+	/* Everything with plain storage first; the segment bases belong to the segment registers.
+	 */
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
 		if (rows[i].offset >= offsetof(struct cpu, efer))
 			*msr_storage(cpu, &rows[i]) = 0;
 	cpu->pat = 0x0007040600070406;
-	cpu->misc_enable = BIT64(0) | BIT64(11) | BIT64(12) | BIT64(18); /* fast strings, no BTS, no PEBS, MONITOR */
+	cpu->misc_enable = BIT64(0) | BIT64(11) | BIT64(12) |
+			   BIT64(18); /* fast strings, no BTS, no PEBS, MONITOR */
 	cpu->platform_info = 10 << 8;
 	cpu->bios_sign_id = 0xf0ull << 32; /* a revision newer than the ones guests distrust */
 	cpu->smbase = 0x30000;

@@ -1,12 +1,14 @@
 /*
- * Segment registers and descriptors (SDM Vol. 3A, 3.4, 5; Vol. 2: MOV, POP, LDS, LAR, LSL, VERR, ARPL, LGDT, LLDT, LTR).
+ * Segment registers and descriptors (SDM Vol. 3A, 3.4, 5; Vol. 2: MOV, POP, LDS, LAR, LSL, VERR,
+ * ARPL, LGDT, LLDT, LTR).
  *
- * Modelled: all data segment loads in every mode, the descriptor-table registers, the inspection instructions, stacks
- * as whole frames. Descriptor accesses are plain (not locked).
+ * Modelled: all data segment loads in every mode, the descriptor-table registers, the inspection
+ * instructions, stacks as whole frames. Descriptor accesses are plain (not locked).
  */
 #include "cpu/exec/system.h"
 
-/* ---- descriptors -------------------------------------------------------------------------------- */
+/* ---- descriptors --------------------------------------------------------------------------------
+ */
 
 int desc_read(struct cpu *cpu, u16 sel, unsigned vec, unsigned ext, struct desc *d)
 {
@@ -20,7 +22,8 @@ int desc_read(struct cpu *cpu, u16 sel, unsigned vec, unsigned ext, struct desc 
 		limit = cpu->seg[LDTR].limit;
 	}
 	if ((sel | 7u) > limit)
-		return cpu_fault(cpu, vec, err, "selector index is not within descriptor table limits", sel);
+		return cpu_fault(cpu, vec, err,
+				 "selector index is not within descriptor table limits", sel);
 	d->sel = sel;
 	d->lin = base + (sel & ~7u);
 	if (!cpu_lma(cpu))
@@ -34,12 +37,14 @@ int desc_read_high(struct cpu *cpu, const struct desc *d, unsigned vec, unsigned
 
 	if ((d->sel & ~7u) + 15 > limit)
 		return cpu_fault(cpu, vec, (d->sel & ~3u) | ext,
-				 "16-byte descriptor is not within descriptor table limits", d->sel);
+				 "16-byte descriptor is not within descriptor table limits",
+				 d->sel);
 	if (mem_read64(cpu, d->lin + 8, high, ACC_SYS))
 		return 1;
 	if (*high >> 40 & 0x1f)
 		return cpu_fault(cpu, vec, (d->sel & ~3u) | ext,
-				 "type bits of the upper half of a 16-byte descriptor are not 0", *high);
+				 "type bits of the upper half of a 16-byte descriptor are not 0",
+				 *high);
 	return 0;
 }
 
@@ -61,7 +66,8 @@ void seg_install_real(struct cpu *cpu, unsigned seg, u16 sel, bool v86)
 {
 	struct seg *s = &cpu->seg[seg];
 
-	/* Real mode keeps limit and size of the last load ("unreal mode"); a null segment has none to keep. */
+	/* Real mode keeps limit and size of the last load ("unreal mode"); a null segment has none
+	 * to keep. */
 	if (v86 || (s->ar & AR_UNUSABLE)) {
 		s->limit = 0xffff;
 		s->ar = 0;
@@ -135,7 +141,8 @@ static int load_data_protected(struct cpu *cpu, unsigned seg, u16 sel)
 		return 1;
 	ar = desc_ar(d.raw);
 	if (!(ar & AR_S) || (ar_code(ar) && !(ar & AR_TYPE_WR)))
-		return cpu_fault(cpu, EXC_GP, err, "segment is not a data or readable code segment", d.raw);
+		return cpu_fault(cpu, EXC_GP, err, "segment is not a data or readable code segment",
+				 d.raw);
 	if (!ar_conforming(ar) && ((sel & 3u) > ar_dpl(ar) || cpu->cpl > ar_dpl(ar)))
 		return cpu_fault(cpu, EXC_GP, err, "RPL and CPL are not both <= DPL", d.raw);
 	if (!(ar & AR_P))
@@ -165,13 +172,14 @@ int load_seg(struct cpu *cpu, unsigned seg, u16 selector)
 {
 	if (!cpu_protected(cpu))
 		seg_install_real(cpu, seg, selector, cpu_v86(cpu));
-	else if (seg == SS ? load_ss_protected(cpu, selector) : load_data_protected(cpu, seg, selector))
+	else if (seg == SS ? load_ss_protected(cpu, selector)
+			   : load_data_protected(cpu, seg, selector))
 		return 1;
 	cpu_mode_changed(cpu);
 	return 0;
 }
 
-/* ---- frames -------------------------------------------------------------------------------------- */
+/* ---- frames -------------------------------------------------------------------------- */
 
 void stack_current(struct cpu *cpu, struct stack *st)
 {
@@ -200,19 +208,22 @@ static int stack_linear(struct cpu *cpu, const struct stack *st, u64 off, unsign
 	if (st->long64) {
 		*lin = off;
 		if (!canonical(cpu, off) || !canonical(cpu, off + size - 1))
-			return cpu_fault(cpu, EXC_SS, st->err, "stack address is not canonical", off);
+			return cpu_fault(cpu, EXC_SS, st->err, "stack address is not canonical",
+					 off);
 		return 0;
 	}
 	if (st->seg.ar & AR_UNUSABLE)
 		return cpu_fault(cpu, EXC_SS, st->err, "SS is null", off);
 	if (!seg_fits(&st->seg, off, size))
-		return cpu_fault(cpu, EXC_SS, st->err, "stack access is outside the stack segment limit", off);
+		return cpu_fault(cpu, EXC_SS, st->err,
+				 "stack access is outside the stack segment limit", off);
 	*lin = (u32)(st->base + off);
 	return 0;
 }
 
 /* One slot at a time, for the frame that wraps around the end of its segment. */
-static int frame_push_split(struct cpu *cpu, const struct stack *st, const struct frame *f, unsigned size)
+static int frame_push_split(struct cpu *cpu, const struct stack *st, const struct frame *f,
+			    unsigned size)
 {
 	u64 lin[ARRAY_SIZE(f->v)];
 
@@ -269,14 +280,15 @@ void stack_commit(struct cpu *cpu, const struct stack *st)
 		cpu->r[RSP] = (u32)cpu->r[RSP];
 }
 
-/* ---- MOV, PUSH, POP of segment registers --------------------------------------------------------------- */
+/* ---- MOV, PUSH, POP of segment registers --------------------------------------------- */
 
 SIMPLE(mov_to_seg)
 {
 	u64 v;
 
 	if (in->op[0].reg == CS || in->op[0].reg > GS)
-		return cpu_fault(cpu, EXC_UD, 0, "MOV to CS or a segment register that does not exist", 0);
+		return cpu_fault(cpu, EXC_UD, 0,
+				 "MOV to CS or a segment register that does not exist", 0);
 	if (op_read(cpu, in, 1, &v) || load_seg(cpu, in->op[0].reg, v))
 		return 1;
 	if (in->op[0].reg == SS)
@@ -298,7 +310,8 @@ SIMPLE(push_seg)
 
 	if (in->opsize != 4)
 		return push_value(cpu, in->opsize, sel);
-	/* A 32-bit PUSH of a segment register moves ESP by 4 but writes 16 bits (SDM Vol. 2, PUSH). */
+	/* A 32-bit PUSH of a segment register moves ESP by 4 but writes 16 bits (SDM Vol. 2, PUSH).
+	 */
 	if (seg_linear(cpu, SS, sp, 2, ACC_W, &lin) || mem_write16(cpu, lin, sel, 0))
 		return 1;
 	cpu->r[RSP] = mask == 0xffff ? (cpu->r[RSP] & ~mask) | sp : sp;
@@ -340,7 +353,7 @@ SIMPLE(load_far)
 	return 0;
 }
 
-/* ---- descriptor-table registers ---------------------------------------------------------------------------- */
+/* ---- descriptor-table registers ------------------------------------------------------ */
 
 static int umip_check(struct cpu *cpu)
 {
@@ -428,7 +441,8 @@ static int sys_base(struct cpu *cpu, const struct desc *d, u64 *base)
 		return 1;
 	*base |= high << 32;
 	if (!canonical(cpu, *base))
-		return cpu_fault(cpu, EXC_GP, d->sel & ~3u, "system segment base is not canonical", *base);
+		return cpu_fault(cpu, EXC_GP, d->sel & ~3u, "system segment base is not canonical",
+				 *base);
 	return 0;
 }
 
@@ -449,7 +463,8 @@ SIMPLE(lldt)
 	if (desc_read(cpu, v, EXC_GP, 0, &d))
 		return 1;
 	if ((desc_ar(d.raw) & (AR_S | AR_TYPE)) != ST_LDT)
-		return cpu_fault(cpu, EXC_GP, v & ~3u, "descriptor is not an LDT descriptor", d.raw);
+		return cpu_fault(cpu, EXC_GP, v & ~3u, "descriptor is not an LDT descriptor",
+				 d.raw);
 	if (!(desc_ar(d.raw) & AR_P))
 		return cpu_fault(cpu, EXC_NP, v & ~3u, "LDT is not present", d.raw);
 	if (sys_base(cpu, &d, &base))
@@ -489,7 +504,7 @@ SIMPLE(ltr)
 	return 0;
 }
 
-/* ---- inspection ------------------------------------------------------------------------------------------------ */
+/* ---- inspection ---------------------------------------------------------------------- */
 
 static void set_zf(struct cpu *cpu, bool on)
 {
@@ -497,8 +512,8 @@ static void set_zf(struct cpu *cpu, bool on)
 }
 
 /*
- * Reads the descriptor for LAR, LSL, VERR, VERW: *@ok tells whether the selector is usable by these instructions. Only page
- * faults are faults here.
+ * Reads the descriptor for LAR, LSL, VERR, VERW: *@ok tells whether the selector is usable by these
+ * instructions. Only page faults are faults here.
  */
 static int inspect(struct cpu *cpu, u16 sel, struct desc *d, bool *ok)
 {
@@ -514,8 +529,8 @@ static int inspect(struct cpu *cpu, u16 sel, struct desc *d, bool *ok)
 	return 0;
 }
 
-static int inspect_type(struct cpu *cpu, const struct insn *in, unsigned i, u32 types, u32 types_long,
-			struct desc *d, bool *ok)
+static int inspect_type(struct cpu *cpu, const struct insn *in, unsigned i, u32 types,
+			u32 types_long, struct desc *d, bool *ok)
 {
 	u64 sel, high;
 	u32 ar;
@@ -538,11 +553,13 @@ static int inspect_type(struct cpu *cpu, const struct insn *in, unsigned i, u32 
 }
 
 /* SDM Vol. 2, LAR, table 3-53. */
-#define LAR_TYPES (1u << ST_TSS16 | 1u << ST_LDT | 1u << ST_TSS16_BUSY | 1u << ST_CALL16 |           \
-		   1u << ST_TASK | 1u << ST_TSS | 1u << ST_TSS_BUSY | 1u << ST_CALL)
+#define LAR_TYPES                                                                                  \
+	(1u << ST_TSS16 | 1u << ST_LDT | 1u << ST_TSS16_BUSY | 1u << ST_CALL16 | 1u << ST_TASK |   \
+	 1u << ST_TSS | 1u << ST_TSS_BUSY | 1u << ST_CALL)
 #define LAR_TYPES_LONG (1u << ST_LDT | 1u << ST_TSS | 1u << ST_TSS_BUSY | 1u << ST_CALL)
 /* SDM Vol. 2, LSL, table 3-56. */
-#define LSL_TYPES (1u << ST_TSS16 | 1u << ST_LDT | 1u << ST_TSS16_BUSY | 1u << ST_TSS | 1u << ST_TSS_BUSY)
+#define LSL_TYPES                                                                                  \
+	(1u << ST_TSS16 | 1u << ST_LDT | 1u << ST_TSS16_BUSY | 1u << ST_TSS | 1u << ST_TSS_BUSY)
 #define LSL_TYPES_LONG (1u << ST_LDT | 1u << ST_TSS | 1u << ST_TSS_BUSY)
 
 SIMPLE(lar)
@@ -581,7 +598,8 @@ static int verify(struct cpu *cpu, const struct insn *in, bool write)
 	if (ok) {
 		u32 ar = desc_ar(d.raw);
 
-		ok = write ? ar_writable_data(ar) : (ar & AR_S) && (!ar_code(ar) || (ar & AR_TYPE_WR));
+		ok = write ? ar_writable_data(ar)
+			   : (ar & AR_S) && (!ar_code(ar) || (ar & AR_TYPE_WR));
 	}
 	set_zf(cpu, ok);
 	return 0;

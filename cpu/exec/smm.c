@@ -1,18 +1,37 @@
 /*
- * System management mode: entry on SMI and RSM, with the 64-bit state-save map (SDM Vol. 3C, chapter 31, table 31-3).
+ * System management mode: entry on SMI and RSM, with the 64-bit state-save map (SDM Vol. 3C,
+ * chapter 31, table 31-3).
  *
- * Modelled: save and restore of all visible state, SMBASE relocation, auto-HALT restart. Hidden segment state is kept in the map's
- * reserved area in our own layout. Not modelled: I/O instruction restart (the revision identifier does not offer it).
+ * Modelled: save and restore of all visible state, SMBASE relocation, auto-HALT restart. Hidden
+ * segment state is kept in the map's reserved area in our own layout. Not modelled: I/O instruction
+ * restart (the revision identifier does not offer it).
  */
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
 
 /* Offsets from SMBASE + 8000h. */
 enum {
-	SM_CR0 = 0x7ff8, SM_CR3 = 0x7ff0, SM_RFLAGS = 0x7fe8, SM_EFER = 0x7fe0, SM_RIP = 0x7fd8, SM_DR6 = 0x7fd0,
-	SM_DR7 = 0x7fc8, SM_TR = 0x7fc4, SM_LDTR = 0x7fc0, SM_GS = 0x7fbc, SM_FS = 0x7fb8, SM_DS = 0x7fb4, SM_SS = 0x7fb0,
-	SM_CS = 0x7fac, SM_ES = 0x7fa8, SM_RDI = 0x7f94, /* then RSI RBP RSP RBX RDX RCX RAX downwards, R8..R15 */
-	SM_HALT = 0x7f02, SM_REVISION = 0x7efc, SM_SMBASE = 0x7ef8, SM_CR4 = 0x7e40, SM_HIDDEN = 0x7d00,
+	SM_CR0 = 0x7ff8,
+	SM_CR3 = 0x7ff0,
+	SM_RFLAGS = 0x7fe8,
+	SM_EFER = 0x7fe0,
+	SM_RIP = 0x7fd8,
+	SM_DR6 = 0x7fd0,
+	SM_DR7 = 0x7fc8,
+	SM_TR = 0x7fc4,
+	SM_LDTR = 0x7fc0,
+	SM_GS = 0x7fbc,
+	SM_FS = 0x7fb8,
+	SM_DS = 0x7fb4,
+	SM_SS = 0x7fb0,
+	SM_CS = 0x7fac,
+	SM_ES = 0x7fa8,
+	SM_RDI = 0x7f94, /* then RSI RBP RSP RBX RDX RCX RAX downwards, R8..R15 */
+	SM_HALT = 0x7f02,
+	SM_REVISION = 0x7efc,
+	SM_SMBASE = 0x7ef8,
+	SM_CR4 = 0x7e40,
+	SM_HIDDEN = 0x7d00,
 };
 #define SM_REVISION_ID 0x00020064u /* 64-bit map, SMBASE relocation */
 
@@ -23,7 +42,8 @@ struct sm_hidden {
 	struct dtr gdtr, idtr;
 	u8 cpl, int_shadow;
 };
-_Static_assert(SM_HIDDEN + sizeof(struct sm_hidden) <= SM_CR4, "the hidden state must fit its reserved area");
+_Static_assert(SM_HIDDEN + sizeof(struct sm_hidden) <= SM_CR4,
+	       "the hidden state must fit its reserved area");
 
 static u64 map_read(struct cpu *cpu, unsigned off, unsigned n)
 {
@@ -50,12 +70,14 @@ static const struct {
 	u16 off;
 	u8 seg;
 } map_segs[] = {
-	{SM_ES, ES}, {SM_CS, CS}, {SM_SS, SS}, {SM_DS, DS}, {SM_FS, FS}, {SM_GS, GS}, {SM_LDTR, LDTR}, {SM_TR, TR},
+    {SM_ES, ES}, {SM_CS, CS}, {SM_SS, SS},     {SM_DS, DS},
+    {SM_FS, FS}, {SM_GS, GS}, {SM_LDTR, LDTR}, {SM_TR, TR},
 };
 
 static void save_state(struct cpu *cpu)
 {
-	struct sm_hidden h = {.gdtr = cpu->gdtr, .idtr = cpu->idtr, .cpl = cpu->cpl, .int_shadow = cpu->int_shadow};
+	struct sm_hidden h = {
+	    .gdtr = cpu->gdtr, .idtr = cpu->idtr, .cpl = cpu->cpl, .int_shadow = cpu->int_shadow};
 
 	for (unsigned i = 0; i < 16; i++)
 		map_write(cpu, map_gpr(i), cpu->r[i], 8);

@@ -1,9 +1,9 @@
 /*
  * MOVS, STOS, LODS, SCAS, CMPS with REP, REPE, REPNE (SDM Vol. 2).
  *
- * Every iteration commits RSI, RDI and RCX, so a fault or an event between iterations resumes where it stopped. Runs inside
- * one page of plain RAM go to the host's memory functions; one call does a bounded amount of work and then leaves RIP at the
- * instruction.
+ * Every iteration commits RSI, RDI and RCX, so a fault or an event between iterations resumes where
+ * it stopped. Runs inside one page of plain RAM go to the host's memory functions; one call does a
+ * bounded amount of work and then leaves RIP at the instruction.
  */
 #include "cpu/exec/string.h"
 #include "cpu/exec/flags.h"
@@ -19,12 +19,14 @@ struct cursor {
 };
 
 /*
- * Locates the next element of @c and, if more than one is wanted, how many of @n following ones lie in the same page of RAM
- * inside the segment. Faults only for the first element.
+ * Locates the next element of @c and, if more than one is wanted, how many of @n following ones lie
+ * in the same page of RAM inside the segment. Faults only for the first element.
  */
-static int cursor_locate(struct cpu *cpu, const struct insn *in, struct cursor *c, unsigned size, u64 *n)
+static int cursor_locate(struct cpu *cpu, const struct insn *in, struct cursor *c, unsigned size,
+			 u64 *n)
 {
-	u64 off = reg_read(cpu, c->reg, in->adsize), room, last = in->adsize == 8 ? ~0ull : BIT64(in->adsize * 8) - 1;
+	u64 off = reg_read(cpu, c->reg, in->adsize), room,
+	    last = in->adsize == 8 ? ~0ull : BIT64(in->adsize * 8) - 1;
 	u64 lin;
 
 	c->host = NULL;
@@ -58,11 +60,12 @@ static bool charge(u64 *work, unsigned size, u64 n)
 	return *work >= WORK_BYTES;
 }
 
-#define COPY_FORWARD(type)                                                                           \
-	for (u64 i = 0; i < n; i++)                                                                   \
-		memcpy(d + i * sizeof(type), s + i * sizeof(type), sizeof(type))
+#define COPY_FORWARD(type)                                                                         \
+	for (u64 i = 0; i < n; i++)                                                                \
+	memcpy(d + i * sizeof(type), s + i * sizeof(type), sizeof(type))
 
-/* Element by element in ascending order: a destination just above the source replicates a pattern. */
+/* Element by element in ascending order: a destination just above the source replicates a pattern.
+ */
 static void copy_run(u8 *d, const u8 *s, u64 n, unsigned size)
 {
 	if (d <= s || d >= s + n * size) {
@@ -80,7 +83,8 @@ static void copy_run(u8 *d, const u8 *s, u64 n, unsigned size)
 SIMPLE(movs)
 {
 	unsigned size = string_size(in);
-	struct cursor s = {.seg = in->seg, .reg = RSI, .acc = ACC_R}, d = {.seg = ES, .reg = RDI, .acc = ACC_W};
+	struct cursor s = {.seg = in->seg, .reg = RSI, .acc = ACC_R},
+		      d = {.seg = ES, .reg = RDI, .acc = ACC_W};
 	u64 work = 0;
 
 	if (!string_count(cpu, in))
@@ -92,7 +96,8 @@ SIMPLE(movs)
 			return 1;
 		if (n > 1)
 			copy_run(d.host, s.host, n, size);
-		else if (mem_read(cpu, s.lin, &v, size, ACC_R) || mem_write(cpu, d.lin, &v, size, ACC_W))
+		else if (mem_read(cpu, s.lin, &v, size, ACC_R) ||
+			 mem_write(cpu, d.lin, &v, size, ACC_W))
 			return 1;
 		string_advance(cpu, in, RSI, size, n);
 		string_advance(cpu, in, RDI, size, n);
@@ -103,11 +108,11 @@ SIMPLE(movs)
 	}
 }
 
-#define FILL(type)                                                                                   \
-	do {                                                                                          \
-		type e = v;                                                                           \
-		for (u64 i = 0; i < n; i++)                                                           \
-			memcpy(d + i * sizeof(type), &e, sizeof(type));                               \
+#define FILL(type)                                                                                 \
+	do {                                                                                       \
+		type e = v;                                                                        \
+		for (u64 i = 0; i < n; i++)                                                        \
+			memcpy(d + i * sizeof(type), &e, sizeof(type));                            \
 	} while (0)
 
 static void fill_run(u8 *d, u64 v, u64 n, unsigned size)
@@ -167,7 +172,7 @@ SIMPLE(lods)
 	}
 }
 
-/* ---- comparisons -------------------------------------------------------------------------------------- */
+/* ---- comparisons --------------------------------------------------------------------- */
 
 static void compare_flags(struct cpu *cpu, u64 a, u64 b, unsigned size)
 {
@@ -192,9 +197,11 @@ static bool repeat_holds(const struct insn *in, bool equal)
 }
 
 /*
- * Length of the run up to and including the element that ends the repetition. @b advances with @b_step bytes (0: a constant).
+ * Length of the run up to and including the element that ends the repetition. @b advances with
+ * @b_step bytes (0: a constant).
  */
-static u64 compare_run(const struct insn *in, const u8 *a, const u8 *b, u64 n, unsigned size, unsigned b_step)
+static u64 compare_run(const struct insn *in, const u8 *a, const u8 *b, u64 n, unsigned size,
+		       unsigned b_step)
 {
 	u64 i = 0;
 
@@ -203,7 +210,8 @@ static u64 compare_run(const struct insn *in, const u8 *a, const u8 *b, u64 n, u
 
 		return hit ? (u64)(hit - a) + 1 : n;
 	}
-	while (i < n - 1 && repeat_holds(in, load(a + i * size, size) == load(b + i * b_step, size)))
+	while (i < n - 1 &&
+	       repeat_holds(in, load(a + i * size, size) == load(b + i * b_step, size)))
 		i++;
 	return i + 1;
 }
@@ -239,7 +247,8 @@ SIMPLE(scas)
 SIMPLE(cmps)
 {
 	unsigned size = string_size(in);
-	struct cursor s = {.seg = in->seg, .reg = RSI, .acc = ACC_R}, d = {.seg = ES, .reg = RDI, .acc = ACC_R};
+	struct cursor s = {.seg = in->seg, .reg = RSI, .acc = ACC_R},
+		      d = {.seg = ES, .reg = RDI, .acc = ACC_R};
 	u64 work = 0;
 
 	if (!string_count(cpu, in))
@@ -253,7 +262,8 @@ SIMPLE(cmps)
 			n = compare_run(in, s.host, d.host, n, size, size);
 			a = load(s.host + (n - 1) * size, size);
 			b = load(d.host + (n - 1) * size, size);
-		} else if (mem_read(cpu, s.lin, &a, size, ACC_R) || mem_read(cpu, d.lin, &b, size, ACC_R)) {
+		} else if (mem_read(cpu, s.lin, &a, size, ACC_R) ||
+			   mem_read(cpu, d.lin, &b, size, ACC_R)) {
 			return 1;
 		}
 		compare_flags(cpu, a, b, size);

@@ -4,7 +4,8 @@
 
 #include "cpu/exec/exec.h"
 
-/** Element size in bytes: the low opcode bit tells byte from operand-size forms; I/O has no 8-byte form. */
+/** Element size in bytes: the low opcode bit tells byte from operand-size forms; I/O has no 8-byte
+ * form. */
 static inline unsigned string_size(const struct insn *in)
 {
 	if (!(in->opcode & 1))
@@ -24,11 +25,13 @@ static inline u64 string_count(const struct cpu *cpu, const struct insn *in)
 }
 
 /** Moves RSI or RDI over @n elements in the direction of DF. */
-static inline void string_advance(struct cpu *cpu, const struct insn *in, unsigned reg, unsigned size, u64 n)
+static inline void string_advance(struct cpu *cpu, const struct insn *in, unsigned reg,
+				  unsigned size, u64 n)
 {
 	u64 delta = n * size;
 
-	reg_write(cpu, reg, in->adsize, cpu->rflags & FL_DF ? cpu->r[reg] - delta : cpu->r[reg] + delta);
+	reg_write(cpu, reg, in->adsize,
+		  cpu->rflags & FL_DF ? cpu->r[reg] - delta : cpu->r[reg] + delta);
 }
 
 /** Takes @n iterations off the count; true when the instruction is complete. */
@@ -46,7 +49,8 @@ static inline bool string_single(const struct cpu *cpu)
 	return cpu->mode & MODE_TF;
 }
 
-/** Must the instruction stop between iterations: trap, data breakpoint hit, or an event that can be taken? */
+/** Must the instruction stop between iterations: trap, data breakpoint hit, or an event that can be
+ * taken? */
 static inline bool string_must_pause(const struct cpu *cpu)
 {
 	u32 takeable = cpu->rflags & FL_IF ? ~0u : ~CPU_EV_INTR;

@@ -1,13 +1,15 @@
 /*
- * System instructions: control, debug and extended control registers, interrupt flag, caches and TLB, HLT, time, and the
- * small privileged and model-specific rest (SDM Vol. 2 under each name; Vol. 3A, 2.5-2.8).
+ * System instructions: control, debug and extended control registers, interrupt flag, caches and
+ * TLB, HLT, time, and the small privileged and model-specific rest (SDM Vol. 2 under each name;
+ * Vol. 3A, 2.5-2.8).
  *
- * MWAIT does not wait: a spurious wake-up is always allowed. INVD writes nothing back and there is no cache to drop.
+ * MWAIT does not wait: a spurious wake-up is always allowed. INVD writes nothing back and there is
+ * no cache to drop.
  */
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
 
-/* ---- control registers ---------------------------------------------------------------------------- */
+/* ---- control registers --------------------------------------------------------------- */
 
 u64 cr4_supported(const struct cpu *cpu)
 {
@@ -15,12 +17,13 @@ u64 cr4_supported(const struct cpu *cpu)
 		u16 feature;
 		u32 bit;
 	} map[] = {
-		{FEAT_VME, CR4_VME | CR4_PVI}, {FEAT_TSC, CR4_TSD}, {FEAT_DE, CR4_DE},
-		{FEAT_PSE, CR4_PSE}, {FEAT_PAE, CR4_PAE}, {FEAT_MCE, CR4_MCE}, {FEAT_PGE, CR4_PGE},
-		{FEAT_MMX, CR4_PCE}, {FEAT_FXSR, CR4_OSFXSR}, {FEAT_SSE, CR4_OSXMMEXCPT},
-		{FEAT_UMIP, CR4_UMIP}, {FEAT_LA57, CR4_LA57}, {FEAT_VMX, CR4_VMXE},
-		{FEAT_FSGSBASE, CR4_FSGSBASE}, {FEAT_PCID, CR4_PCIDE}, {FEAT_XSAVE, CR4_OSXSAVE},
-		{FEAT_SMEP, CR4_SMEP}, {FEAT_SMAP, CR4_SMAP}, {FEAT_PKU, CR4_PKE},
+	    {FEAT_VME, CR4_VME | CR4_PVI}, {FEAT_TSC, CR4_TSD},           {FEAT_DE, CR4_DE},
+	    {FEAT_PSE, CR4_PSE},           {FEAT_PAE, CR4_PAE},           {FEAT_MCE, CR4_MCE},
+	    {FEAT_PGE, CR4_PGE},           {FEAT_MMX, CR4_PCE},           {FEAT_FXSR, CR4_OSFXSR},
+	    {FEAT_SSE, CR4_OSXMMEXCPT},    {FEAT_UMIP, CR4_UMIP},         {FEAT_LA57, CR4_LA57},
+	    {FEAT_VMX, CR4_VMXE},          {FEAT_FSGSBASE, CR4_FSGSBASE}, {FEAT_PCID, CR4_PCIDE},
+	    {FEAT_XSAVE, CR4_OSXSAVE},     {FEAT_SMEP, CR4_SMEP},         {FEAT_SMAP, CR4_SMAP},
+	    {FEAT_PKU, CR4_PKE},
 	};
 	u64 bits = 0;
 
@@ -43,7 +46,9 @@ u64 xcr0_supported(const struct cpu *cpu)
 	return bits;
 }
 
-#define CR0_BITS (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define CR0_BITS                                                                                   \
+	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
+	 CR0_PG)
 
 static u64 cr0_normalise(const struct cpu *cpu, u64 v)
 {
@@ -59,11 +64,14 @@ static int cr0_check_paging(struct cpu *cpu, u64 v)
 
 	if (enable && cpu->efer & EFER_LME) {
 		if (!(cpu->cr4 & CR4_PAE))
-			return cpu_fault(cpu, EXC_GP, 0, "CR0.PG := 1 with EFER.LME = 1 and CR4.PAE = 0", v);
+			return cpu_fault(cpu, EXC_GP, 0,
+					 "CR0.PG := 1 with EFER.LME = 1 and CR4.PAE = 0", v);
 		if (cpu->seg[CS].ar & AR_L)
-			return cpu_fault(cpu, EXC_GP, 0, "CR0.PG := 1 with EFER.LME = 1 and CS.L = 1", v);
+			return cpu_fault(cpu, EXC_GP, 0,
+					 "CR0.PG := 1 with EFER.LME = 1 and CS.L = 1", v);
 		if (!(cpu->seg[TR].ar & (AR_UNUSABLE | 8)))
-			return cpu_fault(cpu, EXC_GP, 0, "IA-32e mode entered with a 16-bit TSS", v);
+			return cpu_fault(cpu, EXC_GP, 0, "IA-32e mode entered with a 16-bit TSS",
+					 v);
 	}
 	if (!(v & CR0_PG) && cpu->cr0 & CR0_PG) {
 		if (cpu_long64(cpu))
@@ -89,7 +97,8 @@ int cr0_write(struct cpu *cpu, u64 value)
 		return 1;
 	if (changed & CR0_PG)
 		efer = v & CR0_PG && efer & EFER_LME ? efer | EFER_LMA : efer & ~(u64)EFER_LMA;
-	if (changed & (CR0_PG | CR0_CD | CR0_NW) && mmu_load_pdptes(cpu, cpu->cr3, v, cpu->cr4, efer))
+	if (changed & (CR0_PG | CR0_CD | CR0_NW) &&
+	    mmu_load_pdptes(cpu, cpu->cr3, v, cpu->cr4, efer))
 		return 1;
 	cpu->efer = efer;
 	cpu->cr0 = v;
@@ -111,7 +120,8 @@ int cr3_write(struct cpu *cpu, u64 value)
 			value &= ~(1ull << 63);
 		}
 		if (value >> cpu_maxphyaddr(cpu))
-			return cpu_fault(cpu, EXC_GP, 0, "CR3 has bits above MAXPHYADDR set", value);
+			return cpu_fault(cpu, EXC_GP, 0, "CR3 has bits above MAXPHYADDR set",
+					 value);
 	} else {
 		value = (u32)value;
 	}
@@ -121,7 +131,8 @@ int cr3_write(struct cpu *cpu, u64 value)
 	return 0;
 }
 
-#define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
+#define CR4_PAGING                                                                                 \
+	(CR4_PSE | CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
 
 int cr4_write(struct cpu *cpu, u64 value)
 {
@@ -135,7 +146,8 @@ int cr4_write(struct cpu *cpu, u64 value)
 		return cpu_fault(cpu, EXC_GP, 0, "CR4.LA57 changed in IA-32e mode", value);
 	if (changed & value & CR4_PCIDE && (!cpu_lma(cpu) || cpu->cr3 & 0xfff))
 		return cpu_fault(cpu, EXC_GP, 0,
-				 "CR4.PCIDE := 1 outside IA-32e mode or with CR3[11:0] not 0", cpu->cr3);
+				 "CR4.PCIDE := 1 outside IA-32e mode or with CR3[11:0] not 0",
+				 cpu->cr3);
 	if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP) &&
 	    mmu_load_pdptes(cpu, cpu->cr3, cpu->cr0, value, cpu->efer))
 		return 1;
@@ -149,8 +161,9 @@ int cr4_write(struct cpu *cpu, u64 value)
 static int cr_exists(struct cpu *cpu, unsigned cr)
 {
 	switch (cr) {
-	case 0: case 2: case 3:
-		return 0;
+	case 0:
+	case 2:
+	case 3: return 0;
 	case 4:
 		if (cr4_supported(cpu))
 			return 0;
@@ -174,9 +187,7 @@ SIMPLE(mov_to_cr)
 	case 0: return cr0_write(cpu, v);
 	case 3: return cr3_write(cpu, v);
 	case 4: return cr4_write(cpu, v);
-	case 2:
-		cpu->cr2 = v;
-		return 0;
+	case 2: cpu->cr2 = v; return 0;
 	default:
 		if (v >> 4)
 			return cpu_fault(cpu, EXC_GP, 0, "CR8 bits 63:4 are not 0", v);
@@ -221,16 +232,18 @@ SIMPLE(clts)
 	return 0;
 }
 
-/* ---- debug registers ---------------------------------------------------------------------------------- */
+/* ---- debug registers ----------------------------------------------------------------- */
 
 static int dr_access(struct cpu *cpu, unsigned *dr)
 {
 	if (*dr > 7 || ((*dr == 4 || *dr == 5) && cpu->cr4 & CR4_DE))
-		return cpu_fault(cpu, EXC_UD, 0, "DR4 or DR5 with CR4.DE = 1, or no such register", *dr);
+		return cpu_fault(cpu, EXC_UD, 0, "DR4 or DR5 with CR4.DE = 1, or no such register",
+				 *dr);
 	if (*dr == 4 || *dr == 5)
 		*dr += 2;
 	if (cpu->cpl)
-		return cpu_fault(cpu, EXC_GP, 0, "MOV to or from a debug register with CPL > 0", cpu->cpl);
+		return cpu_fault(cpu, EXC_GP, 0, "MOV to or from a debug register with CPL > 0",
+				 cpu->cpl);
 	if (cpu->dr[7] & DR7_GD)
 		return debug_trap(cpu, DR6_BD, "general detect: DR7.GD = 1");
 	return 0;
@@ -250,7 +263,8 @@ SIMPLE(mov_to_dr)
 	if (dr == 7)
 		v = (v & 0xffff23ff) | DR7_FIXED;
 	cpu->dr[dr] = v;
-	cpu_mode_changed(cpu); /* watched pages leave the TLB, armed instruction breakpoints change the mode */
+	cpu_mode_changed(
+	    cpu); /* watched pages leave the TLB, armed instruction breakpoints change the mode */
 	return 0;
 }
 
@@ -264,7 +278,7 @@ SIMPLE(mov_from_dr)
 	return 0;
 }
 
-/* ---- caches and TLB ------------------------------------------------------------------------------------- */
+/* ---- caches and TLB ------------------------------------------------------------------ */
 
 SIMPLE(invlpg)
 {
@@ -340,7 +354,7 @@ SIMPLE(serialize)
 	return 0;
 }
 
-/* ---- the interrupt flag, PUSHF, POPF ------------------------------------------------------------------------ */
+/* ---- the interrupt flag, PUSHF, POPF ------------------------------------------------- */
 
 /* Virtual interrupts at CPL 3: virtual-8086 mode with VME, or protected mode with PVI. */
 static bool virtual_if(const struct cpu *cpu)
@@ -375,7 +389,8 @@ SIMPLE(sti)
 	if (!virtual_if(cpu))
 		return cpu_fault(cpu, EXC_GP, 0, "STI with CPL > IOPL", cpu->rflags);
 	if (cpu->rflags & FL_VIP)
-		return cpu_fault(cpu, EXC_GP, 0, "STI with a virtual interrupt pending", cpu->rflags);
+		return cpu_fault(cpu, EXC_GP, 0, "STI with a virtual interrupt pending",
+				 cpu->rflags);
 	cpu->rflags |= FL_VIF;
 	return 0;
 }
@@ -405,7 +420,8 @@ SIMPLE(pushf)
 
 	if (cpu_v86(cpu) && cpu_iopl(cpu) < 3) {
 		if (!(cpu->cr4 & CR4_VME) || in->opsize != 2)
-			return cpu_fault(cpu, EXC_GP, 0, "PUSHF in virtual-8086 mode with IOPL < 3", flags);
+			return cpu_fault(cpu, EXC_GP, 0, "PUSHF in virtual-8086 mode with IOPL < 3",
+					 flags);
 		flags |= FL_IOPL;
 		flags = flags & FL_VIF ? flags | FL_IF : flags & ~FL_IF;
 	}
@@ -426,12 +442,14 @@ static int popf_mask(struct cpu *cpu, const struct insn *in, u64 *v, u32 *mask)
 		*mask |= FL_IF;
 	} else if (in->opsize == 2 && cpu->cr4 & CR4_VME) {
 		if (*v & FL_TF || (*v & FL_IF && cpu->rflags & FL_VIP))
-			return cpu_fault(cpu, EXC_GP, 0, "POPF under VME: TF = 1, or IF = 1 with VIP = 1", *v);
+			return cpu_fault(cpu, EXC_GP, 0,
+					 "POPF under VME: TF = 1, or IF = 1 with VIP = 1", *v);
 		*v = *v & FL_IF ? *v | FL_VIF : *v & ~(u64)FL_VIF;
 		*mask = (*mask & 0xffff) | FL_VIF;
 		return 0;
 	} else {
-		return cpu_fault(cpu, EXC_GP, 0, "POPF in virtual-8086 mode with IOPL < 3", cpu->rflags);
+		return cpu_fault(cpu, EXC_GP, 0, "POPF in virtual-8086 mode with IOPL < 3",
+				 cpu->rflags);
 	}
 	if (in->opsize == 2)
 		*mask &= 0xffff;
@@ -458,7 +476,7 @@ SIMPLE(popf)
 	return 0;
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------------------- */
 
 SIMPLE(hlt)
 {
@@ -475,8 +493,9 @@ SIMPLE(monitor)
 		return cpu_fault(cpu, EXC_UD, 0, "MONITOR with CPL > 0", cpu->cpl);
 	if (reg_read(cpu, RCX, cpu_long64(cpu) ? 8 : 4))
 		return cpu_fault(cpu, EXC_GP, 0, "MONITOR with ECX not 0", cpu->r[RCX]);
-	return seg_linear(cpu, in->prefixes & PFX_SEG ? in->seg : DS, reg_read(cpu, RAX, in->adsize), 1, ACC_R,
-			  &lin) || mem_read8(cpu, lin, &byte, 0);
+	return seg_linear(cpu, in->prefixes & PFX_SEG ? in->seg : DS,
+			  reg_read(cpu, RAX, in->adsize), 1, ACC_R, &lin) ||
+	       mem_read8(cpu, lin, &byte, 0);
 }
 
 SIMPLE(mwait)
@@ -484,11 +503,12 @@ SIMPLE(mwait)
 	if (cpu->cpl)
 		return cpu_fault(cpu, EXC_UD, 0, "MWAIT with CPL > 0", cpu->cpl);
 	if (reg_read(cpu, RCX, cpu_long64(cpu) ? 8 : 4) >> 1)
-		return cpu_fault(cpu, EXC_GP, 0, "MWAIT with a reserved extension in ECX", cpu->r[RCX]);
+		return cpu_fault(cpu, EXC_GP, 0, "MWAIT with a reserved extension in ECX",
+				 cpu->r[RCX]);
 	return 0;
 }
 
-/* ---- time ------------------------------------------------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------------------- */
 
 u64 cpu_tsc(const struct cpu *cpu)
 {
@@ -533,7 +553,8 @@ SIMPLE(rdpid)
 
 SIMPLE(rdpmc)
 {
-	return cpu_fault(cpu, EXC_GP, 0, "RDPMC: this CPU has no performance counters", cpu->r[RCX]);
+	return cpu_fault(cpu, EXC_GP, 0, "RDPMC: this CPU has no performance counters",
+			 cpu->r[RCX]);
 }
 
 SIMPLE(rdmsr)
@@ -551,9 +572,10 @@ SIMPLE(wrmsr)
 	return msr_write(cpu, cpu->r[RCX], (u32)cpu->r[RAX] | cpu->r[RDX] << 32);
 }
 
-/* ---- extended control registers, protection keys, FS and GS base ----------------------------------------------------- */
+/* ---- extended control registers, protection keys, FS and GS base --------------------- */
 
-/* XINUSE: which components are not in their initial state; x87 and SSE are always reported in use. */
+/* XINUSE: which components are not in their initial state; x87 and SSE are always reported in use.
+ */
 static u64 xinuse(const struct cpu *cpu)
 {
 	u64 bits = 3;
@@ -598,7 +620,8 @@ SIMPLE(xsetbv)
 	if (v & ~xcr0_supported(cpu) || !(v & 1))
 		return cpu_fault(cpu, EXC_GP, 0, "XCR0 has a reserved bit set or bit 0 clear", v);
 	if ((v & 6) == 4 || (v & 0xe0 && (v & 0xe6) != 0xe6))
-		return cpu_fault(cpu, EXC_GP, 0, "XCR0 enables AVX state without what it rests on", v);
+		return cpu_fault(cpu, EXC_GP, 0, "XCR0 enables AVX state without what it rests on",
+				 v);
 	cpu->xcr0 = v;
 	cpu_mode_changed(cpu);
 	return 0;
@@ -668,9 +691,10 @@ SIMPLE(wrgsbase)
 	return fsgsbase(cpu, in, GS, true);
 }
 
-/* ---- random numbers -------------------------------------------------------------------------------------------------- */
+/* ---- random numbers ------------------------------------------------------------------ */
 
-/* SplitMix64: runs must repeat, so the "hardware" generator is a seeded sequence in the machine's state. */
+/* SplitMix64: runs must repeat, so the "hardware" generator is a seeded sequence in the machine's
+ * state. */
 static int random_number(struct cpu *cpu, const struct insn *in)
 {
 	u64 z = cpu->rng += 0x9e3779b97f4a7c15ull;
@@ -692,7 +716,7 @@ SIMPLE(rdseed)
 	return random_number(cpu, in);
 }
 
-/* ---- undefined on purpose ------------------------------------------------------------------------------------------- */
+/* ---- undefined on purpose ------------------------------------------------------------ */
 
 SIMPLE(ud)
 {

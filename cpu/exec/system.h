@@ -1,18 +1,28 @@
 /*
- * Shared by the system instructions: segment descriptors, privilege transfers, the debug registers, the time stamp,
- * MSRs and CPUID (SDM Vol. 3A, chapters 3, 5, 6, 7; Vol. 3B, 17; Vol. 4).
+ * Shared by the system instructions: segment descriptors, privilege transfers, the debug registers,
+ * the time stamp, MSRs and CPUID (SDM Vol. 3A, chapters 3, 5, 6, 7; Vol. 3B, 17; Vol. 4).
  */
 #ifndef ORRERY_CPU_EXEC_SYSTEM_H
 #define ORRERY_CPU_EXEC_SYSTEM_H
 
 #include "cpu/exec/exec.h"
 
-/* ---- descriptors ---------------------------------------------------------------------------- */
+/* ---- descriptors --------------------------------------------------------------------- */
 
 /* System descriptor types (S = 0), SDM Vol. 3A, table 3-2. */
 enum sys_type {
-	ST_TSS16 = 1, ST_LDT = 2, ST_TSS16_BUSY = 3, ST_CALL16 = 4, ST_TASK = 5, ST_INT16 = 6,
-	ST_TRAP16 = 7, ST_TSS = 9, ST_TSS_BUSY = 11, ST_CALL = 12, ST_INT = 14, ST_TRAP = 15,
+	ST_TSS16 = 1,
+	ST_LDT = 2,
+	ST_TSS16_BUSY = 3,
+	ST_CALL16 = 4,
+	ST_TASK = 5,
+	ST_INT16 = 6,
+	ST_TRAP16 = 7,
+	ST_TSS = 9,
+	ST_TSS_BUSY = 11,
+	ST_CALL = 12,
+	ST_INT = 14,
+	ST_TRAP = 15,
 };
 
 /* A descriptor as read from its table. */
@@ -80,12 +90,14 @@ static inline bool canonical(const struct cpu *cpu, u64 va)
 }
 
 /**
- * Reads the 8-byte descriptor @sel from the GDT or LDT. Beyond the limit (or a null LDT): fault @vec with error code
+ * Reads the 8-byte descriptor @sel from the GDT or LDT. Beyond the limit (or a null LDT): fault
+ * @vec with error code
  * (@sel & ~3) | @ext. The null selector is the caller's business.
  */
 MUST_CHECK int desc_read(struct cpu *cpu, u16 sel, unsigned vec, unsigned ext, struct desc *d);
 /** The upper 8 bytes of a 16-byte system descriptor (IA-32e mode). */
-MUST_CHECK int desc_read_high(struct cpu *cpu, const struct desc *d, unsigned vec, unsigned ext, u64 *high);
+MUST_CHECK int desc_read_high(struct cpu *cpu, const struct desc *d, unsigned vec, unsigned ext,
+			      u64 *high);
 /** Sets the accessed bit of a code or data descriptor in memory if it is clear. */
 MUST_CHECK int desc_touch(struct cpu *cpu, struct desc *d);
 /** Loads a segment register's hidden part from a descriptor. Cannot fail. */
@@ -94,18 +106,21 @@ void seg_install(struct cpu *cpu, unsigned seg, u16 sel, u64 raw);
 void seg_install_real(struct cpu *cpu, unsigned seg, u16 sel, bool v86);
 /** Makes a segment register null and unusable; @dpl goes to its DPL field. */
 void seg_install_null(struct cpu *cpu, unsigned seg, u16 sel, unsigned dpl);
-/** Offset limit check of @n bytes at @off against hidden state, without type checks; true if it fits. */
+/** Offset limit check of @n bytes at @off against hidden state, without type checks; true if it
+ * fits. */
 bool seg_fits(const struct seg *s, u64 off, unsigned n);
 /** Segments that an outer privilege level may not keep become null (RET, IRET to outer level). */
 void segs_drop_inner(struct cpu *cpu);
 
 /**
- * Checks SS := @sel for privilege @cpl; faults are @vec (GP or TS) and #SS with | @ext. Null is refused. Fills @d.
- * SDM Vol. 2, MOV, IRET, RET, INT: every one of them asks the same of SS.
+ * Checks SS := @sel for privilege @cpl; faults are @vec (GP or TS) and #SS with | @ext. Null is
+ * refused. Fills @d. SDM Vol. 2, MOV, IRET, RET, INT: every one of them asks the same of SS.
  */
-MUST_CHECK int ss_check(struct cpu *cpu, u16 sel, unsigned cpl, unsigned vec, unsigned ext, struct desc *d);
+MUST_CHECK int ss_check(struct cpu *cpu, u16 sel, unsigned cpl, unsigned vec, unsigned ext,
+			struct desc *d);
 
-/* ---- frames: several values pushed or popped as a whole ---------------------------------------- */
+/* ---- frames: several values pushed or popped as a whole ----------------------------------------
+ */
 
 struct frame {
 	u64 v[40]; /* a call gate copies up to 31 parameters */
@@ -133,17 +148,20 @@ void stack_from_desc(struct stack *st, u16 sel, u64 raw, u64 sp, unsigned cpl);
 /** Writes @f in push order with @size-byte slots; moves st->sp. Everything or nothing. */
 MUST_CHECK int frame_push(struct cpu *cpu, struct stack *st, const struct frame *f, unsigned size);
 /** Reads @n slots in pop order from st->sp without moving it. */
-MUST_CHECK int frame_peek(struct cpu *cpu, const struct stack *st, u64 *v, unsigned n, unsigned size);
+MUST_CHECK int frame_peek(struct cpu *cpu, const struct stack *st, u64 *v, unsigned n,
+			  unsigned size);
 /** Sets RSP within the stack's width. */
 void stack_commit(struct cpu *cpu, const struct stack *st);
 
-/* ---- privilege transfers ------------------------------------------------------------------------- */
+/* ---- privilege transfers ------------------------------------------------------------- */
 
 /** Loads CS from @d with RPL := @cpl and sets cpu->cpl; @rip becomes the next instruction. */
 void cs_install(struct cpu *cpu, const struct desc *d, unsigned cpl, u64 rip);
-/** Is @rip inside the code segment @raw (limit, or canonical when it is a 64-bit one)? #GP(0) otherwise. */
+/** Is @rip inside the code segment @raw (limit, or canonical when it is a 64-bit one)? #GP(0)
+ * otherwise. */
 MUST_CHECK int rip_check(struct cpu *cpu, u64 raw, u64 rip);
-/** Writes RFLAGS bits of @mask from @value, keeping the reserved bits right, and recomputes the mode. */
+/** Writes RFLAGS bits of @mask from @value, keeping the reserved bits right, and recomputes the
+ * mode. */
 void rflags_load(struct cpu *cpu, u32 value, u32 mask);
 /** CS := @sel for RET and IRET: every check up to present; fills @d. */
 MUST_CHECK int return_cs(struct cpu *cpu, u16 sel, struct desc *d);
@@ -156,21 +174,28 @@ MUST_CHECK int io_permission(struct cpu *cpu, u16 port, unsigned size);
 
 enum task_reason { TASK_JMP, TASK_CALL, TASK_INT, TASK_IRET };
 
-/* What a transfer returns beside 0 and 1: the switch is committed, cpu->fault arose in the new task at cpu->rip. */
+/* What a transfer returns beside 0 and 1: the switch is committed, cpu->fault arose in the new task
+ * at cpu->rip. */
 #define FAULT_IN_NEW_TASK 2
 
-/** Task switch to the TSS @d (already read, checked for type and availability). 0, 1, or FAULT_IN_NEW_TASK. */
-MUST_CHECK int task_switch(struct cpu *cpu, const struct desc *d, enum task_reason why, bool has_err, u32 err);
+/** Task switch to the TSS @d (already read, checked for type and availability). 0, 1, or
+ * FAULT_IN_NEW_TASK. */
+MUST_CHECK int task_switch(struct cpu *cpu, const struct desc *d, enum task_reason why,
+			   bool has_err, u32 err);
 /** Through a task gate's TSS selector @sel. As task_switch(). */
-MUST_CHECK int task_switch_gate(struct cpu *cpu, u16 sel, enum task_reason why, bool has_err, u32 err);
-/** Turns a transfer's result into a simple operation's: delivers a fault that belongs to the new task. */
+MUST_CHECK int task_switch_gate(struct cpu *cpu, u16 sel, enum task_reason why, bool has_err,
+				u32 err);
+/** Turns a transfer's result into a simple operation's: delivers a fault that belongs to the new
+ * task. */
 MUST_CHECK int transfer_result(struct cpu *cpu, int result);
 /** int_deliver() that tells 1 from FAULT_IN_NEW_TASK. */
-MUST_CHECK int int_transfer(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_err, u32 err);
+MUST_CHECK int int_transfer(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_err,
+			    u32 err);
 
-/* ---- control registers ---------------------------------------------------------------------------- */
+/* ---- control registers --------------------------------------------------------------- */
 
-/** MOV to CR0, CR3, CR4 with all checks and effects (also LMSW, CLTS, RSM, task switch use parts). */
+/** MOV to CR0, CR3, CR4 with all checks and effects (also LMSW, CLTS, RSM, task switch use parts).
+ */
 MUST_CHECK int cr0_write(struct cpu *cpu, u64 value);
 MUST_CHECK int cr3_write(struct cpu *cpu, u64 value);
 MUST_CHECK int cr4_write(struct cpu *cpu, u64 value);
@@ -181,26 +206,27 @@ u64 xcr0_supported(const struct cpu *cpu);
 /** Physical addresses are narrower than this many bits. */
 unsigned cpu_maxphyaddr(const struct cpu *cpu);
 
-/* ---- debug registers -------------------------------------------------------------------------------- */
+/* ---- debug registers ----------------------------------------------------------------- */
 
-#define DR6_BD 0x2000u
-#define DR6_BS 0x4000u
-#define DR6_BT 0x8000u
+#define DR6_BD    0x2000u
+#define DR6_BS    0x4000u
+#define DR6_BT    0x8000u
 #define DR6_FIXED 0xffff0ff0u
-#define DR7_GD 0x2000u
+#define DR7_GD    0x2000u
 #define DR7_FIXED 0x400u
 
 /**
- * Is there an enabled instruction breakpoint at linear address @lin, and RFLAGS.RF clear? Then the #DB is in cpu->fault
- * and the run loop delivers it before the instruction.
+ * Is there an enabled instruction breakpoint at linear address @lin, and RFLAGS.RF clear? Then the
+ * #DB is in cpu->fault and the run loop delivers it before the instruction.
  */
 bool debug_code_breakpoint(struct cpu *cpu, u64 lin);
-/** Fills cpu->fault with the #DB trap that reports DR6 bits @dr6 (BS after a single step, B0-B3 for data). Returns 1. */
+/** Fills cpu->fault with the #DB trap that reports DR6 bits @dr6 (BS after a single step, B0-B3 for
+ * data). Returns 1. */
 int debug_trap(struct cpu *cpu, u64 dr6, const char *why);
 /** DR6 bits of enabled I/O breakpoints that @size bytes at @port hit. */
 u32 debug_io_hits(const struct cpu *cpu, u16 port, unsigned size);
 
-/* ---- time, MSRs, CPUID --------------------------------------------------------------------------------- */
+/* ---- time, MSRs, CPUID --------------------------------------------------------------- */
 
 /** The time-stamp counter: virtual nanoseconds plus IA32_TSC's offset. */
 u64 cpu_tsc(const struct cpu *cpu);
@@ -210,7 +236,7 @@ MUST_CHECK int msr_write(struct cpu *cpu, u32 msr, u64 value);
 /** Values of the MSRs after RESET (@init_only: INIT keeps most of them). Called by cpu_reset(). */
 void msr_reset(struct cpu *cpu, bool init_only);
 
-/* ---- system management mode ------------------------------------------------------------------------------ */
+/* ---- system management mode ---------------------------------------------------------- */
 
 /** Takes an SMI at cpu->rip: saves the state at SMBASE + FE00h, enters SMM (SDM Vol. 3C, 31.4). */
 void smm_enter(struct cpu *cpu);

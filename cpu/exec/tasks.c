@@ -1,17 +1,33 @@
 /*
- * The task-state segment: hardware task switches, inner stacks, the I/O permission bitmap (SDM Vol. 3A, chapter 7;
- * Vol. 1, 18.5.2). The debug trap flag (T) of the new TSS raises #DB.
+ * The task-state segment: hardware task switches, inner stacks, the I/O permission bitmap (SDM Vol.
+ * 3A, chapter 7; Vol. 1, 18.5.2). The debug trap flag (T) of the new TSS raises #DB.
  *
- * A switch reads and probes everything first; faults found before the commit belong to the old task, faults while the new
- * task's segments are loaded belong to the new one (SDM Vol. 3A, 7.3).
+ * A switch reads and probes everything first; faults found before the commit belong to the old
+ * task, faults while the new task's segments are loaded belong to the new one (SDM Vol. 3A, 7.3).
  */
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
 
 /* 32-bit TSS offsets; the 16-bit ones stand beside where used. */
-enum { TSS_LINK = 0, TSS_CR3 = 28, TSS_EIP = 32, TSS_EFLAGS = 36, TSS_REGS = 40, TSS_SEGS = 72, TSS_LDT = 96,
-       TSS_T = 100, TSS_SIZE = 104 };
-enum { TSS16_IP = 14, TSS16_FLAGS = 16, TSS16_REGS = 18, TSS16_SEGS = 34, TSS16_LDT = 42, TSS16_SIZE = 44 };
+enum {
+	TSS_LINK = 0,
+	TSS_CR3 = 28,
+	TSS_EIP = 32,
+	TSS_EFLAGS = 36,
+	TSS_REGS = 40,
+	TSS_SEGS = 72,
+	TSS_LDT = 96,
+	TSS_T = 100,
+	TSS_SIZE = 104
+};
+enum {
+	TSS16_IP = 14,
+	TSS16_FLAGS = 16,
+	TSS16_REGS = 18,
+	TSS16_SEGS = 34,
+	TSS16_LDT = 42,
+	TSS16_SIZE = 44
+};
 
 static u64 tss_linear(const struct cpu *cpu, u32 off)
 {
@@ -32,7 +48,8 @@ int tss_stack(struct cpu *cpu, unsigned cpl, unsigned ext, u16 *ss, u64 *sp)
 
 	if (tr_is_32(cpu)) {
 		if (cpl * 8 + 4 + 5 > cpu->seg[TR].limit)
-			return cpu_fault(cpu, EXC_TS, err, "inner stack is outside the TSS limit", cpl);
+			return cpu_fault(cpu, EXC_TS, err, "inner stack is outside the TSS limit",
+					 cpl);
 		if (mem_read32(cpu, tss_linear(cpu, cpl * 8 + 4), &esp, ACC_SYS) ||
 		    mem_read16(cpu, tss_linear(cpu, cpl * 8 + 8), ss, ACC_SYS))
 			return 1;
@@ -58,7 +75,8 @@ int tss_rsp(struct cpu *cpu, unsigned slot, unsigned ext, u64 *rsp)
 	if (mem_read64(cpu, tss_linear(cpu, off), rsp, ACC_SYS))
 		return 1;
 	if (!canonical(cpu, *rsp))
-		return cpu_fault(cpu, EXC_SS, ext, "stack pointer in the TSS is not canonical", *rsp);
+		return cpu_fault(cpu, EXC_SS, ext, "stack pointer in the TSS is not canonical",
+				 *rsp);
 	return 0;
 }
 
@@ -81,7 +99,7 @@ int io_permission(struct cpu *cpu, u16 port, unsigned size)
 	return 0;
 }
 
-/* ---- task switch ---------------------------------------------------------------------------------------- */
+/* ---- task switch --------------------------------------------------------------------- */
 
 /* Both formats, widened. */
 struct task {
@@ -160,11 +178,13 @@ static int task_load_ldt(struct cpu *cpu, u16 sel)
 	if (sel_null(sel))
 		return 0;
 	if (sel & 4)
-		return cpu_fault(cpu, EXC_TS, sel & ~3u, "new task's LDT selector is not in the GDT", sel);
+		return cpu_fault(cpu, EXC_TS, sel & ~3u,
+				 "new task's LDT selector is not in the GDT", sel);
 	if (desc_read(cpu, sel, EXC_TS, 0, &d))
 		return 1;
 	if ((desc_ar(d.raw) & (AR_S | AR_TYPE)) != ST_LDT || !(desc_ar(d.raw) & AR_P))
-		return cpu_fault(cpu, EXC_TS, sel & ~3u, "new task's LDT is invalid or not present", d.raw);
+		return cpu_fault(cpu, EXC_TS, sel & ~3u, "new task's LDT is invalid or not present",
+				 d.raw);
 	seg_install(cpu, LDTR, sel, d.raw);
 	return 0;
 }
@@ -202,10 +222,11 @@ static int task_load_data(struct cpu *cpu, unsigned seg, u16 sel)
 		return 1;
 	ar = desc_ar(d.raw);
 	if (!(ar & AR_S) || (ar_code(ar) && !(ar & AR_TYPE_WR)))
-		return cpu_fault(cpu, EXC_TS, err, "new task's data segment is not readable", d.raw);
-	if (!ar_conforming(ar) && ((sel & 3u) > ar_dpl(ar) || cpu->cpl > ar_dpl(ar)))
-		return cpu_fault(cpu, EXC_TS, err, "new task's data segment: RPL and CPL are not both <= DPL",
+		return cpu_fault(cpu, EXC_TS, err, "new task's data segment is not readable",
 				 d.raw);
+	if (!ar_conforming(ar) && ((sel & 3u) > ar_dpl(ar) || cpu->cpl > ar_dpl(ar)))
+		return cpu_fault(cpu, EXC_TS, err,
+				 "new task's data segment: RPL and CPL are not both <= DPL", d.raw);
 	if (!(ar & AR_P))
 		return cpu_fault(cpu, EXC_NP, err, "new task's data segment is not present", d.raw);
 	if (desc_touch(cpu, &d))
@@ -300,12 +321,17 @@ int task_switch(struct cpu *cpu, const struct desc *d, enum task_reason why, boo
 	struct task t;
 
 	if (desc_limit(d->raw) < size - 1)
-		return cpu_fault(cpu, EXC_TS, (d->sel & ~3u) | ext, "limit of the new TSS is too small", d->raw);
+		return cpu_fault(cpu, EXC_TS, (d->sel & ~3u) | ext,
+				 "limit of the new TSS is too small", d->raw);
 	if (cpu->seg[TR].ar & AR_UNUSABLE)
-		return cpu_fault(cpu, EXC_TS, (d->sel & ~3u) | ext, "task switch without a current TSS", old_tr);
-	if (mem_read(cpu, base, image, size, ACC_SYS | ACC_R) || (nested && mem_probe(cpu, base, 2, ACC_SYS | ACC_W)) ||
-	    mem_probe(cpu, (u32)seg_base(cpu, TR), tr_is_32(cpu) ? TSS_SIZE : TSS16_SIZE, ACC_SYS | ACC_W) ||
-	    mem_probe(cpu, d->lin + 5, 1, ACC_SYS | ACC_RW) || mem_probe(cpu, old_desc, 1, ACC_SYS | ACC_RW))
+		return cpu_fault(cpu, EXC_TS, (d->sel & ~3u) | ext,
+				 "task switch without a current TSS", old_tr);
+	if (mem_read(cpu, base, image, size, ACC_SYS | ACC_R) ||
+	    (nested && mem_probe(cpu, base, 2, ACC_SYS | ACC_W)) ||
+	    mem_probe(cpu, (u32)seg_base(cpu, TR), tr_is_32(cpu) ? TSS_SIZE : TSS16_SIZE,
+		      ACC_SYS | ACC_W) ||
+	    mem_probe(cpu, d->lin + 5, 1, ACC_SYS | ACC_RW) ||
+	    mem_probe(cpu, old_desc, 1, ACC_SYS | ACC_RW))
 		return 1;
 	task_decode(&t, image, is32);
 	if (task_save(cpu, why == TASK_IRET ? eflags & ~FL_NT : eflags))
@@ -329,13 +355,16 @@ int task_switch_gate(struct cpu *cpu, u16 sel, enum task_reason why, bool has_er
 	struct desc d;
 
 	if (sel & 4 || sel_null(sel))
-		return cpu_fault(cpu, EXC_GP, (sel & ~3u) | ext, "task gate's selector is not in the GDT", sel);
+		return cpu_fault(cpu, EXC_GP, (sel & ~3u) | ext,
+				 "task gate's selector is not in the GDT", sel);
 	if (desc_read(cpu, sel, EXC_GP, ext, &d))
 		return 1;
 	type = desc_ar(d.raw) & (AR_S | AR_TYPE);
 	if (type != ST_TSS && type != ST_TSS16)
-		return cpu_fault(cpu, EXC_GP, (sel & ~3u) | ext, "task gate's TSS is not available", d.raw);
+		return cpu_fault(cpu, EXC_GP, (sel & ~3u) | ext, "task gate's TSS is not available",
+				 d.raw);
 	if (!(desc_ar(d.raw) & AR_P))
-		return cpu_fault(cpu, EXC_NP, (sel & ~3u) | ext, "task gate's TSS is not present", d.raw);
+		return cpu_fault(cpu, EXC_NP, (sel & ~3u) | ext, "task gate's TSS is not present",
+				 d.raw);
 	return task_switch(cpu, &d, why, has_err, err);
 }

@@ -1,6 +1,7 @@
 /*
- * One processor in 4 MiB of RAM with a GDT, IDT, LDT and task-state segments, for the suites of the system instructions.
- * Instructions are decoded from their bytes and their simple operation is called directly, or run through cpu_run().
+ * One processor in 4 MiB of RAM with a GDT, IDT, LDT and task-state segments, for the suites of the
+ * system instructions. Instructions are decoded from their bytes and their simple operation is
+ * called directly, or run through cpu_run().
  */
 #ifndef ORRERY_TESTS_EXEC_SYSBOX_H
 #define ORRERY_TESTS_EXEC_SYSBOX_H
@@ -15,14 +16,49 @@
 #define RAM_SIZE 0x400000u
 
 /* Where things lie. */
-enum { GDT = 0x1000, LDT = 0x2000, IDT = 0x3000, TSS_A = 0x4000, TSS_B = 0x5000, TSS_16 = 0x6000, CODE = 0x10000,
-       HANDLER = 0x18000, STACK0 = 0x20000, STACK3 = 0x30000, IST1 = 0x38000, DATA = 0x40000, TABLES = 0x100000 };
+enum {
+	GDT = 0x1000,
+	LDT = 0x2000,
+	IDT = 0x3000,
+	TSS_A = 0x4000,
+	TSS_B = 0x5000,
+	TSS_16 = 0x6000,
+	CODE = 0x10000,
+	HANDLER = 0x18000,
+	STACK0 = 0x20000,
+	STACK3 = 0x30000,
+	IST1 = 0x38000,
+	DATA = 0x40000,
+	TABLES = 0x100000
+};
 
 /* GDT selectors. */
-enum { S_CODE = 0x08, S_DATA = 0x10, S_CODE3 = 0x18, S_DATA3 = 0x20, S_CODE64 = 0x28, S_CODE64_3 = 0x30, S_CONF = 0x38,
-       S_TSS = 0x40, S_LDT = 0x50, S_GATE = 0x60, S_NP = 0x70, S_EXEC = 0x78, S_CODE16 = 0x80, S_DATA16 = 0x88,
-       S_TSSB = 0x90, S_TASKGATE = 0x98, S_RO = 0xa0, S_CODE_NP = 0xa8, S_CODE1 = 0xb0, S_TSS16 = 0xb8, S_DATA1 = 0xc0,
-       S_SMALL = 0xc8, S_DOWN = 0xd0, GDT_LIMIT = 0xdf };
+enum {
+	S_CODE = 0x08,
+	S_DATA = 0x10,
+	S_CODE3 = 0x18,
+	S_DATA3 = 0x20,
+	S_CODE64 = 0x28,
+	S_CODE64_3 = 0x30,
+	S_CONF = 0x38,
+	S_TSS = 0x40,
+	S_LDT = 0x50,
+	S_GATE = 0x60,
+	S_NP = 0x70,
+	S_EXEC = 0x78,
+	S_CODE16 = 0x80,
+	S_DATA16 = 0x88,
+	S_TSSB = 0x90,
+	S_TASKGATE = 0x98,
+	S_RO = 0xa0,
+	S_CODE_NP = 0xa8,
+	S_CODE1 = 0xb0,
+	S_TSS16 = 0xb8,
+	S_DATA1 = 0xc0,
+	S_SMALL = 0xc8,
+	S_DOWN = 0xd0,
+	GDT_LIMIT = 0xdf
+};
 
 struct box {
 	struct cpu cpu;
@@ -119,7 +155,7 @@ static inline u64 make_desc(u32 base, u32 limit, u32 ar)
 	       (u64)(limit >> 16 & 15) << 48 | (u64)(base >> 24) << 56;
 }
 
-#define AR_FLAT (AR_P | AR_S | AR_G | AR_DB)
+#define AR_FLAT    (AR_P | AR_S | AR_G | AR_DB)
 #define AR_DPLN(n) ((u32)(n) << AR_DPL_SHIFT)
 
 static inline void set_desc(struct box *b, u16 sel, u64 raw)
@@ -129,7 +165,8 @@ static inline void set_desc(struct box *b, u16 sel, u64 raw)
 
 static inline u64 make_gate(u16 sel, u32 off, unsigned type, unsigned dpl)
 {
-	return (off & 0xffff) | (u64)sel << 16 | (u64)(type | dpl << 5 | 0x80) << 40 | (u64)(off >> 16) << 48;
+	return (off & 0xffff) | (u64)sel << 16 | (u64)(type | dpl << 5 | 0x80) << 40 |
+	       (u64)(off >> 16) << 48;
 }
 
 static inline void box_tables(struct box *b)
@@ -173,12 +210,21 @@ static inline struct box *box_new(const char *model)
 	char err[128];
 
 	b->ram = calloc(1, RAM_SIZE);
-	ck_assert_msg(!cpu_model_parse(model, &b->cpu.model, b->cpu.feat, err, sizeof(err)), "%s", err);
+	ck_assert_msg(!cpu_model_parse(model, &b->cpu.model, b->cpu.feat, err, sizeof(err)), "%s",
+		      err);
 	b->cpu.bus = (struct cpu_bus){
-		.ctx = b, .ram_page = box_page, .mmio_read = box_mmio_read, .mmio_write = box_mmio_write,
-		.io_read = box_io_read, .io_write = box_io_write, .time = box_time, .apic_msr_read = box_apic_read,
-		.apic_msr_write = box_apic_write, .get_cr8 = box_get_cr8, .set_cr8 = box_set_cr8,
-		.set_smm = box_set_smm,
+	    .ctx = b,
+	    .ram_page = box_page,
+	    .mmio_read = box_mmio_read,
+	    .mmio_write = box_mmio_write,
+	    .io_read = box_io_read,
+	    .io_write = box_io_write,
+	    .time = box_time,
+	    .apic_msr_read = box_apic_read,
+	    .apic_msr_write = box_apic_write,
+	    .get_cr8 = box_get_cr8,
+	    .set_cr8 = box_set_cr8,
+	    .set_smm = box_set_smm,
 	};
 	b->apic_base = 0xfee00900;
 	b->cpu.bsp = true;
@@ -281,7 +327,7 @@ static inline struct box *box_long(unsigned cpl)
 	return b;
 }
 
-/* ---- executing -------------------------------------------------------------------------------------------- */
+/* ---- executing ----------------------------------------------------------------------- */
 
 /* Calls the simple operation of the instruction @hex at cpu->rip. Returns its result. */
 static inline int exec_bytes(struct box *b, const u8 *code, unsigned n)
@@ -289,7 +335,8 @@ static inline int exec_bytes(struct box *b, const u8 *code, unsigned n)
 	static const u8 bits[] = {16, 32, 64};
 	struct cpu *cpu = &b->cpu;
 	struct decode_mode m = {.bits = bits[cpu->mode & MODE_BITS],
-				.real_or_v86 = !cpu_protected(cpu), .feat = cpu->feat};
+				.real_or_v86 = !cpu_protected(cpu),
+				.feat = cpu->feat};
 	const struct exec_desc *x;
 	struct insn in;
 	int rc;
@@ -307,12 +354,12 @@ static inline int exec_bytes(struct box *b, const u8 *code, unsigned n)
 }
 
 #define CODE_BYTES(...) (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__})
-#define EXEC(b, ...) exec_bytes(b, CODE_BYTES(__VA_ARGS__))
-#define RUNS(b, ...)                                                                                 \
-	do {                                                                                          \
-		int rc_ = EXEC(b, __VA_ARGS__);                                                       \
-		ck_assert_msg(!rc_, "fault %u(%x): %s", (b)->cpu.fault.vector, (b)->cpu.fault.err,     \
-			      (b)->cpu.fault.why);                                                    \
+#define EXEC(b, ...)    exec_bytes(b, CODE_BYTES(__VA_ARGS__))
+#define RUNS(b, ...)                                                                               \
+	do {                                                                                       \
+		int rc_ = EXEC(b, __VA_ARGS__);                                                    \
+		ck_assert_msg(!rc_, "fault %u(%x): %s", (b)->cpu.fault.vector, (b)->cpu.fault.err, \
+			      (b)->cpu.fault.why);                                                 \
 	} while (0)
 
 /* The architectural part of two states, without what a failed check may touch. */
@@ -346,15 +393,15 @@ static inline void exec_faults(struct box *b, unsigned vec, u32 err, const u8 *c
 	rc = exec_bytes(b, code, n);
 	ck_assert_msg(rc == 1, "expected fault %u, none raised", vec);
 	ck_assert_msg(b->cpu.fault.vector == vec && b->cpu.fault.err == err,
-		      "expected %u(%x), got %u(%x): %s", vec, err, b->cpu.fault.vector, b->cpu.fault.err,
-		      b->cpu.fault.why);
+		      "expected %u(%x), got %u(%x): %s", vec, err, b->cpu.fault.vector,
+		      b->cpu.fault.err, b->cpu.fault.why);
 	ck_assert_ptr_nonnull(b->cpu.fault.why);
 	assert_unchanged(&before, &b->cpu);
 }
 
 #define FAULTS(b, vec, err, ...) exec_faults(b, vec, err, CODE_BYTES(__VA_ARGS__))
 
-/* ---- suites -------------------------------------------------------------------------------------------------- */
+/* ---- suites -------------------------------------------------------------------------- */
 
 static inline int run_suite(Suite *s)
 {

@@ -30,12 +30,12 @@ static void deliver_fails(struct box *x, unsigned v, enum int_kind kind, unsigne
 	struct cpu before = x->cpu;
 
 	ck_assert_int_eq(int_deliver(&x->cpu, v, kind, false, 0), 1);
-	ck_assert_msg(x->cpu.fault.vector == vec && x->cpu.fault.err == err, "got %u(%x) %s", x->cpu.fault.vector,
-		      x->cpu.fault.err, x->cpu.fault.why);
+	ck_assert_msg(x->cpu.fault.vector == vec && x->cpu.fault.err == err, "got %u(%x) %s",
+		      x->cpu.fault.vector, x->cpu.fault.err, x->cpu.fault.why);
 	assert_unchanged(&before, &x->cpu);
 }
 
-/* ---- real mode ------------------------------------------------------------------------------------- */
+/* ---- real mode ----------------------------------------------------------------------- */
 
 START_TEST(real_mode_int)
 {
@@ -62,13 +62,14 @@ START_TEST(real_mode_int)
 	r->cpu.idtr.limit = 0x80 * 4 + 2;
 	FAULTS(r, EXC_GP, 0, 0xcd, 0x80);
 	r->cpu.idtr.limit = 0x3ff;
-	r->cpu.r[RSP] = 3; /* wraps inside the segment: allowed slot by slot, but a word at FFFFh is not */
+	r->cpu.r[RSP] =
+	    3; /* wraps inside the segment: allowed slot by slot, but a word at FFFFh is not */
 	FAULTS(r, EXC_SS, 0, 0xcd, 0x80);
 	box_free(r);
 }
 END_TEST
 
-/* ---- protected mode ------------------------------------------------------------------------------------ */
+/* ---- protected mode ------------------------------------------------------------------ */
 
 START_TEST(same_level_gate)
 {
@@ -160,8 +161,13 @@ START_TEST(inner_stack_faults)
 		unsigned vec;
 		u32 err;
 	} t[] = {
-		{0, EXC_TS, 1}, {0xe0, EXC_TS, 0xe1}, {S_DATA | 3, EXC_TS, S_DATA | 1}, {S_RO, EXC_TS, S_RO | 1},
-		{S_CODE, EXC_TS, S_CODE | 1}, {S_DATA3, EXC_TS, S_DATA3 | 1}, {S_NP, EXC_SS, S_NP | 1},
+	    {0, EXC_TS, 1},
+	    {0xe0, EXC_TS, 0xe1},
+	    {S_DATA | 3, EXC_TS, S_DATA | 1},
+	    {S_RO, EXC_TS, S_RO | 1},
+	    {S_CODE, EXC_TS, S_CODE | 1},
+	    {S_DATA3, EXC_TS, S_DATA3 | 1},
+	    {S_NP, EXC_SS, S_NP | 1},
 	};
 
 	box_cpl(b, 3);
@@ -206,7 +212,7 @@ START_TEST(into_and_bound)
 }
 END_TEST
 
-/* ---- 64-bit mode -------------------------------------------------------------------------------------------- */
+/* ---- 64-bit mode --------------------------------------------------------------------- */
 
 START_TEST(long_mode_frame)
 {
@@ -270,7 +276,7 @@ START_TEST(long_mode_gate_faults)
 }
 END_TEST
 
-/* ---- double faults ---------------------------------------------------------------------------------------------- */
+/* ---- double faults ------------------------------------------------------------------- */
 
 /* Makes delivery of @v fail with #NP of its gate. */
 static void break_gate(unsigned v)
@@ -322,7 +328,7 @@ START_TEST(triple_fault_shuts_down_and_tells_why)
 }
 END_TEST
 
-/* ---- IRET ---------------------------------------------------------------------------------------------------------- */
+/* ---- IRET ---------------------------------------------------------------------------- */
 
 static void frame32(u32 eip, u32 cs, u32 flags, u32 esp, u32 ss)
 {
@@ -341,17 +347,17 @@ START_TEST(iret_faults)
 		unsigned vec;
 		u32 err;
 	} t[] = {
-		{0, 0, 0, EXC_GP, 0},
-		{0, 0xe0, 0, EXC_GP, 0xe0},
-		{0, S_DATA, 0, EXC_GP, S_DATA},
-		{0, S_CODE3, 0, EXC_GP, S_CODE3},       /* DPL != RPL */
-		{0, S_CODE | 3, 0, EXC_GP, S_CODE},
-		{0, S_CODE_NP, 0, EXC_NP, S_CODE_NP},
-		{0x10000, S_CODE16, 0, EXC_GP, 0},      /* beyond the limit */
-		{0, S_CODE3 | 3, 0, EXC_GP, 0},         /* SS null */
-		{0, S_CODE3 | 3, S_DATA3, EXC_GP, S_DATA3}, /* SS RPL */
-		{0, S_CODE3 | 3, S_DATA | 3, EXC_GP, S_DATA},
-		{0, S_CODE3 | 3, S_CODE3 | 3, EXC_GP, S_CODE3},
+	    {0, 0, 0, EXC_GP, 0},
+	    {0, 0xe0, 0, EXC_GP, 0xe0},
+	    {0, S_DATA, 0, EXC_GP, S_DATA},
+	    {0, S_CODE3, 0, EXC_GP, S_CODE3}, /* DPL != RPL */
+	    {0, S_CODE | 3, 0, EXC_GP, S_CODE},
+	    {0, S_CODE_NP, 0, EXC_NP, S_CODE_NP},
+	    {0x10000, S_CODE16, 0, EXC_GP, 0},          /* beyond the limit */
+	    {0, S_CODE3 | 3, 0, EXC_GP, 0},             /* SS null */
+	    {0, S_CODE3 | 3, S_DATA3, EXC_GP, S_DATA3}, /* SS RPL */
+	    {0, S_CODE3 | 3, S_DATA | 3, EXC_GP, S_DATA},
+	    {0, S_CODE3 | 3, S_CODE3 | 3, EXC_GP, S_CODE3},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
@@ -391,7 +397,8 @@ START_TEST(iret_flags_by_privilege)
 	cpu_set_rflags(c, FL_R1);
 	RUNS(b, 0xcf);
 	ck_assert_uint_eq(c->rflags & (FL_IF | FL_IOPL | FL_VM | FL_VIF | FL_VIP), 0);
-	ck_assert_uint_eq(c->rflags & (FL_ID | FL_AC | FL_NT | FL_DF | FL_OF), FL_ID | FL_AC | FL_NT | FL_DF | FL_OF);
+	ck_assert_uint_eq(c->rflags & (FL_ID | FL_AC | FL_NT | FL_DF | FL_OF),
+			  FL_ID | FL_AC | FL_NT | FL_DF | FL_OF);
 }
 END_TEST
 
@@ -413,7 +420,7 @@ START_TEST(iret_16_bit_stack_keeps_upper_esp)
 }
 END_TEST
 
-/* ---- virtual-8086 mode ----------------------------------------------------------------------------------------------- */
+/* ---- virtual-8086 mode --------------------------------------------------------------- */
 
 START_TEST(v86_interrupt_and_return)
 {
@@ -491,7 +498,7 @@ START_TEST(vme_redirects_and_virtualises_if)
 }
 END_TEST
 
-/* ---- debug -------------------------------------------------------------------------------------------------------------- */
+/* ---- debug --------------------------------------------------------------------------- */
 
 START_TEST(code_breakpoint)
 {
@@ -541,7 +548,7 @@ START_TEST(icebp_pushes_next_rip_and_ignores_gate_dpl)
 }
 END_TEST
 
-/* ---- through the run loop ------------------------------------------------------------------------------------------------ */
+/* ---- through the run loop ------------------------------------------------------------ */
 
 static void run_code(const u8 *code, unsigned n)
 {

@@ -20,8 +20,10 @@ static u32 top(unsigned slot)
 	return peek(b, c->r[RSP] + 4 * slot, 4);
 }
 
-#define FAR(opc, off, sel) opc, (u8)(off), (u8)((off) >> 8), (u8)((off) >> 16), (u8)((off) >> 24), (u8)(sel), (u8)((sel) >> 8)
-#define JMP(off, sel) FAR(0xea, off, sel)
+#define FAR(opc, off, sel)                                                                         \
+	opc, (u8)(off), (u8)((off) >> 8), (u8)((off) >> 16), (u8)((off) >> 24), (u8)(sel),         \
+	    (u8)((sel) >> 8)
+#define JMP(off, sel)  FAR(0xea, off, sel)
 #define CALL(off, sel) FAR(0x9a, off, sel)
 
 START_TEST(direct_faults)
@@ -32,10 +34,16 @@ START_TEST(direct_faults)
 		unsigned cpl, vec;
 		u32 err;
 	} t[] = {
-		{0, 0, 0, EXC_GP, 0}, {0xe0, 0, 0, EXC_GP, 0xe0}, {S_DATA, 0, 0, EXC_GP, S_DATA},
-		{S_CODE3, 0, 0, EXC_GP, S_CODE3}, {S_CODE | 3, 0, 0, EXC_GP, S_CODE}, {S_CODE, 0, 3, EXC_GP, S_CODE},
-		{S_CODE_NP, 0, 0, EXC_NP, S_CODE_NP}, {S_CODE16, 0x10000, 0, EXC_GP, 0}, {S_LDT, 0, 0, EXC_GP, S_LDT},
-		{S_TSS, 0, 0, EXC_GP, S_TSS},
+	    {0, 0, 0, EXC_GP, 0},
+	    {0xe0, 0, 0, EXC_GP, 0xe0},
+	    {S_DATA, 0, 0, EXC_GP, S_DATA},
+	    {S_CODE3, 0, 0, EXC_GP, S_CODE3},
+	    {S_CODE | 3, 0, 0, EXC_GP, S_CODE},
+	    {S_CODE, 0, 3, EXC_GP, S_CODE},
+	    {S_CODE_NP, 0, 0, EXC_NP, S_CODE_NP},
+	    {S_CODE16, 0x10000, 0, EXC_GP, 0},
+	    {S_LDT, 0, 0, EXC_GP, S_LDT},
+	    {S_TSS, 0, 0, EXC_GP, S_TSS},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
@@ -143,10 +151,14 @@ START_TEST(return_faults)
 		unsigned vec;
 		u32 err;
 	} t[] = {
-		{0, 0, 0, EXC_GP, 0}, {0, S_DATA, 0, EXC_GP, S_DATA}, {0, S_CODE3, 0, EXC_GP, S_CODE3},
-		{0, S_CODE_NP, 0, EXC_NP, S_CODE_NP}, {0x10000, S_CODE16, 0, EXC_GP, 0},
-		{0, S_CODE3 | 3, 0, EXC_GP, 0}, {0, S_CODE3 | 3, S_DATA3, EXC_GP, S_DATA3},
-		{0, S_CODE3 | 3, S_RO | 3, EXC_GP, S_RO},
+	    {0, 0, 0, EXC_GP, 0},
+	    {0, S_DATA, 0, EXC_GP, S_DATA},
+	    {0, S_CODE3, 0, EXC_GP, S_CODE3},
+	    {0, S_CODE_NP, 0, EXC_NP, S_CODE_NP},
+	    {0x10000, S_CODE16, 0, EXC_GP, 0},
+	    {0, S_CODE3 | 3, 0, EXC_GP, 0},
+	    {0, S_CODE3 | 3, S_DATA3, EXC_GP, S_DATA3},
+	    {0, S_CODE3 | 3, S_RO | 3, EXC_GP, S_RO},
 	};
 
 	c->r[RSP] = STACK0 - 16;
@@ -181,7 +193,7 @@ START_TEST(real_mode_far)
 }
 END_TEST
 
-/* ---- IA-32e mode ---------------------------------------------------------------------------------------- */
+/* ---- IA-32e mode --------------------------------------------------------------------- */
 
 START_TEST(long_call_gate)
 {

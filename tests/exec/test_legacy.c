@@ -76,12 +76,13 @@ START_TEST(daa_das_do_decimal_arithmetic)
 
 			c->r[RAX] = (u8)(bx + by);
 			cpu_set_rflags(c, FL_R1 | (bx + by > 255 ? FL_CF : 0) |
-					  ((bx & 15) + (by & 15) > 15 ? FL_AF : 0));
+					      ((bx & 15) + (by & 15) > 15 ? FL_AF : 0));
 			RUNS(b, 0x27);
 			ck_assert_uint_eq(c->r[RAX], (sum / 10) << 4 | sum % 10);
 			ck_assert_uint_eq(c->rflags & FL_CF, x + y > 99);
 			c->r[RAX] = (u8)(bx - by);
-			cpu_set_rflags(c, FL_R1 | (bx < by ? FL_CF : 0) | ((bx & 15) < (by & 15) ? FL_AF : 0));
+			cpu_set_rflags(c, FL_R1 | (bx < by ? FL_CF : 0) |
+					      ((bx & 15) < (by & 15) ? FL_AF : 0));
 			RUNS(b, 0x2f);
 			ck_assert_uint_eq(c->r[RAX], (diff / 10) << 4 | diff % 10);
 			ck_assert_uint_eq(c->rflags & FL_CF, x < y);

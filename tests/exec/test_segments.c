@@ -26,13 +26,13 @@ START_TEST(data_segment_faults)
 		unsigned cpl, vec;
 		u32 err;
 	} t[] = {
-		{0xe0, 0, EXC_GP, 0xe0},       /* beyond the GDT limit */
-		{0x04, 0, EXC_GP, 0x04},       /* LDT is null */
-		{S_TSS, 0, EXC_GP, S_TSS},     /* system descriptor */
-		{S_EXEC, 0, EXC_GP, S_EXEC},   /* execute-only code */
-		{S_DATA | 3, 0, EXC_GP, S_DATA}, /* RPL > DPL */
-		{S_DATA, 3, EXC_GP, S_DATA},   /* CPL > DPL */
-		{S_NP, 0, EXC_NP, S_NP},
+	    {0xe0, 0, EXC_GP, 0xe0},         /* beyond the GDT limit */
+	    {0x04, 0, EXC_GP, 0x04},         /* LDT is null */
+	    {S_TSS, 0, EXC_GP, S_TSS},       /* system descriptor */
+	    {S_EXEC, 0, EXC_GP, S_EXEC},     /* execute-only code */
+	    {S_DATA | 3, 0, EXC_GP, S_DATA}, /* RPL > DPL */
+	    {S_DATA, 3, EXC_GP, S_DATA},     /* CPL > DPL */
+	    {S_NP, 0, EXC_NP, S_NP},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
@@ -50,13 +50,9 @@ START_TEST(stack_segment_faults)
 		unsigned vec;
 		u32 err;
 	} t[] = {
-		{0, EXC_GP, 0},
-		{0xe0, EXC_GP, 0xe0},
-		{S_DATA | 3, EXC_GP, S_DATA},
-		{S_CODE, EXC_GP, S_CODE},
-		{S_RO, EXC_GP, S_RO},
-		{S_DATA3, EXC_GP, S_DATA3},
-		{S_NP, EXC_SS, S_NP},
+	    {0, EXC_GP, 0},           {0xe0, EXC_GP, 0xe0}, {S_DATA | 3, EXC_GP, S_DATA},
+	    {S_CODE, EXC_GP, S_CODE}, {S_RO, EXC_GP, S_RO}, {S_DATA3, EXC_GP, S_DATA3},
+	    {S_NP, EXC_SS, S_NP},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
@@ -194,7 +190,10 @@ START_TEST(lldt_faults)
 		u16 sel;
 		unsigned vec;
 		u32 err;
-	} t[] = {{4, EXC_GP, 4}, {0xe0, EXC_GP, 0xe0}, {S_DATA, EXC_GP, S_DATA}, {S_TSSB, EXC_GP, S_TSSB}};
+	} t[] = {{4, EXC_GP, 4},
+		 {0xe0, EXC_GP, 0xe0},
+		 {S_DATA, EXC_GP, S_DATA},
+		 {S_TSSB, EXC_GP, S_TSSB}};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
 		c->r[RAX] = t[i].sel;
@@ -289,9 +288,10 @@ START_TEST(lar_lsl)
 		u16 sel;
 		bool lar, lsl;
 	} t[] = {
-		{0, false, false}, {3, false, false}, {0xe0, false, false}, {S_CODE, true, true}, {S_DATA | 3, false, false},
-		{S_CONF | 3, true, true}, {S_TSS, true, true}, {S_LDT, true, true}, {S_GATE, true, false},
-		{S_TASKGATE, true, false}, {S_TSS16, true, true}, {S_NP, true, true},
+	    {0, false, false},         {3, false, false},          {0xe0, false, false},
+	    {S_CODE, true, true},      {S_DATA | 3, false, false}, {S_CONF | 3, true, true},
+	    {S_TSS, true, true},       {S_LDT, true, true},        {S_GATE, true, false},
+	    {S_TASKGATE, true, false}, {S_TSS16, true, true},      {S_NP, true, true},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
@@ -317,9 +317,9 @@ START_TEST(verr_verw)
 		unsigned cpl;
 		bool r, w;
 	} t[] = {
-		{0, 0, false, false}, {S_CODE, 0, true, false}, {S_EXEC, 0, false, false}, {S_DATA, 0, true, true},
-		{S_RO, 0, true, false}, {S_DATA, 3, false, false}, {S_CONF, 3, true, false}, {S_TSS, 0, false, false},
-		{S_DATA3 | 3, 3, true, true},
+	    {0, 0, false, false},     {S_CODE, 0, true, false}, {S_EXEC, 0, false, false},
+	    {S_DATA, 0, true, true},  {S_RO, 0, true, false},   {S_DATA, 3, false, false},
+	    {S_CONF, 3, true, false}, {S_TSS, 0, false, false}, {S_DATA3 | 3, 3, true, true},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {

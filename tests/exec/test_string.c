@@ -1,4 +1,5 @@
-/* String and port string instructions: held against an element-by-element model, and at their seams. */
+/* String and port string instructions: held against an element-by-element model, and at their
+ * seams. */
 #include "sysbox.h"
 
 static struct box *b;
@@ -56,9 +57,21 @@ static void model(u8 *ram, u64 *r, u32 *flags, u8 op, bool repne, unsigned size)
 		switch (op & 0xfe) {
 		case 0xa4: memmove(dst, src, size); break;
 		case 0xaa: memcpy(dst, &r[RAX], size); break;
-		case 0xac: memcpy(&r[RAX], src, size); if (size == 4) r[RAX] = (u32)r[RAX]; break;
-		case 0xae: x = zext_bytes(r[RAX], size); y = get(dst, size); cmp = true; break;
-		case 0xa6: x = get(src, size); y = get(dst, size); cmp = true; break;
+		case 0xac:
+			memcpy(&r[RAX], src, size);
+			if (size == 4)
+				r[RAX] = (u32)r[RAX];
+			break;
+		case 0xae:
+			x = zext_bytes(r[RAX], size);
+			y = get(dst, size);
+			cmp = true;
+			break;
+		case 0xa6:
+			x = get(src, size);
+			y = get(dst, size);
+			cmp = true;
+			break;
 		}
 		if ((op & 0xfe) == 0xa4 || (op & 0xfe) == 0xac || (op & 0xfe) == 0xa6)
 			r[RSI] += step;
@@ -66,7 +79,8 @@ static void model(u8 *ram, u64 *r, u32 *flags, u8 op, bool repne, unsigned size)
 			r[RDI] += step;
 		r[RCX]--;
 		if (cmp) {
-			*flags = (*flags & ~(FL_CF | FL_ZF)) | (x < y ? FL_CF : 0) | (x == y ? FL_ZF : 0);
+			*flags = (*flags & ~(FL_CF | FL_ZF)) | (x < y ? FL_CF : 0) |
+				 (x == y ? FL_ZF : 0);
 			if ((x == y) == repne)
 				break;
 		}
@@ -87,7 +101,8 @@ START_TEST(random_against_model)
 		u32 flags = FL_R1 | (df ? FL_DF : 0);
 		u8 code[3] = {0x66, repne ? 0xf2 : 0xf3, op};
 
-		/* Few values, so that comparisons run a while; near ranges, so that copies overlap. */
+		/* Few values, so that comparisons run a while; near ranges, so that copies overlap.
+		 */
 		for (unsigned i = 0; i < 0x6000; i += 8)
 			poke(b, base + i - 0x2000, rnd(&seed) % 8 ? 0 : rnd(&seed), 8);
 		c->r[RAX] = rnd(&seed) % 4 ? 0 : (u32)rnd(&seed);
@@ -101,8 +116,9 @@ START_TEST(random_against_model)
 		run_to_end(b, word ? code : code + 1, word ? 3 : 2);
 		model(ram, r, &flags, op, repne, size);
 		for (unsigned i = 0; i < 8; i++)
-			ck_assert_msg(c->r[i] == r[i], "round %u op %x r%u: %llx, expected %llx", round, op, i,
-				      (unsigned long long)c->r[i], (unsigned long long)r[i]);
+			ck_assert_msg(c->r[i] == r[i], "round %u op %x r%u: %llx, expected %llx",
+				      round, op, i, (unsigned long long)c->r[i],
+				      (unsigned long long)r[i]);
 		ck_assert_uint_eq(c->rflags & (FL_CF | FL_ZF), flags & (FL_CF | FL_ZF));
 		ck_assert_mem_eq(ram + DATA, b->ram + DATA, 0x10000);
 	}

@@ -1,4 +1,5 @@
-/* Control and debug registers, flags instructions, MSRs, CPUID, and the small system instructions. */
+/* Control and debug registers, flags instructions, MSRs, CPUID, and the small system instructions.
+ */
 #include "sysbox.h"
 
 static struct box *b, *l;
@@ -17,7 +18,7 @@ static void teardown(void)
 	box_free(l);
 }
 
-/* ---- control registers --------------------------------------------------------------------------------- */
+/* ---- control registers --------------------------------------------------------------- */
 
 static void cr_fails(struct box *x, int (*write)(struct cpu *, u64), u64 v)
 {
@@ -132,7 +133,7 @@ START_TEST(debug_registers)
 }
 END_TEST
 
-/* ---- flags ------------------------------------------------------------------------------------------------- */
+/* ---- flags --------------------------------------------------------------------------- */
 
 START_TEST(cli_sti)
 {
@@ -167,7 +168,8 @@ START_TEST(pushf_popf)
 	ck_assert_uint_eq(peek(b, c->r[RSP], 4), FL_R1 | FL_ID | FL_AC);
 	poke(b, c->r[RSP], 0xffffffff & ~(FL_TF), 4);
 	RUNS(b, 0x9d);
-	ck_assert_uint_eq(c->rflags, FL_R1 | FL_ARITH | FL_DF | FL_IF | FL_IOPL | FL_NT | FL_AC | FL_ID);
+	ck_assert_uint_eq(c->rflags,
+			  FL_R1 | FL_ARITH | FL_DF | FL_IF | FL_IOPL | FL_NT | FL_AC | FL_ID);
 	box_cpl(b, 3);
 	cpu_set_rflags(c, FL_R1);
 	c->r[RSP] -= 4;
@@ -202,7 +204,7 @@ START_TEST(clac_stac)
 }
 END_TEST
 
-/* ---- the rest ------------------------------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------------------ */
 
 START_TEST(time_stamp)
 {
@@ -351,13 +353,14 @@ START_TEST(undefined_instructions)
 }
 END_TEST
 
-/* ---- MSRs ---------------------------------------------------------------------------------------------------- */
+/* ---- MSRs ---------------------------------------------------------------------------- */
 
 static void msr_fails(struct box *x, u32 msr, u64 v)
 {
 	struct cpu before = x->cpu;
 
-	ck_assert_msg(msr_write(&x->cpu, msr, v) == 1, "MSR %x accepts %llx", msr, (unsigned long long)v);
+	ck_assert_msg(msr_write(&x->cpu, msr, v) == 1, "MSR %x accepts %llx", msr,
+		      (unsigned long long)v);
 	ck_assert_uint_eq(x->cpu.fault.vector, EXC_GP);
 	assert_unchanged(&before, &x->cpu);
 }
@@ -368,12 +371,37 @@ START_TEST(msr_write_faults)
 		u32 msr;
 		u64 v;
 	} t[] = {
-		{0x12345, 0}, {0xfe, 0}, {0x10a, 0}, {0x179, 0}, {0xce, 0}, {0x48, 8}, {0x49, 2}, {0x175, 1ull << 47},
-		{0x176, 1ull << 47}, {0x277, 2}, {0x277, 8ull << 56}, {0x250, 7}, {0x2ff, 2}, {0x2ff, 0x100}, {0x200, 2},
-		{0x200, 1ull << 40}, {0x200, 0x100}, {0x201, 0x400}, {0x401, 1}, {0xda0, 1}, {0xc0000080, 2},
-		{0xc0000080, 1ull << 32}, {0xc0000082, 1ull << 47}, {0xc0000100, 1ull << 47}, {0xc0000101, 1ull << 47},
-		{0xc0000102, 1ull << 47}, {0xc0000103, 1ull << 32}, {0x1d9, 1ull << 20}, {0x38f, 0}, {0x186, 0},
-		{0x6e0, 0} /* refused by this box's APIC */,
+	    {0x12345, 0},
+	    {0xfe, 0},
+	    {0x10a, 0},
+	    {0x179, 0},
+	    {0xce, 0},
+	    {0x48, 8},
+	    {0x49, 2},
+	    {0x175, 1ull << 47},
+	    {0x176, 1ull << 47},
+	    {0x277, 2},
+	    {0x277, 8ull << 56},
+	    {0x250, 7},
+	    {0x2ff, 2},
+	    {0x2ff, 0x100},
+	    {0x200, 2},
+	    {0x200, 1ull << 40},
+	    {0x200, 0x100},
+	    {0x201, 0x400},
+	    {0x401, 1},
+	    {0xda0, 1},
+	    {0xc0000080, 2},
+	    {0xc0000080, 1ull << 32},
+	    {0xc0000082, 1ull << 47},
+	    {0xc0000100, 1ull << 47},
+	    {0xc0000101, 1ull << 47},
+	    {0xc0000102, 1ull << 47},
+	    {0xc0000103, 1ull << 32},
+	    {0x1d9, 1ull << 20},
+	    {0x38f, 0},
+	    {0x186, 0},
+	    {0x6e0, 0} /* refused by this box's APIC */,
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++)
@@ -400,16 +428,31 @@ START_TEST(msr_round_trips)
 		u32 msr;
 		u64 v;
 	} t[] = {
-		{0x1b, 0xfee00800}, {0x174, 0x10}, {0x175, 0xffff800000000000}, {0x277, 0x0107040600070406}, {0x200, 0x80000006},
-		{0x20f, 0xff80000800}, {0x26f, 0x0606060606060606}, {0x2ff, 0xc06}, {0x400, ~0ull}, {0x17a, 4}, {0x48, 5},
-		{0xc0000081, ~0ull}, {0xc0000082, 0xffffffff81000000}, {0xc0000084, 0x47700}, {0xc0000100, 0x7f0000000000},
-		{0xc0000101, 1}, {0xc0000102, 2}, {0xc0000103, 3},
+	    {0x1b, 0xfee00800},
+	    {0x174, 0x10},
+	    {0x175, 0xffff800000000000},
+	    {0x277, 0x0107040600070406},
+	    {0x200, 0x80000006},
+	    {0x20f, 0xff80000800},
+	    {0x26f, 0x0606060606060606},
+	    {0x2ff, 0xc06},
+	    {0x400, ~0ull},
+	    {0x17a, 4},
+	    {0x48, 5},
+	    {0xc0000081, ~0ull},
+	    {0xc0000082, 0xffffffff81000000},
+	    {0xc0000084, 0x47700},
+	    {0xc0000100, 0x7f0000000000},
+	    {0xc0000101, 1},
+	    {0xc0000102, 2},
+	    {0xc0000103, 3},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
 		u64 v;
 
-		ck_assert_msg(!msr_write(&l->cpu, t[i].msr, t[i].v), "MSR %x: %s", t[i].msr, l->cpu.fault.why);
+		ck_assert_msg(!msr_write(&l->cpu, t[i].msr, t[i].v), "MSR %x: %s", t[i].msr,
+			      l->cpu.fault.why);
 		ck_assert_int_eq(msr_read(&l->cpu, t[i].msr, &v), 0);
 		ck_assert_msg(v == t[i].v, "MSR %x", t[i].msr);
 	}
@@ -429,11 +472,12 @@ START_TEST(old_models_lack_new_msrs)
 }
 END_TEST
 
-/* ---- CPUID ----------------------------------------------------------------------------------------------------- */
+/* ---- CPUID --------------------------------------------------------------------------- */
 
 START_TEST(models_parse)
 {
-	static const char *const names[] = {"386", "486", "pentium", "p3", "core2", "haswell", "skylake", "max"};
+	static const char *const names[] = {"386",   "486",     "pentium", "p3",
+					    "core2", "haswell", "skylake", "max"};
 	const struct cpu_model *m;
 	u32 feat[FEATURE_WORDS];
 	char err[128];
@@ -528,7 +572,7 @@ START_TEST(cpuid_absent_on_386)
 }
 END_TEST
 
-/* ---- SMM --------------------------------------------------------------------------------------------------------- */
+/* ---- SMM ----------------------------------------------------------------------------- */
 
 START_TEST(smm_round_trip)
 {

@@ -32,7 +32,7 @@ static void teardown(void)
 	box_free(b);
 }
 
-#define JMP_TSS(sel) 0xea, 0, 0, 0, 0, (u8)(sel), 0
+#define JMP_TSS(sel)  0xea, 0, 0, 0, 0, (u8)(sel), 0
 #define CALL_TSS(sel) 0x9a, 0, 0, 0, 0, (u8)(sel), 0
 
 static unsigned type_of(u16 sel)
@@ -163,13 +163,11 @@ START_TEST(faults_of_the_new_task)
 		unsigned vec;
 		u32 err;
 	} t[] = {
-		{96, S_DATA, EXC_TS, S_DATA},       /* LDT */
-		{76, S_DATA, EXC_TS, S_DATA},       /* CS */
-		{76, S_CODE_NP, EXC_NP, S_CODE_NP},
-		{80, S_RO, EXC_TS, S_RO},           /* SS */
-		{80, S_NP, EXC_SS, S_NP},
-		{84, S_TSSB, EXC_TS, S_TSSB},       /* DS */
-		{92, S_NP, EXC_NP, S_NP},           /* GS */
+	    {96, S_DATA, EXC_TS, S_DATA},                                     /* LDT */
+	    {76, S_DATA, EXC_TS, S_DATA},                                     /* CS */
+	    {76, S_CODE_NP, EXC_NP, S_CODE_NP}, {80, S_RO, EXC_TS, S_RO},     /* SS */
+	    {80, S_NP, EXC_SS, S_NP},           {84, S_TSSB, EXC_TS, S_TSSB}, /* DS */
+	    {92, S_NP, EXC_NP, S_NP},                                         /* GS */
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
