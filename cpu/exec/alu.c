@@ -45,6 +45,11 @@
 	     TOP_BIT(bits, (a ^ b) & (a ^ r)) << 11;                                               \
 	KIND(FK_RES)
 
+/* A slow access may be where the block is left, so the slow twin leaves the flags even if they are dead by then. */
+#define ALU_LOAD3_f(name, type, ...) UOP_LOAD3(name##_f, type, __VA_ARGS__)
+#define ALU_LOAD3_n(name, type, ...) UOP_LOAD3_FAST(name##_n, name##_f_slow, type, __VA_ARGS__)
+#define ALU_RMW3_f(name, type, ...) UOP_RMW3(name##_f, type, __VA_ARGS__)
+#define ALU_RMW3_n(name, type, ...) UOP_RMW3_FAST(name##_n, name##_f_slow, type, __VA_ARGS__)
 #define ALU_ONE(op, bits, fl)                                                                     \
 	static void op##bits##_rr_##fl(UOP_ARGS)                                                   \
 	{                                                                                          \
@@ -60,28 +65,28 @@
 		SETREG##bits(u->dst, r);                                                            \
 		NEXT;                                                                               \
 	}                                                                                          \
-	UOP_LOAD3(op##bits##_rm_##fl, u##bits, {                                                   \
+	ALU_LOAD3_##fl(op##bits##_rm, u##bits, {                                                   \
 		u##bits a = REG##bits(u->dst);                                                      \
 		u##bits b = m;                                                                      \
 		u##bits r;                                                                          \
 		DO_##op##_##fl(bits);                                                               \
 		SETREG##bits(u->dst, r);                                                            \
 	})                                                                                         \
-	UOP_RMW3(op##bits##_mr_##fl, u##bits, {                                                    \
+	ALU_RMW3_##fl(op##bits##_mr, u##bits, {                                                    \
 		u##bits a = m;                                                                      \
 		u##bits b = REG##bits(u->src);                                                      \
 		u##bits r;                                                                          \
 		DO_##op##_##fl(bits);                                                               \
 		m = r;                                                                              \
 	})                                                                                         \
-	UOP_RMW3(op##bits##_mi_##fl, u##bits, {                                                    \
+	ALU_RMW3_##fl(op##bits##_mi, u##bits, {                                                    \
 		u##bits a = m;                                                                      \
 		u##bits b = (u##bits)u->imm;                                                        \
 		u##bits r;                                                                          \
 		DO_##op##_##fl(bits);                                                               \
 		m = r;                                                                              \
 	})
-#define ALU_SIZE(op, bits) ALU_ONE(op, bits, n) ALU_ONE(op, bits, f)
+#define ALU_SIZE(op, bits) ALU_ONE(op, bits, f) ALU_ONE(op, bits, n)
 #define ALU(op) ALU_SIZE(op, 8) ALU_SIZE(op, 16) ALU_SIZE(op, 32) ALU_SIZE(op, 64)
 
 ALU(add)
@@ -756,7 +761,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 
 #define COUNT_MASK(bits) (bits == 64 ? 63 : 31)
 #define SHIFT_FLAGS(bits) fa = SX(bits, r), fb = cf | of << 11, KIND(FK_RES)
-#define ROTATE_FLAGS(bits) fb = (fb & ~(u64)(FL_CF | FL_OF)) | cf | of << 11
+#define ROTATE_FLAGS(bits) fb = (fb & ~(u64)(FL_CF | FL_OF)) | cf | of << 11, KIND(FK_RES)
 #define SHIFT_ONE(op, bits, FLAGS)                                                                \
 	static void op##bits##_i_n(UOP_ARGS)                                                       \
 	{                                                                                          \
@@ -1292,6 +1297,7 @@ const struct exec_desc exec_popcnt = {.gen = gen_scan, .arg = 4};
 		unsigned n = REG##bits(u->src) & (bits - 1);                                        \
 		ea = n;                                                                             \
 		fb = (fb & ~(u64)FL_CF) | (v >> n & 1);                                             \
+		KIND(FK_RES);                                                                       \
 		change;                                                                             \
 		NEXT;                                                                               \
 	}                                                                                          \
@@ -1301,6 +1307,7 @@ const struct exec_desc exec_popcnt = {.gen = gen_scan, .arg = 4};
 		unsigned n = u->sh;                                                                 \
 		ea = n;                                                                             \
 		fb = (fb & ~(u64)FL_CF) | (v >> n & 1);                                             \
+		KIND(FK_RES);                                                                       \
 		change;                                                                             \
 		NEXT;                                                                               \
 	}

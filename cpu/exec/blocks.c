@@ -45,6 +45,8 @@ struct block_cache {
 	struct code_page *code[1u << CODE_HASH_BITS];
 	struct jump_cache_entry jumps[JUMP_CACHE_SIZE];
 	struct builder builder;
+	bool full; /* no room for a link: everything goes before the next chain */
+	struct uop rest[16];
 	/* a block for one use: cut short, or of code that is not RAM */
 	struct {
 		_Alignas(32) u8 block[sizeof(struct block) + BUILDER_MAX_UOPS * sizeof(struct uop)];
@@ -271,6 +273,18 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b)
 		stub->phys = b->phys & ~0xfffull;
 		stub->fn = cpu_long64(cpu) ? uop_cross_link64 : uop_cross_link32;
 	}
+}
+
+const struct uop *block_rest_of_insn(struct cpu *cpu, const struct uop *u)
+{
+	struct uop *rest = cpu->blocks->rest;
+	unsigned n = 0, icnt = u->icnt;
+
+	/* @u may be one of rest[] itself. */
+	while ((++u)->icnt == icnt && n < ARRAY_SIZE(cpu->blocks->rest) - 1)
+		rest[n++] = *u;
+	rest[n] = (struct uop){.fn = uop_insn_end, .off = u->off, .icnt = (u8)(icnt + 1)};
+	return rest;
 }
 
 /* ---- building --------------------------------------------------------------------------------------------------- */

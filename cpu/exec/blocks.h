@@ -35,6 +35,10 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns);
 /** Makes the stub @stub lead to @b from now on, where that is allowed. */
 void block_link(struct cpu *cpu, struct uop *stub, struct block *b);
 
+/** A copy of the micro-operations that follow @u in its instruction, which leaves the chain (uop_insn_end) behind them. */
+const struct uop *block_rest_of_insn(struct cpu *cpu, const struct uop *u);
+void uop_insn_end(UOP_ARGS);
+
 /** Builds the micro-operations of the instructions in @b (decoded, b->count of them). */
 void builder_emit_all(struct builder *b);
 

@@ -132,8 +132,8 @@ static const uop_fn jcc_fns[SF_KINDS][8] = COND_TABLE(jcc);
 			return;                                                                     \
 		u##bits a = aval, b = bval;                                                         \
 		DO_##op(bits);                                                                      \
-		if (cpu->attn)                                                                      \
-			cd = uop_clip(cpu, cd, u[1].icnt + 1);                                      \
+		if (cpu->attn) /* between the two */                                                \
+			return uop_leave_next(UOP_PASS);                                            \
 		TAKE_BRANCH(op##_##c);                                                              \
 	}                                                                                          \
 	static void name(UOP_ARGS)                                                                 \
@@ -208,6 +208,8 @@ static bool branch_target(const struct builder *b, const struct insn *in, s64 *d
 {
 	s64 d = next_off(b) + (s64)in->imm;
 
+	if (in->opsize == 2 && (b->mode & MODE_BITS) != MODE_16)
+		return false; /* the target depends on rip's upper half, which the block's key does not hold */
 	if ((b->mode & MODE_BITS) != MODE_64) {
 		u64 rip = b->rip_page + (u64)d;
 		rip &= in->opsize == 2 ? 0xffff : 0xffffffff;
@@ -274,7 +276,7 @@ const struct exec_desc exec_jcc = {.gen = gen_jcc};
 
 bool fuse_compare_branch(struct builder *b, const struct insn *in, bool is_test)
 {
-	if (b->cur + 1 >= b->count || insn_exec(&b->insn[b->cur + 1]) != &exec_jcc)
+	if ((b->mode & MODE_TRACE) || b->cur + 1 >= b->count || insn_exec(&b->insn[b->cur + 1]) != &exec_jcc)
 		return false;
 	const struct insn *j = &b->insn[b->cur + 1];
 	unsigned cc = j->opcode & 15;

@@ -311,6 +311,20 @@ static bool constant_shift(const struct insn *in)
 	       (in->op[1].kind == OPK_IMM && (in->imm & (in->op[0].size == 8 ? 63 : 31)));
 }
 
+extern const struct exec_desc exec_add, exec_sub, exec_and, exec_or, exec_xor, exec_adc, exec_sbb;
+
+/*
+ * A slow access can end the chain behind its instruction, where the flags must then be right. The handlers of the ALU
+ * family see to that themselves; the others keep their flags.
+ */
+static bool may_leave_behind(const struct insn *in)
+{
+	const struct exec_desc *x = insn_exec(in);
+
+	return has_memory(in) && x != &exec_add && x != &exec_sub && x != &exec_and && x != &exec_or && x != &exec_xor &&
+	       x != &exec_adc && x != &exec_sbb;
+}
+
 static void find_live_flags(struct builder *b)
 {
 	u32 live = FL_ARITH;
@@ -320,6 +334,8 @@ static void find_live_flags(struct builder *b)
 
 		b->live[i] = live;
 		if (in->row == UINT16_MAX || is_barrier(in)) {
+			if (in->row != UINT16_MAX && may_leave_behind(in))
+				b->live[i] = FL_ARITH;
 			live = FL_ARITH;
 			continue;
 		}
@@ -373,7 +389,9 @@ void builder_emit_all(struct builder *b)
 			uop_set_insn(b, emit(b, trace_insn), &b->insn[b->cur]);
 		emit_insn(b, &b->insn[b->cur]);
 	}
-	if (!b->ended) {
+	if (b->ended) {
+		emit(b, NULL); /* tells where the last instruction's micro-operations end */
+	} else {
 		struct uop *u = emit(b, fall_through);
 		uop_set_target(b, u, emit_stub(b, b->off[b->count]));
 	}

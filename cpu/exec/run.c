@@ -41,8 +41,19 @@ NOINLINE void uop_leave_rip(UOP_ARGS)
 
 NOINLINE void uop_leave_next(UOP_ARGS)
 {
+	if (u[1].icnt == u->icnt) {
+		cd = uop_clip(cpu, cd, u->icnt + 1u);
+		u = block_rest_of_insn(cpu, u);
+		return u->fn(UOP_PASS);
+	}
 	cpu->rip = code_rip(cpu, u[1].off);
 	save_state(cpu, fa, fb, cd - u[1].icnt);
+}
+
+void uop_insn_end(UOP_ARGS)
+{
+	cpu->rip = code_rip(cpu, u->off);
+	save_state(cpu, fa, fb, cd - u->icnt);
 }
 
 NOINLINE void uop_unlinked(UOP_ARGS)

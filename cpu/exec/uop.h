@@ -105,7 +105,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are address
 void uop_leave_at(UOP_ARGS);
 /** Ends the chain at rip @ea after the instruction of @u, a block's last; charges cd. */
 void uop_leave_rip(UOP_ARGS);
-/** Ends the chain after the instruction of @u, whose next instruction starts at u[1]; charges cd. */
+/** Ends the chain after the instruction of @u, whose other micro-operations still run; charges cd. */
 void uop_leave_next(UOP_ARGS);
 /** A stub not linked yet: leaves to the run loop, which looks the target up and links. */
 void uop_unlinked(UOP_ARGS);
@@ -124,10 +124,10 @@ void uop_call_end(UOP_ARGS);
 /** Shortens the slice so that the block end, @n instructions on, leaves the chain. Returns the new cd. */
 s64 uop_clip(struct cpu *cpu, s64 cd, unsigned n);
 
-/** After a slow access: leaves if something came up, else goes on. */
+/** After a slow access: leaves at the instruction's end if something came up, else goes on. */
 #define SLOW_NEXT                                                                                 \
 	do {                                                                                       \
-		if (unlikely(cpu->attn) && u[1].icnt != u->icnt)                                    \
+		if (unlikely(cpu->attn))                                                            \
 			return uop_leave_next(UOP_PASS);                                            \
 		NEXT;                                                                               \
 	} while (0)
@@ -160,26 +160,27 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, unsigned size);
 #define SLOW_WRITE(m) (memcpy(cpu->slow, &(m), sizeof(m)), uop_slow_write(UOP_PASS, sizeof(m)))
 
 /*
- * UOP_LOAD(name, eam, type, body): body sees `m`, the value loaded.
- * UOP_STORE(name, eam, type, value_expr, after)
- * UOP_RMW(name, eam, type, body): body reads and assigns `m`.
- * Each defines the handler and its slow twin.
+ * UOP_LOAD3(name, type, body): body sees `m`, the value loaded.
+ * UOP_STORE3(name, type, value_expr, after)
+ * UOP_RMW3(name, type, body): body reads and assigns `m`.
+ * Each defines the handlers of the three addressing forms and their slow twin.
  */
-#define UOP_LOAD(name, eam, type, ...)                                                            \
-	static COLD void name##_slow(UOP_ARGS)                                                     \
+#define UOP_LOAD_SLOW(slow, type, ...)                                                            \
+	static COLD void slow(UOP_ARGS)                                                            \
 	{                                                                                          \
 		type m;                                                                             \
 		if (SLOW_READ(m))                                                                   \
 			return;                                                                     \
 		__VA_ARGS__;                                                                        \
 		SLOW_NEXT;                                                                          \
-	}                                                                                          \
+	}
+#define UOP_LOAD_FAST(name, slow, eam, type, ...)                                                 \
 	static void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
 		ea = EA_##eam;                                                                      \
 		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \
 		if (TLB_MISS(e, sizeof(type)))                                                      \
-			return name##_slow(UOP_PASS);                                               \
+			return slow(UOP_PASS);                                                      \
 		type m;                                                                             \
 		memcpy(&m, (const void *)(e->host + ea), sizeof(m));                                \
 		__VA_ARGS__;                                                                        \
@@ -207,8 +208,8 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, unsigned size);
 		NEXT;                                                                               \
 	}
 
-#define UOP_RMW(name, eam, type, ...)                                                             \
-	static COLD void name##_slow(UOP_ARGS)                                                     \
+#define UOP_RMW_SLOW(slow, type, ...)                                                             \
+	static COLD void slow(UOP_ARGS)                                                            \
 	{                                                                                          \
 		type m;                                                                             \
 		if (SLOW_READ_RMW(m))                                                               \
@@ -217,13 +218,14 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, unsigned size);
 		if (SLOW_WRITE(m))                                                                  \
 			return;                                                                     \
 		SLOW_NEXT;                                                                          \
-	}                                                                                          \
+	}
+#define UOP_RMW_FAST(name, slow, eam, type, ...)                                                  \
 	static void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
 		ea = EA_##eam;                                                                      \
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
 		if (TLB_MISS(e, sizeof(type)))                                                      \
-			return name##_slow(UOP_PASS);                                               \
+			return slow(UOP_PASS);                                                      \
 		type *p = (type *)(e->host + ea);                                                   \
 		type m = *p;                                                                        \
 		__VA_ARGS__;                                                                        \
@@ -231,19 +233,25 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, unsigned size);
 		NEXT;                                                                               \
 	}
 
-/* All three addressing forms of a memory handler: name_bd, name_bis, name_pre. */
+/* All three addressing forms of a memory handler, name_bd, name_bis, name_pre; _FAST takes the slow twin of another. */
+#define UOP_LOAD3_FAST(name, slow, type, ...)                                                     \
+	UOP_LOAD_FAST(name##_bd, slow, bd, type, __VA_ARGS__)                                      \
+	UOP_LOAD_FAST(name##_bis, slow, bis, type, __VA_ARGS__)                                    \
+	UOP_LOAD_FAST(name##_pre, slow, pre, type, __VA_ARGS__)
 #define UOP_LOAD3(name, type, ...)                                                                \
-	UOP_LOAD(name##_bd, bd, type, __VA_ARGS__)                                                        \
-	UOP_LOAD(name##_bis, bis, type, __VA_ARGS__)                                                      \
-	UOP_LOAD(name##_pre, pre, type, __VA_ARGS__)
+	UOP_LOAD_SLOW(name##_slow, type, __VA_ARGS__)                                              \
+	UOP_LOAD3_FAST(name, name##_slow, type, __VA_ARGS__)
 #define UOP_STORE3(name, type, value, ...)                                                        \
 	UOP_STORE(name##_bd, bd, type, value, __VA_ARGS__)                                               \
 	UOP_STORE(name##_bis, bis, type, value, __VA_ARGS__)                                             \
 	UOP_STORE(name##_pre, pre, type, value, __VA_ARGS__)
+#define UOP_RMW3_FAST(name, slow, type, ...)                                                      \
+	UOP_RMW_FAST(name##_bd, slow, bd, type, __VA_ARGS__)                                       \
+	UOP_RMW_FAST(name##_bis, slow, bis, type, __VA_ARGS__)                                     \
+	UOP_RMW_FAST(name##_pre, slow, pre, type, __VA_ARGS__)
 #define UOP_RMW3(name, type, ...)                                                                 \
-	UOP_RMW(name##_bd, bd, type, __VA_ARGS__)                                                         \
-	UOP_RMW(name##_bis, bis, type, __VA_ARGS__)                                                       \
-	UOP_RMW(name##_pre, pre, type, __VA_ARGS__)
+	UOP_RMW_SLOW(name##_slow, type, __VA_ARGS__)                                               \
+	UOP_RMW3_FAST(name, name##_slow, type, __VA_ARGS__)
 #define EAM3(name) {name##_bd, name##_bis, name##_pre}
 
 #endif
