@@ -397,8 +397,8 @@ void builder_emit_all(struct builder *b)
 	}
 }
 
-/* -d exec: one line per instruction. */
-static NOINLINE void trace_insn(UOP_ARGS)
+/* Apart from its handler, whose tail call a local buffer would spoil. */
+static NOINLINE void trace_line(struct cpu *cpu, const struct uop *u, s64 cd)
 {
 	char text[96];
 	u64 rip = cpu->r[R_CODE] + u->off;
@@ -407,5 +407,11 @@ static NOINLINE void trace_insn(UOP_ARGS)
 	cpu->cd = cd - u->icnt;
 	log_line(cpu->log, LOG_EXEC, "%12llu %04x:%016llx %s", (unsigned long long)cpu_icount(cpu),
 		 cpu->seg[CS].sel, (unsigned long long)rip, text);
+}
+
+/* -d exec: one line per instruction. */
+static void trace_insn(UOP_ARGS)
+{
+	trace_line(cpu, u, cd);
 	NEXT;
 }
