@@ -9,52 +9,11 @@
  */
 #include "base/log.h"
 #include "cpu/exec/exec.h"
-#include "cpu/exec/x87.h"
+#include "cpu/exec/x87_ops.h"
 #include "cpu/fpu/fast.h"
 #include "cpu/fpu/transcendental.h"
 
 #define CW_INIT 0x37fu
-
-/* ---- the stack --------------------------------------------------------------------------- */
-
-static ALWAYS_INLINE unsigned phys(const struct x87 *f, unsigned i)
-{
-	return ((f->sw >> 11) + i) & 7;
-}
-
-static ALWAYS_INLINE bool full(const struct x87 *f, unsigned p)
-{
-	return f->valid >> p & 1;
-}
-
-static ALWAYS_INLINE struct f80 get(const struct x87 *f, unsigned p)
-{
-	return (struct f80){f->r[p].mant, f->r[p].se};
-}
-
-static ALWAYS_INLINE void put(struct x87 *f, unsigned p, struct f80 v)
-{
-	f->r[p].mant = v.mant;
-	f->r[p].se = v.se;
-	f->valid |= (u8)BIT(p);
-}
-
-static ALWAYS_INLINE void move_top(struct x87 *f, int by)
-{
-	f->sw = (u16)((f->sw & ~X87_TOP) | ((f->sw + (unsigned)by * 0x800u) & X87_TOP));
-}
-
-static ALWAYS_INLINE void pop(struct x87 *f)
-{
-	f->valid &= (u8)~BIT(phys(f, 0));
-	move_top(f, 1);
-}
-
-static ALWAYS_INLINE void push(struct x87 *f, struct f80 v)
-{
-	move_top(f, -1);
-	put(f, phys(f, 0), v);
-}
 
 /* ---- exceptions -------------------------------------------------------------------------- */
 
@@ -223,6 +182,19 @@ static ALWAYS_INLINE int operand_write(struct cpu *cpu, const struct insn *in, c
 	}                                                                                          \
 	static ALWAYS_INLINE int x87_##name(struct cpu *cpu, const struct insn *in)
 
+/* The same, with micro-operations for its common cases (x87_hot.c). */
+#define X87_HOT(name, gen_fn, gen_arg)                                                             \
+	static int op_##name(struct cpu *cpu, const struct insn *in);                              \
+	static int x87_##name(struct cpu *cpu, const struct insn *in);                             \
+	const struct exec_desc exec_##name = {.op = op_##name, .gen = gen_fn, .arg = gen_arg};     \
+	static int op_##name(struct cpu *cpu, const struct insn *in)                               \
+	{                                                                                          \
+		if (unlikely(cpu->x87.sw & X87_ES) && x87_check_pending(cpu))                      \
+			return 1;                                                                  \
+		return x87_##name(cpu, in);                                                        \
+	}                                                                                          \
+	static ALWAYS_INLINE int x87_##name(struct cpu *cpu, const struct insn *in)
+
 #define ALIAS(name, of) const struct exec_desc exec_##name = {.op = op_##of};
 
 /* ---- memory operands of arithmetic and comparison ---------------------------------------- */
@@ -351,7 +323,7 @@ static ALWAYS_INLINE int arith_reg(struct cpu *cpu, const struct insn *in, enum 
 }
 
 #define ARITH(name, op)                                                                            \
-	X87(name)                                                                                  \
+	X87_HOT(name, gen_x87_arith, op)                                                           \
 	{                                                                                          \
 		if (!is_mem(in))                                                                   \
 			return arith_reg(cpu, in, op);                                             \
@@ -359,7 +331,7 @@ static ALWAYS_INLINE int arith_reg(struct cpu *cpu, const struct insn *in, enum 
 			return arith_mem(cpu, in, op, SRC_F64);                                    \
 		return arith_mem(cpu, in, op, SRC_F32);                                            \
 	}                                                                                          \
-	X87(name##p)                                                                               \
+	X87_HOT(name##p, gen_x87_arith, op)                                                        \
 	{                                                                                          \
 		return arith_reg(cpu, in, op);                                                     \
 	}
@@ -498,19 +470,19 @@ X87(fucompp)
 {
 	return compare_reg(cpu, in, 1, 2, CMP_QUIET);
 }
-X87(fcomi)
+X87_HOT(fcomi, gen_x87_comi, 0)
 {
 	return compare_reg(cpu, in, in->modrm & 7, 0, CMP_RFLAGS);
 }
-X87(fcomip)
+X87_HOT(fcomip, gen_x87_comi, 1)
 {
 	return compare_reg(cpu, in, in->modrm & 7, 1, CMP_RFLAGS);
 }
-X87(fucomi)
+X87_HOT(fucomi, gen_x87_comi, 0)
 {
 	return compare_reg(cpu, in, in->modrm & 7, 0, CMP_RFLAGS | CMP_QUIET);
 }
-X87(fucomip)
+X87_HOT(fucomip, gen_x87_comi, 1)
 {
 	return compare_reg(cpu, in, in->modrm & 7, 1, CMP_RFLAGS | CMP_QUIET);
 }
@@ -622,7 +594,7 @@ static ALWAYS_INLINE int load_reg(struct cpu *cpu, const struct insn *in)
 	return 0;
 }
 
-X87(fld)
+X87_HOT(fld, gen_x87_load, 0)
 {
 	if (!is_mem(in))
 		return load_reg(cpu, in);
@@ -633,7 +605,7 @@ X87(fld)
 	return load_f80(cpu, in);
 }
 
-X87(fild)
+X87_HOT(fild, gen_x87_load, 1)
 {
 	u64 ea;
 	s64 v;
@@ -687,7 +659,7 @@ static const struct constant {
     {0, 0, 0, 0},                          /* 0 */
 };
 
-X87(fld1)
+X87_HOT(fld1, gen_x87_unary, X87_FLD1)
 {
 	const struct constant *c = &constants[MIN(in->modrm & 7, 6)]; /* D9 E8+i */
 	unsigned rc = cpu->x87.cw >> 10 & 3;
@@ -703,7 +675,7 @@ ALIAS(fldl2e, fld1)
 ALIAS(fldpi, fld1)
 ALIAS(fldlg2, fld1)
 ALIAS(fldln2, fld1)
-ALIAS(fldz, fld1)
+const struct exec_desc exec_fldz = {.op = op_fld1, .gen = gen_x87_unary, .arg = X87_FLDZ};
 
 /* ---- stores ------------------------------------------------------------------------------ */
 
@@ -832,11 +804,11 @@ static ALWAYS_INLINE int store(struct cpu *cpu, const struct insn *in, bool pops
 	return store_f80(cpu, in); /* DB /7, FSTP only */
 }
 
-X87(fst)
+X87_HOT(fst, gen_x87_store, 0)
 {
 	return store(cpu, in, false);
 }
-X87(fstp)
+X87_HOT(fstp, gen_x87_store, 1)
 {
 	return store(cpu, in, true);
 }
@@ -896,7 +868,7 @@ X87(fist)
 {
 	return store_int_sized(cpu, in, cpu->x87.cw, false);
 }
-X87(fistp)
+X87_HOT(fistp, gen_x87_store, 2)
 {
 	return store_int_sized(cpu, in, cpu->x87.cw, true);
 }
@@ -923,7 +895,7 @@ X87(fbstp)
 
 /* ---- moves between registers ------------------------------------------------------------- */
 
-X87(fxch)
+X87_HOT(fxch, gen_x87_unary, X87_FXCH)
 {
 	struct x87 *f = &cpu->x87;
 	unsigned pa = phys(f, 0), pb = phys(f, in->modrm & 7);
@@ -984,11 +956,11 @@ static ALWAYS_INLINE int sign_op(struct cpu *cpu, const struct insn *in, u16 and
 	return 0;
 }
 
-X87(fchs)
+X87_HOT(fchs, gen_x87_unary, X87_FCHS)
 {
 	return sign_op(cpu, in, 0xffff, 0x8000);
 }
-X87(fabs)
+X87_HOT(fabs, gen_x87_unary, X87_FABS)
 {
 	return sign_op(cpu, in, 0x7fff, 0);
 }
@@ -1003,7 +975,7 @@ static NOINLINE void unary_exact(struct cpu *cpu, struct f80 (*fn)(struct f80, s
 		put(f, phys(f, 0), r);
 }
 
-X87(fsqrt)
+X87_HOT(fsqrt, gen_x87_unary, X87_FSQRT)
 {
 	struct x87 *f = &cpu->x87;
 	unsigned p = phys(f, 0);

@@ -164,6 +164,78 @@ static ALWAYS_INLINE u16 host_x87_op(enum fp_op op, const struct f80 *a, const s
 	return sw;
 }
 
+/*
+ * In place, for the micro-operations: *@d = *@d op *@s on 80-bit images under the host's default
+ * control word. The status word comes back; the caller undoes the store if it does not like it.
+ */
+#define HOST_X87_IN_PLACE(bytes)                                                                   \
+	__asm__ volatile("fldt %[d]\n\tfldt %[s]\n\t.byte " bytes "\n\tfnstsw %%ax\n\tfstpt %[d]"  \
+			 : "=a"(sw), [d] "+m"(*(struct f80 *)d)                                    \
+			 : [s] "m"(*(const struct f80 *)s)                                         \
+			 : "st", "st(1)")
+
+static ALWAYS_INLINE u16 host_x87_in_place(enum fp_op op, void *d, const void *s)
+{
+	u16 sw;
+
+	switch (op) {
+	case FP_ADD: HOST_X87_IN_PLACE("0xde, 0xc1"); break;
+	case FP_SUB: HOST_X87_IN_PLACE("0xde, 0xe9"); break;
+	case FP_SUBR: HOST_X87_IN_PLACE("0xde, 0xe1"); break;
+	case FP_MUL: HOST_X87_IN_PLACE("0xde, 0xc9"); break;
+	case FP_DIV: HOST_X87_IN_PLACE("0xde, 0xf9"); break;
+	default: HOST_X87_IN_PLACE("0xde, 0xf1"); break;
+	}
+	return sw;
+}
+
+#define HOST_X87_MEM(insn)                                                                         \
+	__asm__ volatile("fldt %[d]\n\t" insn " %[m]\n\tfnstsw %%ax\n\tfstpt %[d]"                 \
+			 : "=a"(sw), [d] "+m"(*(struct f80 *)d)                                    \
+			 : [m] "m"(*m)                                                             \
+			 : "st")
+
+static ALWAYS_INLINE u16 host_x87_in_place_f64(enum fp_op op, void *d, const double *m)
+{
+	u16 sw;
+
+	switch (op) {
+	case FP_ADD: HOST_X87_MEM("faddl"); break;
+	case FP_SUB: HOST_X87_MEM("fsubl"); break;
+	case FP_SUBR: HOST_X87_MEM("fsubrl"); break;
+	case FP_MUL: HOST_X87_MEM("fmull"); break;
+	case FP_DIV: HOST_X87_MEM("fdivl"); break;
+	default: HOST_X87_MEM("fdivrl"); break;
+	}
+	return sw;
+}
+
+static ALWAYS_INLINE u16 host_x87_in_place_f32(enum fp_op op, void *d, const float *m)
+{
+	u16 sw;
+
+	switch (op) {
+	case FP_ADD: HOST_X87_MEM("fadds"); break;
+	case FP_SUB: HOST_X87_MEM("fsubs"); break;
+	case FP_SUBR: HOST_X87_MEM("fsubrs"); break;
+	case FP_MUL: HOST_X87_MEM("fmuls"); break;
+	case FP_DIV: HOST_X87_MEM("fdivs"); break;
+	default: HOST_X87_MEM("fdivrs"); break;
+	}
+	return sw;
+}
+
+static ALWAYS_INLINE u16 host_x87_fsqrt_in_place(void *d)
+{
+	u16 sw;
+
+	__asm__ volatile("fldt %[d]\n\tfsqrt\n\tfnstsw %%ax\n\tfstpt %[d]"
+			 : "=a"(sw), [d] "+m"(*(struct f80 *)d)
+			 :
+			 : "st");
+	return sw;
+}
+
 static ALWAYS_INLINE u16 host_x87_fsqrt(const struct f80 *a, struct f80 *r)
 {
 	u16 sw;
@@ -233,6 +305,27 @@ static inline bool f80_fast_arith(enum fp_op op, const struct f80 *a, const stru
 static inline bool f80_fast_sqrt(const struct f80 *a, unsigned cw, u16 *sw, struct f80 *r)
 {
 	return false;
+}
+
+/* A status no caller accepts. */
+static inline u16 host_x87_in_place(enum fp_op op, void *d, const void *s)
+{
+	return FPE_IE;
+}
+
+static inline u16 host_x87_in_place_f64(enum fp_op op, void *d, const double *m)
+{
+	return FPE_IE;
+}
+
+static inline u16 host_x87_in_place_f32(enum fp_op op, void *d, const float *m)
+{
+	return FPE_IE;
+}
+
+static inline u16 host_x87_fsqrt_in_place(void *d)
+{
+	return FPE_IE;
 }
 
 #endif
