@@ -52,5 +52,5 @@ void log_unimplemented(struct log *log, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (first_time(log, hash_text(text)))
-		fprintf(sink(log), "orrery: not modelled: %s\n", text);
+		fprintf(sink(log), "orrery: warning: not modelled: %s\n", text);
 }

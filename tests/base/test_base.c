@@ -478,7 +478,7 @@ START_TEST(unimplemented_is_said_once)
 	log_unimplemented(NULL, "nothing");
 	log_line(&log, LOG_IO, "not enabled");
 	fclose(log.file);
-	ck_assert_str_eq(text, "orrery: not modelled: thing 1\n");
+	ck_assert_str_eq(text, "orrery: warning: not modelled: thing 1\n");
 }
 END_TEST
 
