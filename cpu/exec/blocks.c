@@ -16,6 +16,7 @@
 #define ARENA_SIZE (64u << 20)
 #define HASH_BITS 16
 #define CODE_HASH_BITS 12
+#define NO_PAGE (~0ull)
 #define LINE_SHIFT 6 /* code is tracked in lines of 64 bytes: one bit each of a page's u64 */
 
 /* A link that leads to a block: undone when the block goes. */
@@ -91,6 +92,7 @@ void cpu_blocks_flush(struct cpu *cpu)
 	struct block_cache *c = cpu->blocks;
 
 	c->used = 0;
+	c->full = false;
 	memset(c->hash, 0, sizeof(c->hash));
 	memset(c->code, 0, sizeof(c->code));
 	clear_jumps(c);
@@ -141,10 +143,13 @@ static u64 line_bits(unsigned first, unsigned last)
 static u64 block_lines(const struct block *b, u64 page)
 {
 	unsigned off = b->phys & 0xfff;
+	u64 lines = 0;
 
-	if (b->phys2 && page == b->phys2)
-		return line_bits(0, off + b->bytes - 4096 - 1);
-	return line_bits(off, MIN(off + b->bytes, 4096u) - 1);
+	if (page == b->phys2)
+		lines = line_bits(0, off + b->bytes - 4096 - 1);
+	if (page == (b->phys & ~0xfffull)) /* both, where a page is mapped behind itself */
+		lines |= line_bits(off, MIN(off + b->bytes, 4096u) - 1);
+	return lines;
 }
 
 static bool register_code(struct cpu *cpu, struct block *b, u64 page, u8 *host)
@@ -257,12 +262,14 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b)
 
 	bool same_page = stub->sh;
 
-	if (!in_arena(c, stub) || !b->cached || b->phys2 || stub->fn != uop_unlinked ||
+	if (!in_arena(c, stub) || !b->cached || b->phys2 != NO_PAGE || stub->fn != uop_unlinked ||
 	    (b->mode & MODE_TF) || (!same_page && code_not_flat(b->mode)))
 		return;
 	struct link *l = arena_alloc(c, sizeof(*l));
-	if (!l)
+	if (!l) {
+		c->full = true;
 		return;
+	}
 	*l = (struct link){.next = b->in, .stub = stub};
 	b->in = l;
 	if (same_page) {
@@ -314,11 +321,17 @@ static void undefined_insn(struct insn *in, enum decode_status st)
 	in->opcode = st == DECODE_TOO_LONG;
 }
 
+/* Bytes from rip to the end of the code segment. */
+static u64 code_room(const struct cpu *cpu)
+{
+	return cpu_long64(cpu) ? ~0ull : (u64)cpu->seg[CS].limit - cpu->rip + 1;
+}
+
 /* Decodes from @code; stops at what does not fit whole into @avail. Returns the status of the first instruction. */
 static enum decode_status decode_run(struct cpu *cpu, const u8 *code, unsigned avail, unsigned off, unsigned max)
 {
 	struct builder *b = &cpu->blocks->builder;
-	u64 limit_room = (cpu->mode & MODE_BITS) == MODE_64 ? ~0ull : (u64)cpu->seg[CS].limit - cpu->rip + 1;
+	u64 limit_room = code_room(cpu);
 	enum decode_status first = DECODE_OK;
 	struct decode_mode m;
 	unsigned pos = 0;
@@ -374,7 +387,7 @@ static struct block *build_scratch(struct cpu *cpu, u64 phys)
 	struct block_cache *c = cpu->blocks;
 	struct block *b = (struct block *)c->scratch.block;
 
-	*b = (struct block){.phys = phys, .mode = cpu->mode, .count = (u8)c->builder.count,
+	*b = (struct block){.phys = phys, .phys2 = NO_PAGE, .mode = cpu->mode, .count = (u8)c->builder.count,
 			    .insns = c->scratch.insns};
 	place(&c->builder, b->uops, c->scratch.insns, 0);
 	return b;
@@ -399,7 +412,7 @@ static struct block *build_cached(struct cpu *cpu, u64 phys, u8 *host, u64 phys2
 	b->insns = (struct insn *)((u8 *)b->uops + uops);
 	place(bl, b->uops, b->insns, 4096);
 	if (!register_code(cpu, b, phys & ~0xfffull, host) ||
-	    (phys2 && !register_code(cpu, b, phys2, host2))) {
+	    (phys2 != NO_PAGE && !register_code(cpu, b, phys2, host2))) {
 		cpu_blocks_flush(cpu); /* no room for its bookkeeping: start over */
 		return build_cached(cpu, phys, host, phys2, host2);
 	}
@@ -447,7 +460,7 @@ static struct block *build_straddling(struct cpu *cpu, u64 lin, u64 phys, u8 *ho
 	if (mmu_fetch(cpu, lin, bytes, &n))
 		return NULL;
 	st = decode_run(cpu, bytes, n, lin & 0xfff, 1);
-	if (st == DECODE_SHORT && n < 15) {
+	if (st == DECODE_SHORT && n < 15 && code_room(cpu) > n) {
 		if (mmu_fetch(cpu, cpu_long64(cpu) ? lin + n : (u32)(lin + n), bytes + n, &more))
 			return NULL;
 		st = decode_run(cpu, bytes, MIN(n + more, 15u), lin & 0xfff, 1);
@@ -472,7 +485,7 @@ static int second_page_holds(struct cpu *cpu, const struct block *b, u64 lin)
 	u64 phys2, next = (lin & ~0xfffull) + 4096;
 	u8 *host2;
 
-	if (!b->phys2)
+	if (b->phys2 == NO_PAGE)
 		return 1;
 	if (mmu_code_page(cpu, cpu_long64(cpu) ? next : (u32)next, &phys2, &host2))
 		return -1;
@@ -499,6 +512,8 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 
 	if (!cpu_long64(cpu))
 		lin = (u32)(lin + seg_base(cpu, CS));
+	if (unlikely(c->full))
+		cpu_blocks_flush(cpu);
 	rip_page = cpu->rip - (lin & 0xfff);
 	cpu->r[R_CODE] = rip_page;
 	cpu->jump_key = cpu->tlb->gen << 20 ^ cpu->mode;
@@ -518,7 +533,7 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 			return NULL;
 		if (!holds)
 			continue;
-		if (!code_not_flat(b->mode) && !b->phys2)
+		if (!code_not_flat(b->mode) && b->phys2 == NO_PAGE)
 			*j = (struct jump_cache_entry){.rip = cpu->rip, .key = cpu->jump_key, .uops = b->uops};
 		return b;
 	}
@@ -532,5 +547,5 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 		return build_straddling(cpu, lin, phys, host);
 	builder_emit_all(bl);
 	log_block(cpu);
-	return max_insns < max ? build_scratch(cpu, phys) : build_cached(cpu, phys, host, 0, NULL);
+	return max_insns < max ? build_scratch(cpu, phys) : build_cached(cpu, phys, host, NO_PAGE, NULL);
 }

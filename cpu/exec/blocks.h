@@ -10,7 +10,7 @@ struct link;
 
 struct block {
 	u64 phys;      /* of the first byte */
-	u64 phys2;     /* page of the second half, for a single instruction across two pages; else 0 */
+	u64 phys2;     /* page of the second half, for a single instruction across two pages; else all ones */
 	u64 rip_page;  /* part of the key where code is not flat */
 	u32 cs_limit;  /* the same */
 	u32 mode;

@@ -487,7 +487,7 @@ static u32 pushed_flags(struct cpu *cpu, unsigned vector, enum int_kind kind)
 {
 	u32 flags = cpu_rflags(cpu);
 
-	if (kind == INT_EXCEPTION && vector != EXC_DB)
+	if (kind == INT_EXCEPTION && (vector != EXC_DB || cpu->fault.dr6 & DR6_BD))
 		return flags | FL_RF;
 	return is_soft(kind) ? flags & ~FL_RF : flags;
 }

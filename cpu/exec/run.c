@@ -113,6 +113,12 @@ s64 uop_clip(struct cpu *cpu, s64 cd, unsigned n)
 
 /* ---- slow memory accesses --------------------------------------------------------------------------------- */
 
+/* Does the memory operand of @in lie at @va? (PUSH and CALL may have reached the stack instead.) */
+static bool is_operand_address(struct cpu *cpu, const struct insn *in, u64 va)
+{
+	return op_ea(cpu, in) + (in->seg == FS || in->seg == GS ? seg_base(cpu, in->seg) : 0) == va;
+}
+
 /* In 64-bit mode the TLB never holds a non-canonical page; which fault it is depends on the segment (SDM Vol. 1, 3.3.7.1). */
 static COLD int fault_canonical(struct cpu *cpu, u64 va)
 {
@@ -120,14 +126,14 @@ static COLD int fault_canonical(struct cpu *cpu, u64 va)
 	struct insn in;
 	u8 code[30];
 	unsigned n, more = 0;
-	bool ss = true; /* no memory operand: a push, pop, call or return */
+	bool ss = true; /* not the memory operand: a push, pop, call or return */
 
 	if (mmu_fetch(cpu, cpu->insn_rip, code, &n) ||
 	    (n < 15 && mmu_fetch(cpu, cpu->insn_rip + n, code + n, &more)))
 		n = 15; /* the page is there: the block was built from it */
 	if (insn_decode(&m, code, MIN(n + more, 15u), &in) == DECODE_OK)
 		for (unsigned i = 0; i < in.nops; i++)
-			if (in.op[i].kind == OPK_MEM)
+			if (in.op[i].kind == OPK_MEM && (in.seg == SS || is_operand_address(cpu, &in, va)))
 				ss = in.seg == SS;
 	return cpu_fault(cpu, ss ? EXC_SS : EXC_GP, 0, "address is not canonical", va);
 }
@@ -179,8 +185,6 @@ static int call_op(UOP_ARGS)
 	save_state(cpu, fa, fb, cd - u->icnt);
 	cpu->insn_rip = code_rip(cpu, u->off);
 	cpu->rip = code_rip(cpu, u->off + in->len);
-	if ((cpu->mode & MODE_BITS) == MODE_16 && cpu->rip > 0xffff && cpu->seg[CS].limit <= 0xffff)
-		cpu->rip &= 0xffff;
 	if (((int (*)(struct cpu *, const struct insn *))(uintptr_t)u->phys)(cpu, in)) {
 		cpu->rip = cpu->insn_rip;
 		cpu->fault_pending = true;
@@ -240,6 +244,8 @@ static void interrupt(struct cpu *cpu, unsigned vector, enum int_kind kind)
 	cpu->activity = CPU_ACTIVE;
 	if (int_deliver(cpu, vector, kind, false, 0))
 		cpu->fault_pending = true;
+	else
+		cpu->cd--; /* counts, so that an interrupt that never goes away still comes to the budget's end */
 }
 
 /* SDM Vol. 3A, 8.4.3: the start-up vector is a page of real-mode code. */
@@ -252,39 +258,42 @@ static void start_up(struct cpu *cpu)
 	cpu_mode_changed(cpu);
 }
 
-/* In the order of SDM Vol. 3A, table 6-2; one interrupt at a time. */
-static void take_events(struct cpu *cpu)
+/* In the order of SDM Vol. 3A, table 6-2; one at a time. True if rip or the activity may have changed. */
+static bool take_events(struct cpu *cpu)
 {
 	bool blocked = cpu->int_shadow;
 
-	if (cpu->events & CPU_EV_INIT) {
+	if ((cpu->events & CPU_EV_INIT) && !cpu->smm) {
 		cpu_event_clear(cpu, CPU_EV_INIT);
 		cpu_reset(cpu, true);
-		return;
+		return true;
 	}
 	if (cpu->activity == CPU_WAIT_SIPI) {
 		if (cpu->events & CPU_EV_SIPI)
 			start_up(cpu);
 		cpu_event_clear(cpu, CPU_EV_SIPI);
-		return;
+		return true;
 	}
 	cpu_event_clear(cpu, CPU_EV_SIPI);
 	if (cpu->activity == CPU_SHUTDOWN && !(cpu->events & CPU_EV_NMI))
-		return;
+		return false;
 	if ((cpu->events & CPU_EV_SMI) && !cpu->smm) {
 		cpu_event_clear(cpu, CPU_EV_SMI);
 		smm_enter(cpu);
 		cpu->activity = CPU_ACTIVE;
-		return;
+		return true;
 	}
 	if ((cpu->events & CPU_EV_NMI) && !cpu->nmi_blocked && !blocked) {
 		cpu_event_clear(cpu, CPU_EV_NMI);
 		cpu->nmi_blocked = 1;
 		interrupt(cpu, EXC_NMI, INT_NMI);
-		return;
+		return true;
 	}
-	if ((cpu->events & CPU_EV_INTR) && (cpu->rflags & FL_IF) && !blocked)
+	if ((cpu->events & CPU_EV_INTR) && (cpu->rflags & FL_IF) && !blocked) {
 		interrupt(cpu, cpu->bus.intack(cpu->bus.ctx), INT_EXTERNAL);
+		return true;
+	}
+	return false;
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------------------------- */
@@ -302,30 +311,46 @@ static void enter(struct cpu *cpu, struct block *b)
 	b->uops->fn(cpu, b->uops, cpu->fa, 0, cpu->fb, cpu->cd);
 }
 
-/* Traps after an instruction (SDM Vol. 3A, 6.9): data breakpoints and the single step, in one #DB. */
+static void deliver_fault(struct cpu *cpu)
+{
+	cpu->fault_pending = false;
+	cpu->link_from = NULL;
+	cpu->dr6_pending = 0;
+	cpu_rflags(cpu);
+	cpu->activity = CPU_ACTIVE; /* a single step out of HLT */
+	exc_deliver(cpu);
+}
+
+/*
+ * Traps after an instruction (SDM Vol. 3A, 6.9): data breakpoints and the single step, in one #DB. MOV SS and POP SS put
+ * data breakpoints off to the next instruction and lose the step (6.8.3).
+ */
 static void trap_after(struct cpu *cpu, u64 dr6)
 {
 	if (cpu->fault_pending) {
 		cpu->dr6_pending = 0;
 		return;
 	}
+	if (cpu->int_shadow == SHADOW_MOV_SS)
+		return;
 	dr6 |= cpu->dr6_pending;
 	cpu->dr6_pending = 0;
 	if (dr6) {
 		(void)!debug_trap(cpu, dr6, dr6 & DR6_BS ? "RFLAGS.TF is set" : "data breakpoint");
-		cpu->fault_pending = true;
+		deliver_fault(cpu);
 	}
 }
 
-/* One instruction, for what needs its end to be seen: TF, RF, interrupt shadow, code breakpoints. */
+/* One instruction, for what needs its end to be seen: TF, RF, interrupt shadow, breakpoints. */
 static void step_one(struct cpu *cpu)
 {
-	bool tf = cpu->rflags & FL_TF, rf = cpu->rflags & FL_RF;
+	bool tf = cpu->rflags & FL_TF;
 	u64 lin = cpu_long64(cpu) ? cpu->rip : (u32)(cpu->rip + seg_base(cpu, CS));
 	u64 now = cpu_icount(cpu);
 	struct block *b;
 
-	if (!cpu->int_shadow && debug_code_breakpoint(cpu, lin)) {
+	cpu->link_from = NULL;
+	if (cpu->int_shadow != SHADOW_MOV_SS && debug_code_breakpoint(cpu, lin)) {
 		cpu->fault_pending = true;
 		return;
 	}
@@ -336,13 +361,10 @@ static void step_one(struct cpu *cpu)
 	}
 	bool flags_loaded = loads_flags(b->insns);
 	cpu->int_shadow = 0;
+	cpu->rflags &= ~FL_RF; /* before the instruction, which may load it or, a REP to be resumed, set it */
 	cpu->icount_end = now + 1;
 	cpu->cd = 1;
 	enter(cpu, b);
-	if (cpu->fault_pending)
-		return;
-	if (rf && !flags_loaded)
-		cpu->rflags &= ~FL_RF;
 	trap_after(cpu, tf && (flags_loaded || (cpu->rflags & FL_TF)) ? DR6_BS : 0);
 }
 
@@ -367,45 +389,39 @@ static void run_chain(struct cpu *cpu, u64 end)
 		trap_after(cpu, 0);
 }
 
-static void deliver_fault(struct cpu *cpu)
-{
-	cpu->fault_pending = false;
-	cpu->link_from = NULL;
-	cpu->dr6_pending = 0;
-	cpu_rflags(cpu);
-	exc_deliver(cpu);
-	cpu->cd--; /* an exception counts, so that a guest faulting for ever still comes to its budget's end */
-}
-
 enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns)
 {
 	u64 end = cpu_icount(cpu) + max_insns;
 	enum cpu_exit why;
 
+	cpu->link_from = NULL; /* whoever ran in between may have moved rip */
 	cpu_mxcsr_load(cpu);
 	for (;;) {
 		if (cpu->fault_pending) {
 			deliver_fault(cpu);
+			cpu->cd--; /* a fault counts, so that a guest faulting for ever still comes to its end */
 			continue;
 		}
 		cpu->attn = 0;
-		if (cpu->events) {
-			if (cpu->events & CPU_EV_STOP) {
-				cpu_event_clear(cpu, CPU_EV_STOP);
-				why = CPU_EXIT_STOP;
-				break;
-			}
-			cpu_rflags(cpu);
-			take_events(cpu);
-			if (cpu->fault_pending)
-				continue;
-		}
-		if (cpu->activity != CPU_ACTIVE) {
-			why = cpu->activity == CPU_SHUTDOWN ? CPU_EXIT_SHUTDOWN : CPU_EXIT_HALT;
+		if (cpu->events & CPU_EV_STOP) {
+			cpu_event_clear(cpu, CPU_EV_STOP);
+			why = CPU_EXIT_STOP;
 			break;
 		}
 		if (cpu_icount(cpu) >= end) {
 			why = CPU_EXIT_BUDGET;
+			break;
+		}
+		if (cpu->events) {
+			u64 now = cpu_icount(cpu);
+			cpu_rflags(cpu);
+			if (take_events(cpu))
+				cpu->link_from = NULL;
+			if (cpu->fault_pending || cpu_icount(cpu) != now)
+				continue;
+		}
+		if (cpu->activity != CPU_ACTIVE) {
+			why = cpu->activity == CPU_SHUTDOWN ? CPU_EXIT_SHUTDOWN : CPU_EXIT_HALT;
 			break;
 		}
 		if (unlikely(cpu->int_shadow || (cpu->rflags & FL_RF) || (cpu->mode & MODE_TF)))

@@ -8,8 +8,7 @@
 #include "cpu/exec/string.h"
 #include "cpu/exec/flags.h"
 
-#define WORK_BYTES 65536u /* per call through host memory */
-#define WORK_STEPS 2048u  /* per call through mem_read() and mem_write() */
+#define WORK_BYTES 65536u /* per call */
 
 /* One operand of a run: where it is now. */
 struct cursor {
@@ -53,10 +52,13 @@ static u64 run_length(struct cpu *cpu, const struct insn *in, unsigned size, u64
 	return MIN(string_count(cpu, in), MAX((WORK_BYTES - work) / size, 1));
 }
 
-/* Charges @bytes of host work (or one slow step); true when this call has done enough. */
+/*
+ * Charges @n elements; true when this call has done enough. Whether they went through host memory
+ * does not matter: that depends on derived state, and each call counts as an instruction.
+ */
 static bool charge(u64 *work, unsigned size, u64 n)
 {
-	*work += n > 1 ? n * size : WORK_BYTES / WORK_STEPS;
+	*work += n * size;
 	return *work >= WORK_BYTES;
 }
 
@@ -216,11 +218,19 @@ static u64 compare_run(const struct insn *in, const u8 *a, const u8 *b, u64 n, u
 	return i + 1;
 }
 
+/* A faulting SCAS or CMPS leaves RFLAGS as before it, whatever its earlier iterations found (SDM Vol. 2B, REP). */
+static int compare_fault(struct cpu *cpu, u32 before)
+{
+	cpu->rflags = before;
+	return 1;
+}
+
 SIMPLE(scas)
 {
 	unsigned size = string_size(in);
 	struct cursor d = {.seg = ES, .reg = RDI, .acc = ACC_R};
 	u64 work = 0, acc = zext_bytes(cpu->r[RAX], size);
+	u32 before = cpu->rflags;
 
 	if (!string_count(cpu, in))
 		return 0;
@@ -228,12 +238,12 @@ SIMPLE(scas)
 		u64 n = run_length(cpu, in, size, work), v = 0;
 
 		if (cursor_locate(cpu, in, &d, size, &n))
-			return 1;
+			return compare_fault(cpu, before);
 		if (n > 1) {
 			n = compare_run(in, d.host, (const u8 *)&acc, n, size, 0);
 			v = load(d.host + (n - 1) * size, size);
 		} else if (mem_read(cpu, d.lin, &v, size, ACC_R)) {
-			return 1;
+			return compare_fault(cpu, before);
 		}
 		compare_flags(cpu, acc, v, size);
 		string_advance(cpu, in, RDI, size, n);
@@ -250,21 +260,23 @@ SIMPLE(cmps)
 	struct cursor s = {.seg = in->seg, .reg = RSI, .acc = ACC_R},
 		      d = {.seg = ES, .reg = RDI, .acc = ACC_R};
 	u64 work = 0;
+	u32 before = cpu->rflags;
 
 	if (!string_count(cpu, in))
 		return 0;
 	for (;;) {
 		u64 n = run_length(cpu, in, size, work), a = 0, b = 0;
 
-		if (cursor_locate(cpu, in, &s, size, &n) || cursor_locate(cpu, in, &d, size, &n))
-			return 1;
+		/* The second operand is looked at first, as processors do: it decides which #PF is taken. */
+		if (cursor_locate(cpu, in, &d, size, &n) || cursor_locate(cpu, in, &s, size, &n))
+			return compare_fault(cpu, before);
 		if (n > 1) {
 			n = compare_run(in, s.host, d.host, n, size, size);
 			a = load(s.host + (n - 1) * size, size);
 			b = load(d.host + (n - 1) * size, size);
-		} else if (mem_read(cpu, s.lin, &a, size, ACC_R) ||
-			   mem_read(cpu, d.lin, &b, size, ACC_R)) {
-			return 1;
+		} else if (mem_read(cpu, d.lin, &b, size, ACC_R) ||
+			   mem_read(cpu, s.lin, &a, size, ACC_R)) {
+			return compare_fault(cpu, before);
 		}
 		compare_flags(cpu, a, b, size);
 		string_advance(cpu, in, RSI, size, n);

@@ -43,10 +43,10 @@ static inline bool string_step_done(struct cpu *cpu, const struct insn *in, u64 
 	return !reg_read(cpu, RCX, in->adsize);
 }
 
-/** One element at a time: single step or armed instruction breakpoints. */
+/** One element at a time. */
 static inline bool string_single(const struct cpu *cpu)
 {
-	return cpu->mode & MODE_TF;
+	return cpu->rflags & FL_TF;
 }
 
 /** Must the instruction stop between iterations: trap, data breakpoint hit, or an event that can be
@@ -58,10 +58,14 @@ static inline bool string_must_pause(const struct cpu *cpu)
 	return string_single(cpu) || cpu->events & takeable || cpu->dr6_pending;
 }
 
-/** Ends this call with the instruction to be resumed. */
+/**
+ * Ends this call with the instruction to be resumed. RF keeps an instruction breakpoint on it from
+ * being hit again (SDM Vol. 3B, 17.3.1.1).
+ */
 static inline int string_pause(struct cpu *cpu)
 {
 	cpu->rip = cpu->insn_rip;
+	cpu->rflags |= FL_RF;
 	return 0;
 }
 

@@ -208,6 +208,10 @@ unsigned cpu_maxphyaddr(const struct cpu *cpu);
 
 /* ---- debug registers ----------------------------------------------------------------- */
 
+/* cpu->int_shadow */
+#define SHADOW_STI 1
+#define SHADOW_MOV_SS 2 /* MOV SS, POP SS: debug exceptions wait too */
+
 #define DR6_BD    0x2000u
 #define DR6_BS    0x4000u
 #define DR6_BT    0x8000u
