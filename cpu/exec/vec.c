@@ -32,7 +32,14 @@ static void mmx_done_written(UOP_ARGS)
 	NEXT;
 }
 
-/* Last, because a fault of the instruction's memory operand must leave the x87 state as it was. */
+/* Before a store: hardware has reset TOP, but not the tags, when the store faults. */
+static void mmx_top(UOP_ARGS)
+{
+	cpu->x87.sw &= (u16)~0x3800;
+	NEXT;
+}
+
+/* After memory was accessed, whose fault leaves the tags as they were. */
 void vec_emit_mmx_done(struct builder *b, const struct insn *in)
 {
 	bool dst = in->op[0].kind == OPK_MM && (in->op[0].rw & 2);
@@ -59,11 +66,15 @@ struct uop *vec_emit_form(struct builder *b, const struct insn *in, const struct
 	return u;
 }
 
-struct uop *vec_emit_store(struct builder *b, const struct insn *in, const uop_fn mem[EAM_COUNT])
+void vec_emit_store(struct builder *b, const struct insn *in, const uop_fn mem[EAM_COUNT])
 {
-	struct uop *u = emit_mem(b, in, mem, in->op[0].size, ACC_W);
+	struct uop *u;
+
+	if (in->op[1].kind == OPK_MM)
+		emit(b, mmx_top);
+	u = emit_mem(b, in, mem, in->op[0].size, ACC_W);
 	u->src = operand_off(&in->op[1]);
-	return u;
+	vec_emit_mmx_done(b, in);
 }
 
 void vec_emit(struct builder *b, const struct insn *in, const struct vec_forms *f)

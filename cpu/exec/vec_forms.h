@@ -148,8 +148,8 @@ struct vec_forms {
 void vec_emit(struct builder *b, const struct insn *in, const struct vec_forms *f);
 /** The same with chosen handlers: source operand @s (register or memory) into destination operand 0. */
 struct uop *vec_emit_form(struct builder *b, const struct insn *in, const struct vec_form *f, unsigned s);
-/** Emits a store of operand 1's register to operand 0 in memory. */
-struct uop *vec_emit_store(struct builder *b, const struct insn *in, const uop_fn mem[EAM_COUNT]);
+/** Emits a store of operand 1's register to operand 0 in memory; MMX state is entered if it is one of those. */
+void vec_emit_store(struct builder *b, const struct insn *in, const uop_fn mem[EAM_COUNT]);
 /** Ends the emission of an instruction that touched an MMX register: x87 tags valid, TOP 0. */
 void vec_emit_mmx_done(struct builder *b, const struct insn *in);
 /** The same for simple operations; @reg: the MMX register written, or -1. */

@@ -217,16 +217,19 @@ int vec_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, const 
 	if (dst->kind == OPK_VEC)
 		a = XMM(operand_off(dst));
 	t = try_fn(cpu, fn, a, b, imm, soft);
+	/* Hardware enters MMX state even when the conversion then raises #XM. */
+	if (dst->kind == OPK_MM || in->op[1].kind == OPK_MM)
+		vec_mmx_enter(cpu, -1);
 	if (commit_flags(cpu, t.flags))
 		return 1;
+	if (dst->kind == OPK_MM)
+		vec_mmx_enter(cpu, dst->reg);
 	if (dst->kind == OPK_VEC)
 		XMM(operand_off(dst)) = t.result;
 	else if (dst->kind == OPK_MM)
 		PUT_M(operand_off(dst), t.result);
 	else
 		reg_write(cpu, dst->reg, dst->size, (u64)_mm_cvtsi128_si64(t.result));
-	if (dst->kind == OPK_MM || in->op[1].kind == OPK_MM)
-		vec_mmx_enter(cpu, dst->kind == OPK_MM ? dst->reg : -1);
 	return 0;
 }
 

@@ -28,11 +28,12 @@ static const uop_fn store16a_mem[] = EAM3(store16a), store16_mem[] = EAM3(store1
 static void emit_move(struct builder *b, const struct insn *in, const struct vec_form *load,
 		      const uop_fn store[EAM_COUNT])
 {
-	if (in->op[0].kind == OPK_MEM)
+	if (in->op[0].kind == OPK_MEM) {
 		vec_emit_store(b, in, store);
-	else
+	} else {
 		vec_emit_form(b, in, load, 1);
-	vec_emit_mmx_done(b, in);
+		vec_emit_mmx_done(b, in);
+	}
 }
 
 #define MOVE_16A(name)                                                                            \
@@ -122,8 +123,8 @@ VEC_GEN(movd_q)
 	const struct operand *dst = &in->op[0], *src = &in->op[1];
 
 	if (dst->kind == OPK_MEM)
-		vec_emit_store(b, in, dst->size == 8 ? store8_mem : store4_mem);
-	else if (dst->kind == OPK_GPR)
+		return vec_emit_store(b, in, dst->size == 8 ? store8_mem : store4_mem);
+	if (dst->kind == OPK_GPR)
 		emit_reg(b, in, dst->size == 8 ? xmm_to_mm : gpr32_to_mm);
 	else
 		vec_emit_form(b, in, &(dst->kind == OPK_MM ? movd_to_mm : movd_to_xmm)[src->size == 8], 1);
