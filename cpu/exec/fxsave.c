@@ -154,8 +154,10 @@ static void mxcsr_set(struct cpu *cpu, u32 v)
 
 	cpu->mxcsr = v;
 	cpu_mxcsr_load(cpu);
-	if (exactness)
+	if (exactness) {
 		cpu_mode_changed(cpu);
+		cpu->attn = 1; /* the running block was built for the other kind */
+	}
 }
 
 static u32 mxcsr_at(const u8 *buf)

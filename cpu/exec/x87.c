@@ -697,15 +697,12 @@ static void store_finish(struct cpu *cpu, struct store *s, const struct fp_env *
 static NOINLINE int store_commit(struct cpu *cpu, const struct insn *in, const struct store *s,
 				 bool pops)
 {
-	u64 ea = op_ea(cpu, in), lin;
+	u64 ea = op_ea(cpu, in);
 
-	if (s->skip) {
-		/* The operand's address is still checked: page and segment faults come first. */
-		if (op_linear(cpu, in, s->size, ACC_W, &lin) || mem_probe(cpu, lin, s->size, ACC_W))
-			return 1;
-	} else if (operand_write(cpu, in, s->buf, s->size, &ea)) {
+	/* An unmasked exception comes before any look at the operand's address (seen on hardware).
+	 */
+	if (!s->skip && operand_write(cpu, in, s->buf, s->size, &ea))
 		return 1;
-	}
 	note_mem(cpu, in, ea);
 	raise(cpu, s->raise & ~X87_C1, s->raise & X87_C1);
 	if (pops && !s->skip)
@@ -779,15 +776,20 @@ static int store_f80(struct cpu *cpu, const struct insn *in)
 static ALWAYS_INLINE int store_reg(struct cpu *cpu, const struct insn *in, bool pops)
 {
 	struct x87 *f = &cpu->x87;
+	unsigned dst = phys(f, in->modrm & 7);
 	struct f80 v = get(f, phys(f, 0));
 
 	note(cpu, in);
 	if (unlikely(!full(f, phys(f, 0)))) {
+		if (in->opcode == 0xd9) { /* D9 D8+i (FSTPNCE): an empty register is only popped */
+			pop(f);
+			return 0;
+		}
 		if (stack_fault(cpu, false))
 			return 0;
 		v = F80_INDEFINITE;
 	}
-	put(f, phys(f, in->modrm & 7), v);
+	put(f, dst, v);
 	if (pops)
 		pop(f);
 	return 0;
