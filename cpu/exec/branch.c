@@ -537,10 +537,10 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 		u64 target = REG64(u->src) & u->imm;                                                \
 		u##bits m = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);                               \
 		ea = (u##bits)(RSP_REG - bits / 8);                                                 \
-		if (!canonical_target(cpu, target))                                                 \
-			return bad_target(UOP_PASS, target);                                        \
 		if (SLOW_WRITE(m))                                                                  \
 			return;                                                                     \
+		if (!canonical_target(cpu, target)) /* the push stays in memory, RSP does not move */ \
+			return bad_target(UOP_PASS, target);                                        \
 		RSP_REG = ea;                                                                       \
 		ea = target;                                                                        \
 		return uop_leave_rip(UOP_PASS);                                                     \
