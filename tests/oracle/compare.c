@@ -45,6 +45,8 @@ struct tolerance {
 	u32 flags;
 	bool transcendental; /* results within a few units in the last place; C1 and PE free */
 	bool page_only;	     /* reads its operand in an order of its own: which byte of the page faulted is free */
+	bool mmx;	     /* the host enters MMX state before a fault of the memory operand, and we after */
+	bool masked_store;   /* whether an empty mask faults is the processor's choice (SDM, MASKMOVDQU) */
 };
 
 static struct tolerance tolerance_of(struct pools *p, const struct test_case *tc)
@@ -57,6 +59,8 @@ static struct tolerance tolerance_of(struct pools *p, const struct test_case *tc
 		if (decode_case(p, &tc->code[i], &in) != DECODE_OK)
 			continue;
 		t.flags |= insn_rows[in.row].fl_undef;
+		t.mmx |= (insn_rows[in.row].attr & IA_MMX) != 0;
+		t.masked_store |= !strncmp(insn_rows[in.row].mnemonic, "maskmov", 7);
 		t.page_only |= !strcmp(insn_rows[in.row].mnemonic, "fldenv") ||
 			       !strcmp(insn_rows[in.row].mnemonic, "frstor");
 		for (size_t j = 0; j < ARRAY_SIZE(near); j++)
@@ -107,7 +111,7 @@ static void hex(char *s, const u8 *b, unsigned n)
 }
 
 static void compare_state(struct verdict *v, const struct test_case *tc, const struct state *n, const struct state *e,
-			  struct tolerance t)
+			  struct tolerance t, bool faulted)
 {
 	static const char *const names[] = {"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
 					    "R8",  "R9",  "R10", "R11", "R12", "R13", "R14", "R15"};
@@ -134,7 +138,8 @@ static void compare_state(struct verdict *v, const struct test_case *tc, const s
 		hex(b, e->v[i], 32);
 		differ(v, "  YMM%-2u  host   %s\n         orrery %s\n", i, a, b);
 	}
-	compare_x87(v, n, e, t);
+	if (!(t.mmx && faulted))
+		compare_x87(v, n, e, t);
 }
 
 static void compare_memory(struct verdict *v, const u8 *n, const u8 *e)
@@ -167,13 +172,15 @@ void run_both(struct native *nat, struct emulated *emu, struct pools *p, const s
 		return; /* the host itself could not finish it */
 	emulated_run(emu, tc, &e);
 	struct tolerance t = p ? tolerance_of(p, tc) : exact;
+	if (t.masked_store && n.vector == EXC_PF && e.vector != EXC_PF)
+		return;
 	if (class_of(n.vector) != class_of(e.vector))
 		differ(v, "  ended by: host %s, orrery %s%s%s\n", vector_name(n.vector), vector_name(e.vector),
 		       e.why ? ": " : "", e.why ? e.why : "");
 	else if (n.vector == EXC_PF && (t.page_only ? (n.addr ^ e.addr) >> 12 : n.addr ^ e.addr))
 		differ(v, "  #PF at: host %016llx, orrery %016llx\n", (unsigned long long)n.addr,
 		       (unsigned long long)e.addr);
-	compare_state(v, tc, &n.out, &e.out, t);
+	compare_state(v, tc, &n.out, &e.out, t, n.vector != EXC_BP);
 	emulated_data(emu, mem);
 	compare_memory(v, native_data(nat), mem);
 }

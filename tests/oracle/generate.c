@@ -33,7 +33,7 @@ struct pools {
 
 /*
  * Not a matter between us and the host: privileged state, the operating system, time, chance, identity, or
- * descriptor tables; and approximations that each maker chooses (RCPPS, RSQRTPS).
+ * descriptor tables; approximations that each maker chooses (RCPPS, RSQRTPS); and undocumented aliases of FSTP.
  */
 static const char *const skipped[] = {
 	"rdtsc", "rdtscp", "rdpmc", "rdrand", "rdseed", "cpuid", "xgetbv", "xsetbv", "rdpid", "syscall", "sysenter",
@@ -44,7 +44,7 @@ static const char *const skipped[] = {
 	"rcpps", "rcpss", "rsqrtps", "rsqrtss", "vrcp", "vrsqrt", "fnsave", "fsave", "fnstenv", "fstenv", "clac",
 	"stac", "enqcmd", "ptwrite", "swapgs", "stui", "clui", "skinit", "stgi", "clgi", "bnd", "incssp", "rdssp",
 	"saveprevssp", "rstorssp", "wrss", "wruss", "setssbsy", "clrssbsy", "clzero", "ljmp", "lcall",
-	"pcommit", "wbinvd", "wbnoinvd", "ud0", "xstore",
+	"pcommit", "fstp1", "fstp8", "fstp9", "wbinvd", "wbnoinvd", "ud0", "xstore",
 };
 
 /* Names of these stand for whole families: anything that begins so is skipped. */
