@@ -53,14 +53,14 @@
 #define ALU_ONE(op, bits, fl)                                                                     \
 	static void op##bits##_rr_##fl(UOP_ARGS)                                                   \
 	{                                                                                          \
-		u##bits a = REG##bits(u->dst), b = REG##bits(u->src), r;                            \
+		u##bits a = REG##bits(u->base), b = REG##bits(u->src), r;                           \
 		DO_##op##_##fl(bits);                                                               \
 		SETREG##bits(u->dst, r);                                                            \
 		NEXT;                                                                               \
 	}                                                                                          \
 	static void op##bits##_ri_##fl(UOP_ARGS)                                                   \
 	{                                                                                          \
-		u##bits a = REG##bits(u->dst), b = (u##bits)u->imm, r;                              \
+		u##bits a = REG##bits(u->base), b = (u##bits)u->imm, r;                             \
 		DO_##op##_##fl(bits);                                                               \
 		SETREG##bits(u->dst, r);                                                            \
 		NEXT;                                                                               \
@@ -231,6 +231,39 @@ static void set_sf(struct builder *b, enum static_flags sf, unsigned size)
 	b->sf_lg = lg(size);
 }
 
+static void mov32_rr(UOP_ARGS);
+static void mov64_rr(UOP_ARGS);
+
+/*
+ * "mov d, s; op d, x" is how compilers write "d = s op x": register operations take their first operand from `base`, and
+ * swallow the move before them. Returns that move, if there is one to @dst before an operation of @size.
+ */
+static struct uop *swallow_move(struct builder *b, u16 dst, unsigned size)
+{
+	struct uop *last = b->n ? &b->u[b->n - 1] : NULL;
+
+	if (!last || last->dst != dst || last->icnt + 1u != b->cur || last->src == dst ||
+	    !((last->fn == mov32_rr && size == 4) || (last->fn == mov64_rr && size >= 4)))
+		return NULL;
+	return last;
+}
+
+/* Appends @fn working on register @d and register @s, first operand in base. */
+static struct uop *emit_op(struct builder *b, uop_fn fn, u16 d, u16 s, unsigned size)
+{
+	struct uop *u = swallow_move(b, d, size);
+
+	if (u) { /* the pair begins where the move did */
+		u->fn = fn;
+		u->base = u->src;
+	} else {
+		u = emit(b, fn);
+		u->dst = u->base = d;
+	}
+	u->src = s == d ? u->base : s;
+	return u;
+}
+
 static void emit_alu(struct builder *b, const struct insn *in, const struct alu_fns *f)
 {
 	const struct operand *d = &in->op[0], *s = &in->op[1];
@@ -247,14 +280,19 @@ static void emit_alu(struct builder *b, const struct insn *in, const struct alu_
 	}
 	if (s->kind == OPK_MEM) {
 		u = emit_mem(b, in, f->rm, s->size, ACC_R);
+		u->dst = operand_off(d);
+	} else if (d->rw != 3) { /* moves and compares */
+		u = emit(b, s->kind == OPK_IMM ? f->ri : f->rr);
+		u->dst = operand_off(d);
+		if (s->kind == OPK_IMM)
+			u->imm = in->imm;
+		else
+			u->src = operand_off(s);
 	} else if (s->kind == OPK_IMM) {
-		u = emit(b, f->ri);
-		u->imm = in->imm;
+		emit_op(b, f->ri, operand_off(d), 0, d->size)->imm = in->imm;
 	} else {
-		u = emit(b, f->rr);
-		u->src = operand_off(s);
+		emit_op(b, f->rr, operand_off(d), operand_off(s), d->size);
 	}
-	u->dst = operand_off(d);
 }
 
 static void zero32(UOP_ARGS)
@@ -653,12 +691,12 @@ const struct exec_desc exec_pop = {.gen = gen_pop};
 #define UNARY(bits)                                                                               \
 	static void inc##bits##_n(UOP_ARGS)                                                        \
 	{                                                                                          \
-		SETREG##bits(u->dst, REG##bits(u->dst) + 1);                                        \
+		SETREG##bits(u->dst, REG##bits(u->base) + 1);                                       \
 		NEXT;                                                                               \
 	}                                                                                          \
 	static void inc##bits##_f(UOP_ARGS)                                                        \
 	{                                                                                          \
-		u##bits r = (u##bits)(REG##bits(u->dst) + 1);                                       \
+		u##bits r = (u##bits)(REG##bits(u->base) + 1);                                      \
 		SETREG##bits(u->dst, r);                                                            \
 		fa = SX(bits, r);                                                                   \
 		fb = (fb & FL_CF) | ((r & 15) == 0 ? FL_AF : 0) |                                   \
@@ -668,12 +706,12 @@ const struct exec_desc exec_pop = {.gen = gen_pop};
 	}                                                                                          \
 	static void dec##bits##_n(UOP_ARGS)                                                        \
 	{                                                                                          \
-		SETREG##bits(u->dst, REG##bits(u->dst) - 1);                                        \
+		SETREG##bits(u->dst, REG##bits(u->base) - 1);                                       \
 		NEXT;                                                                               \
 	}                                                                                          \
 	static void dec##bits##_f(UOP_ARGS)                                                        \
 	{                                                                                          \
-		u##bits r = (u##bits)(REG##bits(u->dst) - 1);                                       \
+		u##bits r = (u##bits)(REG##bits(u->base) - 1);                                      \
 		SETREG##bits(u->dst, r);                                                            \
 		fa = SX(bits, r);                                                                   \
 		fb = (fb & FL_CF) | ((r & 15) == 15 ? FL_AF : 0) |                                  \
@@ -683,12 +721,12 @@ const struct exec_desc exec_pop = {.gen = gen_pop};
 	}                                                                                          \
 	static void not##bits(UOP_ARGS)                                                            \
 	{                                                                                          \
-		SETREG##bits(u->dst, ~REG##bits(u->dst));                                           \
+		SETREG##bits(u->dst, ~REG##bits(u->base));                                          \
 		NEXT;                                                                               \
 	}                                                                                          \
 	static void neg##bits(UOP_ARGS)                                                            \
 	{                                                                                          \
-		u##bits v = REG##bits(u->dst);                                                      \
+		u##bits v = REG##bits(u->base);                                                     \
 		SETREG##bits(u->dst, 0 - v);                                                        \
 		fa = 0;                                                                             \
 		fb = SX(bits, v);                                                                   \
@@ -716,7 +754,7 @@ static void gen_unary(struct builder *b, const struct insn *in, u32 op)
 	if (keep && op != UN_NEG)
 		need_res(b);
 	u16 off = load_rmw_tmp(b, in, 0);
-	emit(b, fns[op][keep][lg(size)])->dst = off;
+	emit_op(b, fns[op][keep][lg(size)], off, 0, size);
 	store_tmp(b, in, 0);
 	if (op == UN_NEG)
 		set_sf(b, SF_SUB, size);
@@ -765,7 +803,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 #define SHIFT_ONE(op, bits, FLAGS)                                                                \
 	static void op##bits##_i_n(UOP_ARGS)                                                       \
 	{                                                                                          \
-		u##bits v = REG##bits(u->dst), r;                                                   \
+		u##bits v = REG##bits(u->base), r;                                                  \
 		unsigned c = u->sh;                                                                 \
 		ea = c;                                                                             \
 		u64 cf __attribute__((unused)), of __attribute__((unused));                         \
@@ -775,7 +813,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 	}                                                                                          \
 	static void op##bits##_i_f(UOP_ARGS)                                                       \
 	{                                                                                          \
-		u##bits v = REG##bits(u->dst), r;                                                   \
+		u##bits v = REG##bits(u->base), r;                                                  \
 		unsigned c = u->sh;                                                                 \
 		ea = c;                                                                             \
 		u64 cf, of;                                                                         \
@@ -786,7 +824,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 	}                                                                                          \
 	static void op##bits##_c_n(UOP_ARGS)                                                       \
 	{                                                                                          \
-		u##bits v = REG##bits(u->dst), r;                                                   \
+		u##bits v = REG##bits(u->base), r;                                                  \
 		unsigned c = REG8(REG_OFF(RCX)) & COUNT_MASK(bits);                                 \
 		ea = c;                                                                             \
 		u64 cf __attribute__((unused)), of __attribute__((unused));                         \
@@ -796,7 +834,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 	}                                                                                          \
 	static void op##bits##_c_f(UOP_ARGS)                                                       \
 	{                                                                                          \
-		u##bits v = REG##bits(u->dst), r = v;                                               \
+		u##bits v = REG##bits(u->base), r = v;                                              \
 		unsigned c = REG8(REG_OFF(RCX)) & COUNT_MASK(bits);                                 \
 		ea = c;                                                                             \
 		u64 cf, of;                                                                         \
@@ -848,9 +886,13 @@ static void gen_shift(struct builder *b, const struct insn *in, u32 op)
 		need_res(b);
 	u16 off = load_rmw_tmp(b, in, 0);
 	if (by_cl || count) {
-		struct uop *u = emit(b, fns[op][by_cl][keep][lg(size)]);
-		u->dst = off;
-		u->sh = (u8)count;
+		uop_fn fn = fns[op][by_cl][keep][lg(size)];
+		if (by_cl && off == REG_OFF(RCX)) { /* the count is in the register it works on */
+			struct uop *u = emit(b, fn);
+			u->dst = u->base = off;
+		} else {
+			emit_op(b, fn, off, 0, size)->sh = (u8)count;
+		}
 	}
 	store_tmp(b, in, 0);
 	if (keep && (by_cl || count)) {
