@@ -3,6 +3,7 @@
  */
 #include "base/log.h"
 #include "cpu/exec/blocks.h"
+#include "cpu/exec/x87.h"
 
 /* How every row executes: the decoder's rows, seen through their first column. */
 #define ROW(exec, ...) extern const struct exec_desc exec_##exec __attribute__((weak));
@@ -260,6 +261,21 @@ static void emit_raise(struct builder *b, unsigned vector)
 	b->ended = true;
 }
 
+static COLD void x87_pending(UOP_ARGS)
+{
+	if (x87_check_pending(cpu))
+		return uop_fault(UOP_PASS);
+	NEXT;
+}
+
+/* MMX instructions wait for x87 exceptions (SDM Vol. 3A, 12.5); x87 ones see to it themselves. */
+static void check_x87_pending(UOP_ARGS)
+{
+	if (unlikely(cpu->x87.sw & X87_ES))
+		return x87_pending(UOP_PASS);
+	NEXT;
+}
+
 /* What the row declares about CR0, CR4, XCR0 and CPL (SDM Vol. 3A, tables 2-2 and 13-1). */
 static void emit_gates(struct builder *b, u32 attr)
 {
@@ -277,6 +293,8 @@ static void emit_gates(struct builder *b, u32 attr)
 		emit_raise(b, EXC_NM);
 	else if ((attr & IA_X87) && (m & MODE_X87_NM))
 		emit_raise(b, EXC_NM);
+	else if (attr & IA_MMX)
+		emit(b, check_x87_pending);
 }
 
 /* ---- liveness --------------------------------------------------------------------------------------------- */
