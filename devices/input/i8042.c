@@ -52,6 +52,7 @@ struct i8042 {
 	struct irq_line irq1, irq12;
 	struct timer next;
 	struct byte_queue ctl, kbd, aux; /* waiting bytes of each source */
+	struct byte_queue loop;          /* D3h: as if from the mouse, even while its port is disabled */
 	struct mouse mouse;
 	struct keyboard keyboard;
 	u8 ram[32];       /* [0] is the configuration byte */
@@ -71,8 +72,8 @@ SNAPSHOT(mouse_snapshot, "ps2-mouse", 1, struct mouse, MOUSE_FIELDS);
 SNAPSHOT(keyboard_snapshot, "ps2-keyboard", 1, struct keyboard, KEYBOARD_FIELDS);
 #define I8042_FIELDS(V, S, H, P)                                                                   \
 	H(dev) V(irq1) V(irq12) V(next) S(ctl, byte_queue_snapshot) S(kbd, byte_queue_snapshot)              \
-	S(aux, byte_queue_snapshot) S(mouse, mouse_snapshot) S(keyboard, keyboard_snapshot) V(ram)            \
-	V(status) V(out) V(command) V(port92) V(a20) P(8)
+	S(aux, byte_queue_snapshot) S(loop, byte_queue_snapshot) S(mouse, mouse_snapshot) S(keyboard, keyboard_snapshot) V(ram)            \
+	V(status) V(out) V(command) V(port92) V(a20) P(6)
 SNAPSHOT(i8042_snapshot, "i8042", 1, struct i8042, I8042_FIELDS);
 
 /* ---- queues and the output buffer ------------------------------------------------------------------- */
@@ -107,6 +108,8 @@ static struct byte_queue *next_source(struct i8042 *k)
 {
 	if (queued(&k->ctl))
 		return &k->ctl;
+	if (queued(&k->loop))
+		return &k->loop;
 	if (queued(&k->kbd) && !(k->ram[0] & CONFIG_NO_KBD))
 		return &k->kbd;
 	if (queued(&k->aux) && !(k->ram[0] & CONFIG_NO_AUX))
@@ -125,7 +128,8 @@ static void load_output(struct i8042 *k)
 	if (!q)
 		return;
 	k->out = q->data[q->tail++];
-	k->status = (u8)((k->status & ~STATUS_AUX) | STATUS_OUT | (q == &k->aux ? STATUS_AUX : 0));
+	bool aux = q == &k->aux || q == &k->loop;
+	k->status = (u8)((k->status & ~STATUS_AUX) | STATUS_OUT | (aux ? STATUS_AUX : 0));
 	update_irqs(k);
 }
 
@@ -485,8 +489,8 @@ static void write_data(struct i8042 *k, u8 v)
 	case 0x60: set_config(k, v); break;
 	case 0x61 ... 0x7f: k->ram[command & 31] = v; break;
 	case 0xd1: write_output_port(k, v); break;
-	case 0xd2: push1(&k->kbd, v); break;
-	case 0xd3: push1(&k->aux, v); break;
+	case 0xd2: push1(&k->ctl, v); break;
+	case 0xd3: push1(&k->loop, v); break;
 	case 0xd4: write_mouse(k, v); break;
 	}
 	kick(k);
@@ -542,6 +546,7 @@ static void reset(struct device *d, enum reset_kind kind)
 	memset(&k->ctl, 0, sizeof(k->ctl));
 	memset(&k->kbd, 0, sizeof(k->kbd));
 	memset(&k->aux, 0, sizeof(k->aux));
+	memset(&k->loop, 0, sizeof(k->loop));
 	memset(k->ram, 0, sizeof(k->ram));
 	/* As a BIOS expects to find it, with translation and interrupts on for systems that start without one. */
 	k->ram[0] = CONFIG_IRQ1 | CONFIG_IRQ12 | CONFIG_TRANSLATE;

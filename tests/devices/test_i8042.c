@@ -156,6 +156,10 @@ START_TEST(aux_loop_marks_its_source)
 	outb(b, 0x64, 0xd2);
 	outb(b, 0x60, 0xa5);
 	EXPECT(b, false, 0xa5);
+	outb(b, 0x64, 0xa7); /* even while the port is disabled: Linux looks for multiplexers so */
+	outb(b, 0x64, 0xd3);
+	outb(b, 0x60, 0xf0);
+	EXPECT(b, true, 0xf0);
 	board_free(b);
 }
 END_TEST
