@@ -98,6 +98,9 @@ static bool usable(const struct pools *p, const struct insn *in)
 	if (in->prefixes & PFX_REP && (in->opcode == 0xbc || in->opcode == 0xbd) &&
 	    !strncmp(insn_rows[in->row].mnemonic, "bs", 2))
 		return false;
+	/* REPNE without a comparison: reserved, and the host zero-extends RDI even for a count of 0. */
+	if (in->prefixes & PFX_REPNE && insn_rows[in->row].attr & IA_REP && !insn_rows[in->row].fl_write)
+		return false;
 	for (unsigned i = 0; i < in->nops; i++)
 		if (in->op[i].kind == OPK_SEG || in->op[i].kind == OPK_FAR)
 			return false;
