@@ -279,6 +279,7 @@ static void check_x87_pending(UOP_ARGS)
 /* What the row declares about CR0, CR4, XCR0 and CPL (SDM Vol. 3A, tables 2-2 and 13-1). */
 static void emit_gates(struct builder *b, u32 attr)
 {
+	const struct insn *in = &b->insn[b->cur];
 	u32 m = b->mode;
 
 	if (attr & IA_CPL0)
@@ -293,8 +294,8 @@ static void emit_gates(struct builder *b, u32 attr)
 		emit_raise(b, EXC_NM);
 	else if ((attr & IA_X87) && (m & MODE_X87_NM))
 		emit_raise(b, EXC_NM);
-	else if (attr & IA_MMX)
-		emit(b, check_x87_pending);
+	else if ((attr & IA_MMX) && !(in->op[0].kind == OPK_VEC && in->op[1].kind == OPK_MEM))
+		emit(b, check_x87_pending); /* CVTPI2PS and CVTPI2PD from memory touch no MMX state */
 }
 
 /* ---- liveness --------------------------------------------------------------------------------------------- */

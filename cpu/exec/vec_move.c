@@ -242,15 +242,25 @@ VEC_GEN(pmovmskb)
 
 /* ---- MASKMOVQ, MASKMOVDQU: selected bytes to [rDI] --------------------------------------------------------------- */
 
+/* Probes for selected byte @i. Hardware reports a fault where the upper half begins, if that is in the same page. */
+static int probe_byte(struct cpu *cpu, u64 lin, unsigned n, unsigned i)
+{
+	u64 page = (lin + i) & ~0xfffull, upper = lin + n - 8;
+
+	if ((upper & ~0xfffull) == page)
+		return mem_probe(cpu, upper, 1, ACC_W);
+	return mem_probe(cpu, MAX(page, lin), 1, ACC_W);
+}
+
+/* Bytes that are not selected are not accessed. */
 static int masked_store(struct cpu *cpu, const struct insn *in, const u8 *data, const u8 *mask, unsigned n)
 {
 	u64 off = zext_bytes(cpu->r[RDI], in->adsize), lin;
 
 	if (seg_linear(cpu, in->seg, off, n, ACC_W, &lin))
 		return 1;
-	/* Every page is checked before any byte moves; bytes not selected are not accessed. */
-	for (unsigned i = 0; i < n; i++)
-		if (mask[i] & 0x80 && mem_probe(cpu, lin + i, 1, ACC_W))
+	for (unsigned i = n; i-- > 0;)
+		if (mask[i] & 0x80 && probe_byte(cpu, lin, n, i))
 			return 1;
 	for (unsigned i = 0; i < n; i++)
 		if (mask[i] & 0x80 && mem_write(cpu, lin + i, data + i, 1, ACC_W))
