@@ -7,6 +7,7 @@
  */
 #include "cpu/exec/cpuid.h"
 #include "cpu/exec/system.h"
+#include "cpu/exec/xsave.h"
 
 /* ---- models -------------------------------------------------------------------------- */
 
@@ -235,27 +236,6 @@ static void leaf_b(struct cpu *cpu, u32 subleaf, u32 out[4])
 	}
 }
 
-/* XSAVE components beyond the legacy area and header, in the standard format (SDM Vol. 1, 13.5). */
-static const struct {
-	u8 index;
-	u16 size, offset;
-} xcomponents[] = {
-    {2, 256, 576}, {5, 64, 1088}, {6, 512, 1152}, {7, 1024, 1664}, {9, 8, 2688},
-};
-
-static u32 xsave_size(u64 components, bool compacted)
-{
-	u32 size = 576;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(xcomponents); i++) {
-		if (!(components >> xcomponents[i].index & 1))
-			continue;
-		size = compacted ? size + xcomponents[i].size
-				 : (u32)xcomponents[i].offset + xcomponents[i].size;
-	}
-	return size;
-}
-
 static void leaf_d(struct cpu *cpu, u32 subleaf, u32 out[4])
 {
 	u64 supported = xcr0_supported(cpu);
@@ -264,19 +244,16 @@ static void leaf_d(struct cpu *cpu, u32 subleaf, u32 out[4])
 		return;
 	if (subleaf == 0) {
 		out[A] = supported;
-		out[B] = xsave_size(cpu->xcr0, false);
-		out[C] = xsave_size(supported, false);
+		out[B] = xsave_area_size(cpu->xcr0, false);
+		out[C] = xsave_area_size(supported, false);
 		out[D] = supported >> 32;
 	} else if (subleaf == 1) {
 		if (cpu_has(cpu, FEAT_XSAVEC))
-			out[B] = xsave_size(cpu->xcr0 | cpu->xss, true);
-	} else if (subleaf < 64 && supported >> subleaf & 1) {
-		for (unsigned i = 0; i < ARRAY_SIZE(xcomponents); i++) {
-			if (xcomponents[i].index != subleaf)
-				continue;
-			out[A] = xcomponents[i].size;
-			out[B] = xcomponents[i].offset;
-		}
+			out[B] = xsave_area_size(cpu->xcr0 | cpu->xss, true);
+	} else if (subleaf < XC_COUNT && supported >> subleaf & 1) {
+		out[A] = xsave_components[subleaf].size;
+		out[B] = xsave_components[subleaf].offset;
+		out[C] = xsave_components[subleaf].align64 ? 2 : 0;
 	}
 }
 

@@ -23,22 +23,6 @@ const struct xsave_component xsave_components[XC_COUNT] = {
     [XC_PKRU] = {2688, 8, false},
 };
 
-#define XC_EXTENDED    (~3ull)
-#define XC_MASK_AVX512 (BIT64(XC_OPMASK) | BIT64(XC_ZMM_HI256) | BIT64(XC_HI16_ZMM))
-
-u64 xsave_supported(const struct cpu *cpu)
-{
-	u64 mask = BIT64(XC_X87) | BIT64(XC_SSE);
-
-	if (cpu_has(cpu, FEAT_AVX))
-		mask |= BIT64(XC_AVX);
-	if (cpu_has(cpu, FEAT_AVX512F))
-		mask |= XC_MASK_AVX512;
-	if (cpu_has(cpu, FEAT_PKU))
-		mask |= BIT64(XC_PKRU);
-	return mask;
-}
-
 static unsigned align_up(unsigned v, bool align64)
 {
 	return align64 ? (v + 63) & ~63u : v;

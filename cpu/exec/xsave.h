@@ -24,8 +24,6 @@ struct xsave_component {
  */
 extern const struct xsave_component xsave_components[XC_COUNT];
 
-/** Bits of XCR0 that this processor's features allow to be set: CPUID.(0Dh,0):EDX:EAX. */
-u64 xsave_supported(const struct cpu *cpu);
 /** Bytes of an area holding the components @mask, header included: CPUID.(0Dh,0):EBX and ECX,
  * (0Dh,1):EBX. */
 unsigned xsave_area_size(u64 mask, bool compacted);
