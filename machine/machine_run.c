@@ -149,7 +149,7 @@ static u64 slice(struct machine *m)
 	u64 deadline = clock_next_deadline(&m->clock);
 	u64 n = m->next_poll > icount ? m->next_poll - icount : 1;
 	if (deadline != CLOCK_NEVER)
-		n = MIN(n, deadline > now ? deadline - now : 1);
+		n = MIN(n, deadline > now ? (deadline - now + NS_PER_INSN - 1) / NS_PER_INSN : 1);
 	if (m->cfg.max_insns)
 		n = MIN(n, m->cfg.max_insns > icount ? m->cfg.max_insns - icount : 1);
 	u64 input = input_next(&m->input);
