@@ -82,6 +82,21 @@ static void copy_run(u8 *d, const u8 *s, u64 n, unsigned size)
 	}
 }
 
+/*
+ * With a 32-bit address size in 64-bit mode processors write back the truncated registers of a REP MOVS, STOS or LODS
+ * even when nothing is moved: the count is 0, or the first element faults.
+ */
+static void rep_truncate(struct cpu *cpu, const struct insn *in, bool src, bool dst)
+{
+	if (!cpu_long64(cpu) || in->adsize != 4 || !string_rep(in))
+		return;
+	cpu->r[RCX] = (u32)cpu->r[RCX];
+	if (src)
+		cpu->r[RSI] = (u32)cpu->r[RSI];
+	if (dst)
+		cpu->r[RDI] = (u32)cpu->r[RDI];
+}
+
 SIMPLE(movs)
 {
 	unsigned size = string_size(in);
@@ -89,6 +104,7 @@ SIMPLE(movs)
 		      d = {.seg = ES, .reg = RDI, .acc = ACC_W};
 	u64 work = 0;
 
+	rep_truncate(cpu, in, true, true);
 	if (!string_count(cpu, in))
 		return 0;
 	for (;;) {
@@ -133,6 +149,7 @@ SIMPLE(stos)
 	struct cursor d = {.seg = ES, .reg = RDI, .acc = ACC_W};
 	u64 work = 0;
 
+	rep_truncate(cpu, in, false, true);
 	if (!string_count(cpu, in))
 		return 0;
 	for (;;) {
@@ -158,6 +175,7 @@ SIMPLE(lods)
 	struct cursor s = {.seg = in->seg, .reg = RSI, .acc = ACC_R};
 	u64 work = 0;
 
+	rep_truncate(cpu, in, true, false);
 	if (!string_count(cpu, in))
 		return 0;
 	for (;;) {
