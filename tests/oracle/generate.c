@@ -101,6 +101,8 @@ static bool usable(const struct pools *p, const struct insn *in)
 	/* REPNE without a comparison: reserved, and the host zero-extends RDI even for a count of 0. */
 	if (in->prefixes & PFX_REPNE && insn_rows[in->row].attr & IA_REP && !insn_rows[in->row].fl_write)
 		return false;
+	if (in->opcode == 0xff && in->has_modrm && ((in->modrm >> 3 & 7) == 3 || (in->modrm >> 3 & 7) == 5))
+		return false; /* far transfers through memory */
 	for (unsigned i = 0; i < in->nops; i++)
 		if (in->op[i].kind == OPK_SEG || in->op[i].kind == OPK_FAR)
 			return false;
@@ -411,24 +413,40 @@ static u32 written(const struct insn *in)
 	return mask;
 }
 
-/* Near branches go to the end of the case or, short, a little beyond: never back into it. */
-static bool fix_branch(struct rng *r, struct encoding *e, const struct insn *in)
+/* Bytes of the displacement of a near branch, at the end of its encoding; 0 for anything else. */
+static unsigned branch_bytes(const struct insn *in)
 {
-	bool rel = false;
-
-	for (unsigned i = 0; i < in->nops; i++)
-		rel |= in->op[i].kind == OPK_REL;
-	if (!rel)
-		return true;
 	u8 op = in->opcode;
-	bool is_short = (op & 0xf0) == 0x70 || op == 0xeb || (op & 0xfc) == 0xe0;
-	unsigned size = is_short ? 1 : in->opsize == 2 && in->prefixes & PFX_66 ? 2 : 4;
-	patch(e, e->len - size, rng_below(r, 40), size);
-	return true;
+
+	for (unsigned i = 0; i < in->nops; i++) {
+		if (in->op[i].kind != OPK_REL)
+			continue;
+		if ((op & 0xf0) == 0x70 || op == 0xeb || (op & 0xfc) == 0xe0)
+			return 1;
+		return in->opsize == 2 ? 2 : 4;
+	}
+	return 0;
+}
+
+/* Near branches go to one of the instructions that follow, or behind the last: never back. */
+static void fix_branches(const struct pools *p, struct rng *r, struct test_case *tc)
+{
+	struct insn in;
+
+	for (unsigned i = 0; i < tc->n; i++) {
+		if (decode_case(p, &tc->code[i], &in) != DECODE_OK || !branch_bytes(&in))
+			continue;
+		unsigned to = i + 1 + rng_below(r, tc->n - i);
+		u32 distance = 0;
+		for (unsigned j = i + 1; j < to; j++)
+			distance += tc->code[j].len;
+		unsigned size = branch_bytes(&in);
+		patch(&tc->code[i], tc->code[i].len - size, distance, size);
+	}
 }
 
 /* Flags left undefined must not be looked at by what follows. */
-static bool flags_allow(const struct insn *in, u32 *undef)
+static bool flags_allow(const struct insn *in, u32 *undef, bool branched)
 {
 	const struct insn_row *row = &insn_rows[in->row];
 
@@ -436,8 +454,8 @@ static bool flags_allow(const struct insn *in, u32 *undef)
 		return false;
 	if (!strncmp(row->mnemonic, "pushf", 5) && *undef)
 		return false;
-	/* A shift or rotate by zero leaves the flags as they were. */
-	bool always = row->mnemonic[0] != 's' && row->mnemonic[0] != 'r';
+	/* A shift or rotate by zero leaves the flags as they were, and so does what a branch jumps over. */
+	bool always = row->mnemonic[0] != 's' && row->mnemonic[0] != 'r' && !branched;
 	if (always)
 		*undef &= ~(u32)row->fl_write;
 	*undef |= row->fl_undef;
@@ -448,6 +466,7 @@ void generate(struct pools *p, u64 seed, u64 number, unsigned length, struct tes
 {
 	struct rng r = {seed * 0x9e3779b97f4a7c15ull + number};
 	u32 pinned = 0, undef = 0;
+	bool branched = false;
 	struct insn in;
 
 	rng_next(&r);
@@ -472,9 +491,13 @@ void generate(struct pools *p, u64 seed, u64 number, unsigned length, struct tes
 			continue;
 		if (wanted > 1 && (insn_rows[in.row].attr & IA_CPL0) && !rng_percent(&r, 3))
 			continue;
-		if (!flags_allow(&in, &undef_after) || !fix_branch(&r, &s.e, &in) ||
-		    !fit(p, &r, tc, &s, &in, at, &pinned))
+		u16 row = in.row;
+		if (!flags_allow(&in, &undef_after, branched) || !fit(p, &r, tc, &s, &in, at, &pinned))
 			continue;
+		/* The new displacement must not have made another instruction of it. */
+		if (decode_case(p, &s.e, &in) != DECODE_OK || in.row != row || in.len != s.e.len)
+			continue;
+		branched |= branch_bytes(&in) != 0;
 		undef = undef_after;
 		for (unsigned i = 0; i < in.nops; i++) {
 			if (in.op[i].kind == OPK_MEM)
@@ -484,6 +507,7 @@ void generate(struct pools *p, u64 seed, u64 number, unsigned length, struct tes
 		tc->code[tc->n++] = s.e;
 		at += s.e.len;
 	}
+	fix_branches(p, &r, tc);
 }
 
 /* ---- memory and code ----------------------------------------------------------------------------- */
