@@ -69,7 +69,16 @@ struct box {
 	u64 now, apic_base;
 	u8 cr8;
 	bool smm_open;
+	/* A device at BOX_MMIO: counts its accesses; those to its upper half and to port BOX_PORT raise @raises. */
+	u64 mmio_value;
+	unsigned mmio_reads, mmio_writes;
+	u32 raises;
+	u8 vector; /* what the interrupt controller answers */
+	unsigned acknowledged;
 };
+
+#define BOX_MMIO 0xfe000000u
+#define BOX_PORT 0x80
 
 static u8 *box_page(void *ctx, u64 gpa, unsigned *flags)
 {
@@ -79,12 +88,45 @@ static u8 *box_page(void *ctx, u64 gpa, unsigned *flags)
 	return gpa < RAM_SIZE ? b->ram + gpa : NULL;
 }
 
+static bool box_mmio(struct box *b, u64 gpa)
+{
+	if (gpa < BOX_MMIO || gpa >= BOX_MMIO + 0x1000)
+		return false;
+	if (gpa & 0x800 && b->raises)
+		cpu_event_set(&b->cpu, b->raises);
+	return true;
+}
+
 static u64 box_mmio_read(void *ctx, u64 gpa, unsigned size)
 {
-	return ~0ull;
+	struct box *b = ctx;
+
+	if (!box_mmio(b, gpa))
+		return ~0ull;
+	b->mmio_reads++;
+	return b->mmio_value++;
 }
 
 static void box_mmio_write(void *ctx, u64 gpa, u64 v, unsigned size)
+{
+	struct box *b = ctx;
+
+	if (!box_mmio(b, gpa))
+		return;
+	b->mmio_writes++;
+	b->mmio_value += v;
+}
+
+static u8 box_intack(void *ctx)
+{
+	struct box *b = ctx;
+
+	b->acknowledged++;
+	cpu_event_clear(&b->cpu, CPU_EV_INTR);
+	return b->vector;
+}
+
+static void box_ferr(void *ctx, bool level)
 {
 }
 
@@ -101,6 +143,8 @@ static void box_io_write(void *ctx, u16 port, u32 v, unsigned size)
 	struct box *b = ctx;
 
 	b->port_log[b->port_writes++ % ARRAY_SIZE(b->port_log)] = v;
+	if (port == BOX_PORT && b->raises)
+		cpu_event_set(&b->cpu, b->raises);
 }
 
 static u64 box_time(void *ctx)
@@ -206,8 +250,10 @@ static inline void force_seg(struct box *b, unsigned seg, u16 sel)
 
 static inline struct box *box_new(const char *model)
 {
-	struct box *b = calloc(1, sizeof(*b));
+	struct box *b = aligned_alloc(64, (sizeof(*b) + 63) & ~(size_t)63);
 	char err[128];
+
+	memset(b, 0, sizeof(*b));
 
 	b->ram = calloc(1, RAM_SIZE);
 	ck_assert_msg(!cpu_model_parse(model, &b->cpu.model, b->cpu.feat, err, sizeof(err)), "%s",
@@ -217,6 +263,8 @@ static inline struct box *box_new(const char *model)
 	    .ram_page = box_page,
 	    .mmio_read = box_mmio_read,
 	    .mmio_write = box_mmio_write,
+	    .intack = box_intack,
+	    .ferr = box_ferr,
 	    .io_read = box_io_read,
 	    .io_write = box_io_write,
 	    .time = box_time,
