@@ -246,6 +246,8 @@ void machine_result(const struct machine *m, struct machine_result *out)
 	    .debug_code = m->debug_code,
 	    .instructions = cpu_icount(m->cpu),
 	    .virtual_ns = machine_now(m),
+	    .cs = m->cpu->seg[CS].sel,
+	    .rip = m->cpu->rip,
 	    .real_ns = m->spent_real_ns,
 	};
 	snprintf(out->explanation, sizeof(out->explanation), "%s", m->explanation);

@@ -1062,36 +1062,48 @@ static void gen_imul(struct builder *b, const struct insn *in, u32 arg)
 const struct exec_desc exec_imul = {.gen = gen_imul};
 
 /* MUL and one-operand IMUL: rDX:rAX (AX for bytes). */
-#define MUL(name, T, W, bits)                                                                     \
-	static void name##bits(UOP_ARGS)                                                           \
+#define MUL_ONE(name, T, W, bits, extends, fl, FLAGS)                                             \
+	static void name##bits##_##fl(UOP_ARGS)                                                    \
 	{                                                                                          \
 		W p = (W)(T)REG##bits(REG_OFF(RAX)) * (T)REG##bits(u->src);                         \
-		u##bits lo = (u##bits)p, hi = (u##bits)((u128)p >> bits);                           \
+		u##bits lo = (u##bits)p, hi = (u##bits)(p >> bits);                                 \
 		SETREG##bits(REG_OFF(RAX), lo);                                                     \
 		SETREG##bits(bits == 8 ? REG8H_OFF(RAX) : REG_OFF(RDX), hi);                        \
-		fa = SX(bits, lo);                                                                  \
-		fb = (W)(T)lo != p ? FL_CF | FL_OF : 0;                                             \
-		KIND(FK_RES);                                                                       \
+		FLAGS(bits, extends);                                                               \
 		NEXT;                                                                               \
 	}
-MUL(mul, u8, u64, 8)
-MUL(mul, u16, u64, 16)
-MUL(mul, u32, u64, 32)
-MUL(mul, u64, u128, 64)
-MUL(imul1_, s8, s64, 8)
-MUL(imul1_, s16, s64, 16)
-MUL(imul1_, s32, s64, 32)
-MUL(imul1_, s64, s128, 64)
+/* CF and OF tell that the upper half is more than the extension of the lower. */
+#define MUL_FLAGS(bits, extends)                                                                  \
+	fa = SX(bits, lo), fb = (extends) ? 0 : FL_CF | FL_OF, KIND(FK_RES)
+#define NO_FLAGS(bits, extends) (void)0
+#define MUL(name, T, W, bits, extends)                                                            \
+	MUL_ONE(name, T, W, bits, extends, n, NO_FLAGS)                                            \
+	MUL_ONE(name, T, W, bits, extends, f, MUL_FLAGS)
+MUL(mul, u8, u32, 8, hi == 0)
+MUL(mul, u16, u32, 16, hi == 0)
+MUL(mul, u32, u64, 32, hi == 0)
+MUL(mul, u64, u128, 64, hi == 0)
+MUL(imul1_, s8, s32, 8, (s8)hi == (s8)lo >> 7)
+MUL(imul1_, s16, s32, 16, (s16)hi == (s16)lo >> 15)
+MUL(imul1_, s32, s64, 32, (s32)hi == (s32)lo >> 31)
+MUL(imul1_, s64, s128, 64, (s64)hi == (s64)lo >> 63)
+#define MUL_FNS(fl)                                                                               \
+	{                                                                                          \
+		{mul8_##fl, mul16_##fl, mul32_##fl, mul64_##fl},                                     \
+		{imul1_8_##fl, imul1_16_##fl, imul1_32_##fl, imul1_64_##fl},                         \
+	}
 
 static void gen_mul(struct builder *b, const struct insn *in, u32 is_signed)
 {
-	static const uop_fn fns[2][4] = {{mul8, mul16, mul32, mul64},
-					 {imul1_8, imul1_16, imul1_32, imul1_64}};
+	/* [flags kept][signed][log2 size] */
+	static const uop_fn fns[2][2][4] = {MUL_FNS(n), MUL_FNS(f)};
 	unsigned i = in->nops > 1 && in->op[1].kind == OPK_MEM ? 1 : 0;
+	bool keep = flags_needed(b);
 	u16 src = emit_load_tmp(b, in, i);
 
-	emit(b, fns[is_signed][lg(in->op[i].size)])->src = src;
-	b->sf = SF_RES;
+	emit(b, fns[keep][is_signed][lg(in->op[i].size)])->src = src;
+	if (keep)
+		b->sf = SF_RES;
 }
 const struct exec_desc exec_mul = {.gen = gen_mul, .arg = 0};
 const struct exec_desc exec_imul1 = {.gen = gen_mul, .arg = 1};

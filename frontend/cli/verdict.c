@@ -36,6 +36,7 @@ static void json_run(FILE *f, const struct verdict *v)
 	if (r->reason == END_DEBUG_EXIT)
 		fprintf(f, ",\n  \"debug_exit_code\": %u", r->debug_code);
 	fprintf(f, ",\n  \"instructions\": %llu", (unsigned long long)r->instructions);
+	fprintf(f, ",\n  \"cs\": %u,\n  \"rip\": \"%016llx\"", r->cs, (unsigned long long)r->rip);
 	fprintf(f, ",\n  \"virtual_seconds\": %.9f", (double)r->virtual_ns / 1e9);
 	fprintf(f, ",\n  \"real_seconds\": %.6f", real);
 	fprintf(f, ",\n  \"mips\": %.1f", real > 0 ? (double)r->instructions / real / 1e6 : 0.0);
