@@ -270,7 +270,9 @@ struct cpu {
 	u64 msr_misc[64];      /* further plain-storage MSRs by msrs.def index */
 
 	struct fault fault;
-	struct fault triple[3]; /* what led to the last triple fault, in order; [2] ended in CPU_SHUTDOWN */
+	/* What led to the last triple fault: the fault, the one while delivering it, the one while delivering
+	 * #DF, which ended in CPU_SHUTDOWN; [3]: the exception before them whose delivery began the chain. */
+	struct fault triple[4];
 	u32 stats_faults[32];
 
 	const struct cpu_model *model; /* CPUID leaves and MSR presets (cpu/exec/cpuid.h) */

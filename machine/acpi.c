@@ -468,11 +468,3 @@ int acpi_build(const struct acpi_config *cfg, u8 *segment, u64 *rsdp, struct err
 	*rsdp = gpa_of(&b, root);
 	return 0;
 }
-
-void bios_data_area(u8 *low)
-{
-	put(low, 0x400, 0x3f8, 2);  /* COM1 */
-	put(low, 0x40e, 0x9fc0, 2); /* EBDA segment */
-	put(low, 0x413, 639, 2);    /* base memory, KiB */
-	put(low, 0x9fc00, 1, 1);    /* EBDA size, KiB */
-}

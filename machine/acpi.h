@@ -1,7 +1,7 @@
 /*
  * The tables firmware leaves in memory, for machines started without firmware: ACPI (RSDP, RSDT,
  * XSDT, FADT, FACS, DSDT, MADT, HPET; ACPI Specification 6.4, chapter 5), the MultiProcessor tables
- * (MP Specification 1.4) and the BIOS data area's first words. They describe the `pc` machine:
+ * (MP Specification 1.4). They describe the `pc` machine:
  * i440FX, PIIX3, PIIX4 power management at 600h. Not modelled: SMBIOS, $PIR, BIOS32, GPE and hot
  * plug, processor power states.
  */
@@ -25,9 +25,5 @@ struct acpi_config {
  * address, or -E2BIG.
  */
 MUST_CHECK int acpi_build(const struct acpi_config *cfg, u8 *segment, u64 *rsdp, struct errtext *e);
-
-/** Fills the BIOS data area words that kernels look at: serial ports, EBDA segment, base memory.
- * @low: address 0. */
-void bios_data_area(u8 *low);
 
 #endif

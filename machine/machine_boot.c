@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 #include "machine/acpi.h"
+#include "machine/bios_data.h"
 
 #define FILE_MAX (2ull << 30)
 #define ROM_MAX  (16u << 20)
@@ -248,6 +249,7 @@ static int direct_boot(struct machine *m, struct errtext *e)
 	if (r || (r = boot_load(m->kind, &req, &m->ram, &entry, e)))
 		return r;
 	pc_firmware_setup(&m->pc);
+	bios_program_chips(&m->bus);
 	enter(m->cpu, &entry);
 	return 0;
 }

@@ -5,7 +5,7 @@
 #include "cpu/exec/flags.h"
 
 #define POLL_INSNS 1000000ull
-#define POLL_STEPS 1024u            /* a halted processor does not reach the next million */
+#define POLL_STEPS 1024u /* a halted processor does not reach the next million */
 #define HANG_NS                                                                                    \
 	10000000000ull /* halted with interrupts off: timers may still bring an NMI for this long  \
 			*/

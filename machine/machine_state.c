@@ -121,10 +121,14 @@ static void say_where(struct machine *m)
 
 void machine_explain_triple_fault(struct machine *m)
 {
-	static const char *const intro[] = {"first", "while delivering it", "while delivering #DF"};
+	static const char *const intro[] = {
+	    "first:", "while delivering it:", "while delivering #DF:", "it began with"};
+	const unsigned origin = 3;
 	m->explanation[0] = 0;
 	say(m, "Triple fault: the processor shut down (SDM Vol. 3A, 6.15).");
-	for (unsigned i = 0; i < ARRAY_SIZE(m->cpu->triple); i++)
+	if (m->cpu->triple[origin].why)
+		say_fault(m, intro[origin], &m->cpu->triple[origin]);
+	for (unsigned i = 0; i < origin; i++)
 		if (m->cpu->triple[i].why)
 			say_fault(m, intro[i], &m->cpu->triple[i]);
 	say_where(m);

@@ -591,7 +591,8 @@ static void triple_fault(struct cpu *cpu)
 
 void exc_deliver(struct cpu *cpu)
 {
-	struct fault f = cpu->fault;
+	const struct fault origin = cpu->fault;
+	struct fault f = origin;
 
 	memset(cpu->triple, 0, sizeof(cpu->triple));
 	cpu->triple[0] = f;
@@ -608,6 +609,8 @@ void exc_deliver(struct cpu *cpu)
 			break;
 		}
 		if (makes_double_fault(f.vector, cpu->fault.vector)) {
+			if (f.why != origin.why || f.vector != origin.vector)
+				cpu->triple[3] = origin;
 			cpu->triple[0] = f;
 			cpu->triple[1] = cpu->fault;
 			fault_effects(cpu, &cpu->fault);

@@ -142,8 +142,8 @@ static void benchmark(void)
 		crc = crc32(sieve, SIEVE_SIZE);
 	}
 	u64 spent = rdtsc() - from;
-	print("  benchmark  %u primes below 2^20, CRC-32 %x: %u million instructions\n", primes,
-	      (u64)crc, spent / 1000000);
+	print("  benchmark  %u primes below 2^20, CRC-32 %x: %u milliseconds of virtual time\n",
+	      primes, (u64)crc, spent / 1000000);
 }
 
 /* ---- ACPI ----------------------------------------------------------------------------------- */
