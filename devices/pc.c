@@ -39,6 +39,23 @@ static void lapic_write(void *ctx, u64 offset, u64 value, unsigned size)
 
 static const struct mmio_ops lapic_ops = {lapic_read, lapic_write, 4};
 
+/* All local APICs share one window, where CPU 0 has put its own: systems move all or none. */
+static int place_window(struct pc *pc)
+{
+	u64 base = lapic_base(pc->lapic[0]) & ~0xfffull;
+	int e = 0;
+	struct mem_region r = {.base = base, .size = 0x1000, .ops = &lapic_ops, .ctx = pc,
+			       .name = "lapic", .kind = MEM_MMIO, .prio = MEM_PRIO_APIC, .reads = true,
+			       .writes = true};
+	if (pc->lapic_window && pc->lapic_window->base == base)
+		return 0;
+	bus_batch_begin(pc->env.bus);
+	bus_remove_mem(pc->env.bus, pc->lapic_window);
+	pc->lapic_window = bus_add_mem(pc->env.bus, &r, &e);
+	bus_batch_end(pc->env.bus);
+	return e;
+}
+
 /* ---- wires ------------------------------------------------------------------------------------------ */
 
 static void pic_intr_sink(void *ctx, unsigned n, bool level)
@@ -175,11 +192,7 @@ static int make_optional(struct pc *pc, const struct pc_config *cfg, char *err, 
 
 static int add_window(struct pc *pc, char *err, size_t n)
 {
-	int e;
-	struct mem_region r = {.base = PC_LAPIC_BASE, .size = 0x1000, .ops = &lapic_ops, .ctx = pc,
-			       .name = "lapic", .kind = MEM_MMIO, .prio = MEM_PRIO_APIC, .reads = true,
-			       .writes = true};
-	pc->lapic_window = bus_add_mem(pc->env.bus, &r, &e);
+	int e = place_window(pc);
 	if (e)
 		snprintf(err, n, "memory at FEE00000h is taken");
 	return e;
@@ -258,7 +271,10 @@ void pc_destroy(struct pc *pc)
 
 void pc_reset(struct pc *pc, enum reset_kind kind)
 {
+	bus_batch_begin(pc->env.bus);
 	devices_reset(&pc->env, kind);
+	place_window(pc);
+	bus_batch_end(pc->env.bus);
 }
 
 /* ---- what the firmware leaves ----------------------------------------------------------------------- */
@@ -342,7 +358,10 @@ int pc_apic_msr_read(struct pc *pc, unsigned cpu, u32 msr, u64 *value)
 
 int pc_apic_msr_write(struct pc *pc, unsigned cpu, u32 msr, u64 value)
 {
-	return lapic_msr_write(pc->lapic[cpu], msr, value);
+	int e = lapic_msr_write(pc->lapic[cpu], msr, value);
+	if (!e && msr == 0x1b && place_window(pc))
+		log_line(pc->env.log, LOG_GUEST_ERRORS, "the local APIC was moved onto another device");
+	return e;
 }
 
 void pc_lapic_init_reset(struct pc *pc, unsigned cpu)
@@ -430,7 +449,8 @@ int pc_load(struct pc *pc, struct snap_reader *r)
 	pc->current_cpu = s.current_cpu;
 	pc->gsi.legacy_off = s.legacy_off;
 	pc->pic_intr = s.pic_intr;
-	return devices_load(&pc->env, r);
+	int e = devices_load(&pc->env, r);
+	return e ? e : place_window(pc);
 }
 
 u64 pc_hash(struct pc *pc, u64 seed)

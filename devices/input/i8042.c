@@ -417,11 +417,12 @@ static void set_a20(struct i8042 *k, bool on)
 		h->a20(h->ctx, on);
 }
 
+/* RC# and port 92h reach the CPU's INIT, not the board's reset (82371SB, "Fast INIT"). */
 static void request_reset(struct i8042 *k)
 {
 	const struct machine_hooks *h = &k->dev.env->hooks;
 	if (h->reset)
-		h->reset(h->ctx, false);
+		h->reset(h->ctx, true);
 }
 
 static u8 output_port(const struct i8042 *k)

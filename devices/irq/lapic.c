@@ -1,8 +1,8 @@
 /*
  * Local APIC (SDM Vol. 3A, chapter 11 "Advanced Programmable Interrupt Controller"): xAPIC registers and x2APIC MSRs, timer (one-shot,
  * periodic, TSC deadline), IPIs, LVT, priorities, error status. The timer's input clock is 1 GHz: one tick per virtual ns.
- * Not modelled: focus processor checking, arbitration priority (APR reads 0), CMCI, extended APIC space,
- * an APIC base other than FEE00000h (the register remembers it, the window stays).
+ * Not modelled: focus processor checking, arbitration priority (APR reads 0), CMCI, extended APIC space.
+ * The board places the MMIO window (pc.c).
  */
 #include "devices/irq/lapic.h"
 
@@ -57,12 +57,14 @@ struct lapic {
 	bool extint;      /* an ExtINT message is waiting */
 	bool intr;        /* the level last given to the CPU */
 	bool in_error;    /* raising the error LVT entry */
+	bool expired;     /* the one-shot count reached 0: only a new initial count starts it again */
+	u8 pad[7];
 };
 
 #define LAPIC_FIELDS(V, S, H, P)                                                                   \
 	H(dev) V(timer) H(index) H(phys_bits) V(base) V(tsc_deadline) V(start_ns) V(id) V(tpr) V(ldr) V(dfr)  \
 	V(svr) V(esr) V(esr_next) V(icr_low) V(icr_high) V(irr) V(isr) V(tmr) V(lvt) V(initial) V(divide)       \
-	V(lint) V(extint) V(intr) V(in_error)
+	V(lint) V(extint) V(intr) V(in_error) V(expired) H(pad)
 SNAPSHOT(lapic_snapshot, "lapic", 1, struct lapic, LAPIC_FIELDS);
 
 extern const struct device_type lapic_type;
@@ -440,7 +442,7 @@ static void arm(struct lapic *l)
 		return;
 	}
 	timer_disarm(&l->timer);
-	if (!l->initial)
+	if (!l->initial || l->expired)
 		return;
 	if (!periodic_mode(l) && now < l->start_ns + period_ns(l))
 		timer_arm(&l->timer, l->start_ns + period_ns(l));
@@ -453,7 +455,9 @@ static void timer_fire(void *ctx)
 	struct lapic *l = ctx;
 	if (deadline_mode(l))
 		l->tsc_deadline = 0;
-	else if (periodic_mode(l) && l->initial)
+	else if (!periodic_mode(l))
+		l->expired = true;
+	else if (l->initial)
 		timer_arm(&l->timer,
 			  period_end(l, MAX(clock_now(l->dev.env->clock), l->timer.deadline_ns) +
 						MIN_PERIOD_NS));
@@ -462,7 +466,7 @@ static void timer_fire(void *ctx)
 
 static u32 current_count(const struct lapic *l)
 {
-	if (deadline_mode(l) || !l->initial)
+	if (deadline_mode(l) || !l->initial || l->expired)
 		return 0;
 	u64 ticks = (clock_now(l->dev.env->clock) - l->start_ns) / divisor(l);
 	if (periodic_mode(l))
@@ -475,6 +479,7 @@ static void write_initial(struct lapic *l, u32 v)
 	if (deadline_mode(l))
 		return;
 	l->initial = v;
+	l->expired = false;
 	l->start_ns = clock_now(l->dev.env->clock);
 	arm(l);
 }
@@ -499,6 +504,9 @@ static void write_lvt(struct lapic *l, enum lvt n, u32 v)
 		v |= LVT_MASKED;
 	l->lvt[n] = v | (old & LVT_REMOTE_IRR);
 	if (n == LVT_TIMER) {
+		if (!(old & (LVT_PERIODIC | LVT_DEADLINE)) && l->initial &&
+		    clock_now(l->dev.env->clock) >= l->start_ns + period_ns(l))
+			l->expired = true;
 		if ((old ^ v) & LVT_DEADLINE) { /* 11.5.4.1: the switch disarms the timer */
 			l->tsc_deadline = 0;
 			l->initial = 0;
@@ -625,6 +633,7 @@ static void reset_registers(struct lapic *l)
 	timer_disarm(&l->timer);
 	l->tpr = l->ldr = l->esr = l->esr_next = l->icr_low = l->icr_high = 0;
 	l->initial = l->divide = 0;
+	l->expired = false;
 	l->tsc_deadline = 0;
 	l->dfr = 0xffffffffu;
 	l->svr = 0xff;
@@ -647,8 +656,6 @@ static int write_base(struct lapic *l, u64 v)
 		return -1;
 	if (!was && (now & BASE_X2))
 		return -1;
-	if ((v & ~0xfffull & allowed) != DEFAULT_BASE)
-		log_unimplemented(l->dev.env->log, "local APIC at another base than FEE00000h");
 	l->base = v;
 	if (was && !now) {
 		reset_registers(l);

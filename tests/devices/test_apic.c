@@ -139,6 +139,35 @@ START_TEST(masked_periodic_timer_still_counts)
 }
 END_TEST
 
+START_TEST(expired_one_shot_stays_at_zero_in_periodic_mode)
+{
+	struct board *b = apic_board(1);
+	mm_write(b, LAPIC(DIVIDE), 0xb);
+	mm_write(b, LAPIC(LVT_TIMER), 0x60);
+	mm_write(b, LAPIC(INITIAL), 1000);
+	board_wait(b, 1500);
+	mm_write(b, LAPIC(LVT_TIMER), 0x20060);
+	board_wait(b, 300);
+	ck_assert_uint_eq(mm_read(b, LAPIC(CURRENT)), 0);
+	mm_write(b, LAPIC(INITIAL), 1000);
+	board_wait(b, 300);
+	ck_assert_uint_eq(mm_read(b, LAPIC(CURRENT)), 700);
+	board_free(b);
+}
+END_TEST
+
+START_TEST(the_window_moves)
+{
+	struct board *b = apic_board(1);
+	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x1b, 0x42000900), 0);
+	ck_assert_uint_eq(mm_read(b, 0x42000030), 0x1050014);
+	ck_assert_uint_eq(mm_read(b, LAPIC(0x30)), 0xffffffff);
+	pc_reset(&b->pc, RESET_HARD);
+	ck_assert_uint_eq(mm_read(b, LAPIC(0x30)), 0x1050014);
+	board_free(b);
+}
+END_TEST
+
 START_TEST(tsc_deadline_fires_and_clears)
 {
 	struct board *b = apic_board(1);
@@ -385,7 +414,8 @@ int main(void)
 	Suite *s = suite_create("apic");
 	ADD_ALL(s, version_and_reset_values, self_ipi_and_priorities, cr8_is_the_tpr,
 		one_shot_timer_fires_once, periodic_timer_keeps_its_phase,
-		masked_periodic_timer_still_counts, tsc_deadline_fires_and_clears, x2apic_transitions,
+		masked_periodic_timer_still_counts,
+		expired_one_shot_stays_at_zero_in_periodic_mode, the_window_moves, tsc_deadline_fires_and_clears, x2apic_transitions,
 		apic_base_reserved_bits_fault, ipis_reach_other_processors, logical_destinations,
 		illegal_vector_sets_esr_and_raises_error, error_lvt_with_illegal_vector_ends,
 		software_disable_masks_lvt, ioapic_edge_reaches_lapic, ioapic_level_uses_remote_irr,
