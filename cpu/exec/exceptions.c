@@ -635,7 +635,17 @@ SIMPLE(int3)
 
 SIMPLE(int1)
 {
-	return transfer_result(cpu, int_transfer(cpu, EXC_DB, INT_ICEBP, false, 0));
+	/* Data breakpoints that MOV SS put off are part of this #DB. */
+	u64 pending = cpu->dr6_pending;
+	int rc = int_transfer(cpu, EXC_DB, INT_ICEBP, false, 0);
+
+	if (rc != 1) {
+		if (pending & 15)
+			cpu->dr[6] &= ~15ull;
+		cpu->dr[6] |= pending;
+		cpu->dr6_pending = 0;
+	}
+	return transfer_result(cpu, rc);
 }
 
 SIMPLE(into)

@@ -141,6 +141,21 @@ static int wr_apic(struct cpu *cpu, const struct msr_row *row, u64 v)
 	return 0;
 }
 
+static int wr_apic_base(struct cpu *cpu, const struct msr_row *row, u64 v)
+{
+	if (v & BIT(10) && !cpu_has(cpu, FEAT_X2APIC))
+		return bad(cpu, "IA32_APIC_BASE.EXTD without x2APIC", v);
+	return wr_apic(cpu, row, v);
+}
+
+/* SDM Vol. 3B, 15.3.2.1: error reporting of a bank is switched as a whole. */
+static int wr_mc_ctl(struct cpu *cpu, const struct msr_row *row, u64 v)
+{
+	if (v && ~v)
+		return bad(cpu, "IA32_MCi_CTL takes all zeros or all ones", v);
+	return store(cpu, row, v);
+}
+
 static int wr_feature_control(struct cpu *cpu, const struct msr_row *row, u64 v)
 {
 	if (cpu->feature_control & 1)
@@ -150,7 +165,7 @@ static int wr_feature_control(struct cpu *cpu, const struct msr_row *row, u64 v)
 
 static int wr_canonical(struct cpu *cpu, const struct msr_row *row, u64 v)
 {
-	if (!canonical(cpu, v))
+	if (!canonical_base(cpu, v))
 		return bad(cpu, "address is not canonical", v);
 	return store(cpu, row, v);
 }

@@ -104,7 +104,7 @@ void segs_drop_inner(struct cpu *cpu)
 		if (s->ar & AR_UNUSABLE)
 			continue;
 		if (!ar_conforming(s->ar) && ar_dpl(s->ar) < cpu->cpl)
-			seg_install_null(cpu, data_segs[i], 0, 0);
+			*s = (struct seg){.ar = AR_UNUSABLE}; /* processors keep the base */
 	}
 }
 
@@ -387,7 +387,7 @@ static int load_dtr(struct cpu *cpu, const struct insn *in, struct dtr *t)
 		return 1;
 	memcpy(&v.limit, buf, 2);
 	memcpy(&v.base, buf + 2, 8);
-	if (long64 && !canonical(cpu, v.base))
+	if (long64 && !canonical_base(cpu, v.base))
 		return cpu_fault(cpu, EXC_GP, 0, "descriptor-table base is not canonical", v.base);
 	if (!long64 && in->opsize == 2)
 		v.base &= 0xffffff;
@@ -440,7 +440,7 @@ static int sys_base(struct cpu *cpu, const struct desc *d, u64 *base)
 	if (desc_read_high(cpu, d, EXC_GP, 0, &high))
 		return 1;
 	*base |= high << 32;
-	if (!canonical(cpu, *base))
+	if (!canonical_base(cpu, *base))
 		return cpu_fault(cpu, EXC_GP, d->sel & ~3u, "system segment base is not canonical",
 				 *base);
 	return 0;

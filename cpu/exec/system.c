@@ -305,7 +305,7 @@ SIMPLE(invpcid)
 		return cpu_fault(cpu, EXC_GP, 0, "INVPCID descriptor bits 63:12 are not 0", d[0]);
 	if (type < 2 && !(cpu->cr4 & CR4_PCIDE) && d[0])
 		return cpu_fault(cpu, EXC_GP, 0, "INVPCID with CR4.PCIDE = 0 and a PCID", d[0]);
-	if (type == 0 && !canonical(cpu, d[1]))
+	if (type == 0 && !canonical_base(cpu, d[1]))
 		return cpu_fault(cpu, EXC_GP, 0, "INVPCID linear address is not canonical", d[1]);
 	mmu_invpcid(cpu, type, d[0], d[1]);
 	return 0;
@@ -665,7 +665,7 @@ static int fsgsbase(struct cpu *cpu, const struct insn *in, unsigned seg, bool w
 		reg_write(cpu, in->op[0].reg, in->opsize, seg_base(cpu, seg));
 		return 0;
 	}
-	if (!canonical(cpu, v))
+	if (!canonical_base(cpu, v))
 		return cpu_fault(cpu, EXC_GP, 0, "segment base is not canonical", v);
 	cpu->r[R_SEGBASE + seg] = v;
 	return 0;

@@ -89,6 +89,13 @@ static inline bool canonical(const struct cpu *cpu, u64 va)
 	return (u64)sext(va, cpu->cr4 & CR4_LA57 ? 57 : 48) == va;
 }
 
+/* What registers that hold linear addresses accept (MSRs, segment and table bases): the width the processor has, whatever
+ * CR4.LA57 says (SDM Vol. 1, 3.3.7.1; Vol. 3A, 4.5.2). */
+static inline bool canonical_base(const struct cpu *cpu, u64 va)
+{
+	return (u64)sext(va, cpu_has(cpu, FEAT_LA57) ? 57 : 48) == va;
+}
+
 /**
  * Reads the 8-byte descriptor @sel from the GDT or LDT. Beyond the limit (or a null LDT): fault
  * @vec with error code
