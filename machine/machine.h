@@ -61,6 +61,7 @@ struct machine_result {
 	u32 debug_code; /* END_DEBUG_EXIT */
 	u64 instructions;
 	u64 virtual_ns, real_ns;
+	u64 asleep_ns;      /* of real_ns: waited, not computed */
 	u16 cs;  /* where it stood at the end */
 	u64 rip;
 	char explanation[1024]; /* of the last triple fault or hang; empty if none */

@@ -58,7 +58,7 @@ struct machine {
 
 	u64 idle_ns;   /* virtual time skipped while halted */
 	u64 next_poll; /* instruction count of the next look at the host */
-	u64 started_real_ns, spent_real_ns;
+	u64 started_real_ns, spent_real_ns, asleep_real_ns;
 	u64 sync_real_ns,
 	    sync_virtual_ns; /* a pair of equal instants, for sleeping through idle time */
 	u64 halt_virtual_ns; /* since when interrupts have been off and the processor halted; 0: not

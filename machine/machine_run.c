@@ -63,7 +63,9 @@ static void sleep_for_input(struct machine *m, u64 ns)
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		if (m->serial[i].chardev && pc_serial_room(&m->pc, i))
 			n += chardev_pollfds(m->serial[i].chardev, p + n);
+	u64 from = host_monotonic_ns();
 	host_poll(p, n, MIN(ns, IDLE_POLL_NS));
+	m->asleep_real_ns += host_monotonic_ns() - from;
 }
 
 /* ---- idle ----------------------------------------------------------------------------------- */
@@ -249,6 +251,7 @@ void machine_result(const struct machine *m, struct machine_result *out)
 	    .cs = m->cpu->seg[CS].sel,
 	    .rip = m->cpu->rip,
 	    .real_ns = m->spent_real_ns,
+	    .asleep_ns = MIN(m->asleep_real_ns, m->spent_real_ns),
 	};
 	snprintf(out->explanation, sizeof(out->explanation), "%s", m->explanation);
 }

@@ -32,14 +32,14 @@ static void json_text(FILE *f, const char *key, const char *value)
 static void json_run(FILE *f, const struct verdict *v)
 {
 	const struct machine_result *r = &v->result;
-	double real = (double)r->real_ns / 1e9;
+	double real = (double)r->real_ns / 1e9, busy = (double)(r->real_ns - r->asleep_ns) / 1e9;
 	if (r->reason == END_DEBUG_EXIT)
 		fprintf(f, ",\n  \"debug_exit_code\": %u", r->debug_code);
 	fprintf(f, ",\n  \"instructions\": %llu", (unsigned long long)r->instructions);
 	fprintf(f, ",\n  \"cs\": %u,\n  \"rip\": \"%016llx\"", r->cs, (unsigned long long)r->rip);
 	fprintf(f, ",\n  \"virtual_seconds\": %.9f", (double)r->virtual_ns / 1e9);
 	fprintf(f, ",\n  \"real_seconds\": %.6f", real);
-	fprintf(f, ",\n  \"mips\": %.1f", real > 0 ? (double)r->instructions / real / 1e6 : 0.0);
+	fprintf(f, ",\n  \"mips\": %.1f", busy > 0 ? (double)r->instructions / busy / 1e6 : 0.0);
 	fprintf(f, ",\n  \"state_hash\": \"%016llx\"", (unsigned long long)v->state_hash);
 	if (*r->explanation)
 		json_text(f, "explanation", r->explanation);
