@@ -775,31 +775,34 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 #define SHIFT_SAR(bits, v, c) ((u##bits)((s64)(s##bits)(v) >> (c)))
 #define SHIFT_SHL(bits, v, c) ((u##bits)((u64)(v) << (c)))
 #define SHIFT_SHR(bits, v, c) ((u##bits)((u64)(v) >> (c)))
-#define CALC_shl(bits)                                                                            \
+#define CALC_shl(bits, c)                                                                         \
 	r = SHIFT_SHL(bits, v, c);                                                                 \
 	cf = TOP_BIT(bits, SHIFT_SHL(bits, v, c - 1));                                             \
 	of = TOP_BIT(bits, r) ^ cf
-#define CALC_shr(bits)                                                                            \
+#define CALC_shr(bits, c)                                                                         \
 	r = SHIFT_SHR(bits, v, c);                                                                 \
 	cf = SHIFT_SHR(bits, v, c - 1) & 1;                                                        \
 	of = TOP_BIT(bits, v)
-#define CALC_sar(bits)                                                                            \
+#define CALC_sar(bits, c)                                                                         \
 	r = SHIFT_SAR(bits, v, c);                                                                 \
 	cf = SHIFT_SAR(bits, v, c - 1) & 1;                                                        \
 	of = 0
 #define ROT_L(bits, v, c) ((u##bits)((v) << ((c) & (bits - 1)) | (v) >> (-(c) & (bits - 1))))
-#define CALC_rol(bits)                                                                            \
+#define CALC_rol(bits, c)                                                                         \
 	r = ROT_L(bits, v, c);                                                                     \
 	cf = r & 1;                                                                                \
 	of = TOP_BIT(bits, r) ^ cf
-#define CALC_ror(bits)                                                                            \
+#define CALC_ror(bits, c)                                                                         \
 	r = ROT_L(bits, v, -c);                                                                    \
 	cf = TOP_BIT(bits, r);                                                                     \
 	of = TOP_BIT(bits, r) ^ (r >> (bits - 2) & 1)
 
 #define COUNT_MASK(bits) (bits == 64 ? 63 : 31)
-#define SHIFT_FLAGS(bits) fa = SX(bits, r), fb = cf | of << 11, KIND(FK_RES)
-#define ROTATE_FLAGS(bits) fb = (fb & ~(u64)(FL_CF | FL_OF)) | cf | of << 11, KIND(FK_RES)
+/* OF is defined for counts of 1 only; other counts leave it 0 (shifts) or alone (rotates). */
+#define SHIFT_FLAGS(bits, overflow) fa = SX(bits, r), fb = cf | (overflow) << 11, KIND(FK_RES)
+#define ROTATE_FLAGS(bits, overflow) ROTATE_FLAGS_##overflow
+#define ROTATE_FLAGS_of fb = (fb & ~(u64)(FL_CF | FL_OF)) | cf | of << 11
+#define ROTATE_FLAGS_0 fb = (fb & ~(u64)FL_CF) | cf
 #define SHIFT_ONE(op, bits, FLAGS)                                                                \
 	static void op##bits##_i_n(UOP_ARGS)                                                       \
 	{                                                                                          \
@@ -807,8 +810,17 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 		unsigned c = u->sh;                                                                 \
 		ea = c;                                                                             \
 		u64 cf __attribute__((unused)), of __attribute__((unused));                         \
-		CALC_##op(bits);                                                                    \
+		CALC_##op(bits, c);                                                                    \
 		SETREG##bits(u->dst, r);                                                            \
+		NEXT;                                                                               \
+	}                                                                                          \
+	static void op##bits##_1_f(UOP_ARGS)                                                       \
+	{                                                                                          \
+		u##bits v = REG##bits(u->base), r;                                                  \
+		u64 cf, of;                                                                         \
+		CALC_##op(bits, 1);                                                                 \
+		SETREG##bits(u->dst, r);                                                            \
+		FLAGS(bits, of);                                                                    \
 		NEXT;                                                                               \
 	}                                                                                          \
 	static void op##bits##_i_f(UOP_ARGS)                                                       \
@@ -816,10 +828,10 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 		u##bits v = REG##bits(u->base), r;                                                  \
 		unsigned c = u->sh;                                                                 \
 		ea = c;                                                                             \
-		u64 cf, of;                                                                         \
-		CALC_##op(bits);                                                                    \
+		u64 cf, of __attribute__((unused));                                                 \
+		CALC_##op(bits, c);                                                                 \
 		SETREG##bits(u->dst, r);                                                            \
-		FLAGS(bits);                                                                        \
+		FLAGS(bits, 0);                                                                     \
 		NEXT;                                                                               \
 	}                                                                                          \
 	static void op##bits##_c_n(UOP_ARGS)                                                       \
@@ -828,7 +840,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 		unsigned c = REG8(REG_OFF(RCX)) & COUNT_MASK(bits);                                 \
 		ea = c;                                                                             \
 		u64 cf __attribute__((unused)), of __attribute__((unused));                         \
-		CALC_##op(bits); /* right for a count of 0 too: the flags are not wanted */          \
+		CALC_##op(bits, c); /* right for a count of 0 too: the flags are not wanted */          \
 		SETREG##bits(u->dst, r);                                                            \
 		NEXT;                                                                               \
 	}                                                                                          \
@@ -839,8 +851,8 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 		ea = c;                                                                             \
 		u64 cf, of;                                                                         \
 		if (c) {                                                                            \
-			CALC_##op(bits);                                                            \
-			FLAGS(bits);                                                                \
+			CALC_##op(bits, c);                                                            \
+			FLAGS(bits, of);                                                                \
 		}                                                                                   \
 		SETREG##bits(u->dst, r);                                                            \
 		NEXT;                                                                               \
@@ -859,14 +871,16 @@ enum shift { SH_SHL, SH_SHR, SH_SAR, SH_ROL, SH_ROR };
 	{                                                                                          \
 		{{op##8_i_n, op##16_i_n, op##32_i_n, op##64_i_n},                                    \
 		 {op##8_i_f, op##16_i_f, op##32_i_f, op##64_i_f}},                                   \
+		{{op##8_i_n, op##16_i_n, op##32_i_n, op##64_i_n},                                    \
+		 {op##8_1_f, op##16_1_f, op##32_1_f, op##64_1_f}},                                   \
 		{{op##8_c_n, op##16_c_n, op##32_c_n, op##64_c_n},                                    \
 		 {op##8_c_f, op##16_c_f, op##32_c_f, op##64_c_f}},                                   \
 	}
 
 static void gen_shift(struct builder *b, const struct insn *in, u32 op)
 {
-	/* [operation][by CL][flags kept][log2 size] */
-	static const uop_fn fns[][2][2][4] = {
+	/* [operation][by constant, by 1, by CL][flags kept][log2 size] */
+	static const uop_fn fns[][3][2][4] = {
 		[SH_SHL] = SHIFT_FNS(shl), [SH_SHR] = SHIFT_FNS(shr), [SH_SAR] = SHIFT_FNS(sar),
 		[SH_ROL] = SHIFT_FNS(rol), [SH_ROR] = SHIFT_FNS(ror),
 	};
@@ -886,7 +900,7 @@ static void gen_shift(struct builder *b, const struct insn *in, u32 op)
 		need_res(b);
 	u16 off = load_rmw_tmp(b, in, 0);
 	if (by_cl || count) {
-		uop_fn fn = fns[op][by_cl][keep][lg(size)];
+		uop_fn fn = fns[op][by_cl ? 2 : count == 1][keep][lg(size)];
 		if (by_cl && off == REG_OFF(RCX)) { /* the count is in the register it works on */
 			struct uop *u = emit(b, fn);
 			u->dst = u->base = off;
