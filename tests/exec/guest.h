@@ -57,6 +57,7 @@ static inline struct box *guest_long(unsigned cpl)
 		poke(b, PT_SMALL + (lin - SMALL) / 4096 * 8, lin | PTE_USER, 8);
 	poke(b, PT_SMALL + 511 * 8, BOX_MMIO | PTE_USER, 8);
 	handlers_halt(b);
+	b->cpu.r[RDX] = 0;
 	mmu_flush_all(&b->cpu);
 	return b;
 }
@@ -90,6 +91,7 @@ static inline struct box *guest_flat32(unsigned cpl)
 	struct box *b = box_protected();
 
 	handlers_halt(b);
+	b->cpu.r[RDX] = 0;
 	if (cpl)
 		box_cpl(b, cpl);
 	return b;
@@ -105,6 +107,7 @@ static inline struct box *guest_real(u16 cs)
 	seg_install_real(&b->cpu, CS, cs, false);
 	b->cpu.rip = 0;
 	b->cpu.r[RSP] = 0x8000;
+	b->cpu.r[RDX] = 0;
 	b->cpu.idtr = (struct dtr){0, 0x3ff};
 	for (unsigned v = 0; v < 256; v++)
 		poke(b, 4 * v, (HANDLER % 0x10000 + 4 * v) | (u64)(HANDLER / 0x10000 * 0x1000) << 16, 4);
@@ -242,16 +245,23 @@ static inline u64 random64(u64 *state)
 	return *state * 0x2545f4914f6cdd1dull;
 }
 
-static inline int run_cases(const char *name, const TTest *const *tests, unsigned n)
+static inline int run_cases_with(const char *name, const TTest *const *tests, unsigned n, SFun setup_box,
+				 SFun teardown_box)
 {
 	Suite *s = suite_create(name);
 	TCase *tc = tcase_create(name);
 
 	for (unsigned i = 0; i < n; i++)
 		tcase_add_test(tc, tests[i]);
+	tcase_add_checked_fixture(tc, setup_box, teardown_box);
 	tcase_set_timeout(tc, 120);
 	suite_add_tcase(s, tc);
 	return run_suite(s);
+}
+
+static inline int run_cases(const char *name, const TTest *const *tests, unsigned n)
+{
+	return run_cases_with(name, tests, n, NULL, NULL);
 }
 
 #endif
