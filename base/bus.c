@@ -12,7 +12,7 @@ void bus_init(struct bus *b, const struct bus_hooks *hooks, struct log *log)
 	b->log = log;
 }
 
-/* ---- I/O ports ---------------------------------------------------------------------------------- */
+/* ---- I/O ports --------------------------------------------------------------------------- */
 
 static int free_port_slot(const struct bus *b)
 {
@@ -65,7 +65,8 @@ u32 bus_io_read(struct bus *b, u16 port, unsigned size)
 	if (r->ops && port_takes(b, port, size, r)) {
 		u32 v = r->ops->read ? r->ops->read(r->ctx, port, size) & ones(size) : ones(size);
 		if (unlikely(log_on(b->log, LOG_IO)))
-			log_line(b->log, LOG_IO, "in%u %04x -> %x (%s)", size * 8, port, v, r->name);
+			log_line(b->log, LOG_IO, "in%u %04x -> %x (%s)", size * 8, port, v,
+				 r->name);
 		return v;
 	}
 	if (size == 1) {
@@ -84,7 +85,8 @@ void bus_io_write(struct bus *b, u16 port, u32 value, unsigned size)
 	value &= ones(size);
 	if (r->ops && port_takes(b, port, size, r)) {
 		if (unlikely(log_on(b->log, LOG_IO)))
-			log_line(b->log, LOG_IO, "out%u %04x <- %x (%s)", size * 8, port, value, r->name);
+			log_line(b->log, LOG_IO, "out%u %04x <- %x (%s)", size * 8, port, value,
+				 r->name);
 		if (r->ops->write)
 			r->ops->write(r->ctx, port, value, size);
 		return;
@@ -99,7 +101,7 @@ void bus_io_write(struct bus *b, u16 port, u32 value, unsigned size)
 	bus_io_write(b, (u16)(port + half), value >> (half * 8), half);
 }
 
-/* ---- memory --------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------ */
 
 static u64 last_of(const struct mem_region *r)
 {
@@ -333,7 +335,7 @@ void bus_mem_write(struct bus *b, u64 gpa, u64 value, unsigned size)
 	bus_mem_write(b, gpa + size / 2, value >> (size * 4), size / 2);
 }
 
-/* ---- DMA -------------------------------------------------------------------------------------------- */
+/* ---- DMA --------------------------------------------------------------------------------- */
 
 static bool is_msi(u64 gpa)
 {

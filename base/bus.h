@@ -1,11 +1,13 @@
 /*
  * The physical address spaces: 64 KiB of I/O ports, and memory made of regions.
  *
- * Memory regions have a priority; where regions overlap the highest priority one that claims the kind of access
- * (read, write) answers. Two regions of equal priority must not overlap. So RAM shadowing (PAM), SMRAM and ROM are regions
- * switched on and off for reads and writes apart. The regions are flattened to a sorted table at every change.
+ * Memory regions have a priority; where regions overlap the highest priority one that claims the
+ * kind of access (read, write) answers. Two regions of equal priority must not overlap. So RAM
+ * shadowing (PAM), SMRAM and ROM are regions switched on and off for reads and writes apart. The
+ * regions are flattened to a sorted table at every change.
  *
- * All device DMA passes dma_*, with the requester ID (bus 15:8, device 7:3, function 2:0): an IOMMU will stand there.
+ * All device DMA passes dma_*, with the requester ID (bus 15:8, device 7:3, function 2:0): an IOMMU
+ * will stand there.
  */
 #ifndef ORRERY_BASE_BUS_H
 #define ORRERY_BASE_BUS_H
@@ -14,17 +16,18 @@
 
 struct log;
 
-/* ---- I/O ports ---------------------------------------------------------------------------------- */
+/* ---- I/O ports --------------------------------------------------------------------------- */
 
-#define IO_1 0x1u /* access sizes a handler takes; others are split into bytes, or done as one of the taken sizes */
-#define IO_2 0x2u
-#define IO_4 0x4u
+/* Access sizes a handler takes; others are split. */
+#define IO_1   0x1u
+#define IO_2   0x2u
+#define IO_4   0x4u
 #define IO_ANY 0x7u
 
 struct port_ops {
-	u32 (*read)(void *ctx, u16 port, unsigned size); /* NULL: reads all ones */
+	u32 (*read)(void *ctx, u16 port, unsigned size);              /* NULL: reads all ones */
 	void (*write)(void *ctx, u16 port, u32 value, unsigned size); /* NULL: ignored */
-	u8 sizes; /* IO_*; 0 means IO_1 */
+	u8 sizes;                                                     /* IO_*; 0 means IO_1 */
 };
 
 struct port_region {
@@ -35,10 +38,11 @@ struct port_region {
 	u32 count;
 };
 
-/* ---- memory --------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------ */
 
 struct mmio_ops {
-	/* @offset is from the region's base; size 1, 2, 4 or 8, at most max_size, never crossing the region's end. */
+	/* @offset is from the region's base; size 1, 2, 4 or 8, at most max_size, never crossing
+	 * the region's end. */
 	u64 (*read)(void *ctx, u64 offset, unsigned size);
 	void (*write)(void *ctx, u64 offset, u64 value, unsigned size);
 	u8 max_size; /* wider accesses are split; 0 means 4 */
@@ -46,11 +50,11 @@ struct mmio_ops {
 
 enum mem_kind { MEM_RAM, MEM_ROM, MEM_MMIO };
 
-#define MEM_PRIO_RAM 0     /* main memory */
-#define MEM_PRIO_ROM 1     /* system ROM, option ROMs, ISA MMIO */
-#define MEM_PRIO_PCI 2     /* BARs (equal priority BARs that overlap: the second is not mapped) */
-#define MEM_PRIO_SHADOW 3  /* PAM, SMRAM */
-#define MEM_PRIO_APIC 4
+#define MEM_PRIO_RAM    0 /* main memory */
+#define MEM_PRIO_ROM    1 /* system ROM, option ROMs, ISA MMIO */
+#define MEM_PRIO_PCI    2 /* BARs (equal priority BARs that overlap: the second is not mapped) */
+#define MEM_PRIO_SHADOW 3 /* PAM, SMRAM */
+#define MEM_PRIO_APIC   4
 
 struct mem_region {
 	u64 base, size; /* bytes */
@@ -70,11 +74,12 @@ struct mem_range { /* flattened: [start, end], non-overlapping, sorted */
 };
 
 #define BUS_MAX_PORT_REGIONS 256
-#define BUS_MAX_MEM_REGIONS 128
+#define BUS_MAX_MEM_REGIONS  128
 
 struct bus_hooks {
 	void *ctx;
-	/* The memory map changed: translations to host pages are stale (flush TLBs and decoded code). */
+	/* The memory map changed: translations to host pages are stale (flush TLBs and decoded
+	 * code). */
 	void (*map_changed)(void *ctx);
 	/* DMA wrote @n bytes of RAM at @gpa. */
 	void (*ram_written)(void *ctx, u64 gpa, u64 n);
@@ -105,8 +110,8 @@ u32 bus_io_read(struct bus *b, u16 port, unsigned size);
 void bus_io_write(struct bus *b, u16 port, u32 value, unsigned size);
 
 /**
- * Adds a region (copied). Returns the bus's own copy, or NULL with errno-like code in @*err: -EEXIST when an enabled region of
- * the same priority overlaps, -ENOSPC, -EINVAL (size 0, wrap).
+ * Adds a region (copied). Returns the bus's own copy, or NULL with errno-like code in @*err:
+ * -EEXIST when an enabled region of the same priority overlaps, -ENOSPC, -EINVAL (size 0, wrap).
  */
 struct mem_region *bus_add_mem(struct bus *b, const struct mem_region *r, int *err);
 void bus_remove_mem(struct bus *b, struct mem_region *r);
@@ -119,20 +124,22 @@ void bus_batch_end(struct bus *b);
 /** The range that covers @gpa, or NULL. */
 const struct mem_range *bus_find(const struct bus *b, u64 gpa);
 /**
- * Host address of the 4-KiB page at @gpa if reads come from plain memory, else NULL. @*writable: stores may go there too
- * (same memory answers writes). For struct cpu_bus.ram_page.
+ * Host address of the 4-KiB page at @gpa if reads come from plain memory, else NULL. @*writable:
+ * stores may go there too (same memory answers writes). For struct cpu_bus.ram_page.
  */
 u8 *bus_ram_page(struct bus *b, u64 gpa, bool *writable);
 /** Guest physical accesses of 1, 2, 4, 8 bytes; any alignment. Absent memory reads all ones. */
 u64 bus_mem_read(struct bus *b, u64 gpa, unsigned size);
 void bus_mem_write(struct bus *b, u64 gpa, u64 value, unsigned size);
 
-/* ---- DMA -------------------------------------------------------------------------------------------- */
+/* ---- DMA --------------------------------------------------------------------------------- */
 
-/* 0, or -EFAULT if some bytes were not memory (those read all ones and are not written). DMA never reaches MMIO handlers. */
+/* 0, or -EFAULT if some bytes were not memory (those read all ones and are not written). DMA never
+ * reaches MMIO handlers. */
 int dma_read(struct bus *b, u16 requester, u64 gpa, void *buf, u64 n);
 int dma_write(struct bus *b, u16 requester, u64 gpa, const void *buf, u64 n);
-/** Host address of memory at @gpa, @*n cut to what is contiguous; NULL if not memory. Ends with dma_unmap(). */
+/** Host address of memory at @gpa, @*n cut to what is contiguous; NULL if not memory. Ends with
+ * dma_unmap(). */
 void *dma_map(struct bus *b, u16 requester, u64 gpa, u64 *n, bool write);
 void dma_unmap(struct bus *b, u16 requester, u64 gpa, u64 n, bool wrote);
 

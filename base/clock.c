@@ -67,12 +67,20 @@ static u64 saturate(u128 v)
 	return v > UINT64_MAX ? UINT64_MAX : (u64)v;
 }
 
+/* Both take the short division while the product fits: it does for hours, and 128-bit division is
+ * slow. */
 u64 ticks_to_ns(u64 ticks, u64 hz)
 {
+	u64 product;
+	if (!__builtin_mul_overflow(ticks, NS_PER_S, &product) && product + hz - 1 >= product)
+		return (product + hz - 1) / hz;
 	return saturate(((u128)ticks * NS_PER_S + hz - 1) / hz);
 }
 
 u64 ns_to_ticks(u64 ns, u64 hz)
 {
+	u64 product;
+	if (!__builtin_mul_overflow(ns, hz, &product))
+		return product / NS_PER_S;
 	return saturate((u128)ns * hz / NS_PER_S);
 }

@@ -1,7 +1,7 @@
 /*
- * Virtual time. The machine supplies the present (instruction count plus skipped idle time, in nanoseconds); nothing
- * here reads the host's clock. Timers stand in one list sorted by deadline, ties by order of creation, so that equal
- * runs fire equally.
+ * Virtual time. The machine supplies the present (instruction count plus skipped idle time, in
+ * nanoseconds); nothing here reads the host's clock. Timers stand in one list sorted by deadline,
+ * ties by order of creation, so that equal runs fire equally.
  */
 #ifndef ORRERY_BASE_CLOCK_H
 #define ORRERY_BASE_CLOCK_H
@@ -23,7 +23,8 @@ struct timer {
 
 struct clock {
 	u64 (*now)(void *ctx); /* virtual nanoseconds, never going back */
-	/* The nearest deadline moved closer than it was: the machine shortens the running slice. May be NULL. */
+	/* The nearest deadline moved closer than it was: the machine shortens the running slice.
+	 * May be NULL. */
 	void (*sooner)(void *ctx);
 	void *ctx;
 	struct timer *head;
@@ -34,7 +35,8 @@ struct clock {
 void clock_init(struct clock *c, u64 (*now)(void *ctx), void (*sooner)(void *ctx), void *ctx);
 /** Deadline of the next timer in ns, or CLOCK_NEVER. */
 u64 clock_next_deadline(const struct clock *c);
-/** Fires, in order, every timer whose deadline is not after now. Callbacks may arm and disarm timers. */
+/** Fires, in order, every timer whose deadline is not after now. Callbacks may arm and disarm
+ * timers. */
 void clock_run(struct clock *c);
 
 static inline u64 clock_now(const struct clock *c)

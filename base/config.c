@@ -153,7 +153,8 @@ void config_defaults(const struct prop *props, void *obj)
 	char err[200];
 	for (const struct prop *p = props; p && p->name; p++)
 		if (p->def && set_value(p, (u8 *)obj + p->offset, p->def, err, sizeof(err)))
-			abort(); /* a default outside its own row: our bug, found by the first test */
+			abort(); /* a default outside its own row: our bug, found by the first test
+				  */
 }
 
 static int unknown_key(const struct prop *props, const char *key, char *err, size_t n)
@@ -180,7 +181,8 @@ int config_set(const struct prop *props, void *obj, const char *key, const char 
 	return unknown_key(props, key, err, err_size);
 }
 
-/* Copies up to the next single comma into @out; ",," gives one comma. Returns the rest, NULL when @out is too small. */
+/* Copies up to the next single comma into @out; ",," gives one comma. Returns the rest, NULL when
+ * @out is too small. */
 static const char *next_item(const char *text, char *out, size_t size)
 {
 	size_t n = 0;

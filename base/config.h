@@ -18,21 +18,24 @@ enum prop_type {
 struct prop {
 	const char *name; /* NULL ends a table */
 	enum prop_type type;
-	u32 offset;       /* of the member */
-	const char *def;  /* default, in text; NULL: leaves the member alone */
+	u32 offset;      /* of the member */
+	const char *def; /* default, in text; NULL: leaves the member alone */
 	const char *help;
 	u64 min, max;
 	const char *const *values; /* PROP_ENUM: NULL-terminated */
 };
 
-/** The word of the NULL-terminated @list nearest to @word by edit distance, or NULL if none is near. */
+/** The word of the NULL-terminated @list nearest to @word by edit distance, or NULL if none is
+ * near. */
 const char *nearest(const char *word, const char *const *list);
 /** Writes every default into @obj. */
 void config_defaults(const struct prop *props, void *obj);
-/** Sets one property from text; -EINVAL with a message (naming the nearest key or value) in @err. */
+/** Sets one property from text; -EINVAL with a message (naming the nearest key or value) in @err.
+ */
 MUST_CHECK int config_set(const struct prop *props, void *obj, const char *key, const char *value,
 			  char *err, size_t err_size);
-/** Sets properties from "key=value,key=value"; a key alone sets a bool; ",," stands for a comma in a value. */
+/** Sets properties from "key=value,key=value"; a key alone sets a bool; ",," stands for a comma in
+ * a value. */
 MUST_CHECK int config_parse(const struct prop *props, void *obj, const char *text, char *err,
 			    size_t err_size);
 /** One line per property. */

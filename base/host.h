@@ -9,33 +9,38 @@ u64 host_monotonic_ns(void);
 /** Seconds since 1970 UTC: handed to the guest's RTC once, at start, if asked for. */
 s64 host_realtime_s(void);
 
-/** Reads a whole file of at most @max bytes; @*data is malloc'ed with a zero byte behind the end. 0 or -errno (-EFBIG). */
+/** Reads a whole file of at most @max bytes; @*data is malloc'ed with a zero byte behind the end. 0
+ * or -errno (-EFBIG). */
 MUST_CHECK int host_file_read(const char *path, u64 max, u8 **data, u64 *n);
-/** Replaces @path by a temporary file and rename, so that readers see the old or the new content. 0 or -errno. */
+/** Replaces @path by a temporary file and rename, so that readers see the old or the new content. 0
+ * or -errno. */
 MUST_CHECK int host_file_write_atomic(const char *path, const void *data, u64 n);
 
 /** Zeroed memory that costs host pages only when touched; NULL if refused. */
 void *host_alloc_pages(u64 n);
 void host_free_pages(void *p, u64 n);
 
-#define HOST_POLL_IN 0x1u
+#define HOST_POLL_IN  0x1u
 #define HOST_POLL_OUT 0x2u
 struct host_poll {
 	int fd;
 	unsigned want;  /* HOST_POLL_* */
 	unsigned ready; /* result; hang-up and error count as HOST_POLL_IN */
 };
-/** Waits until one is ready or @timeout_ns passed (UINT64_MAX: for ever). Number ready, 0 on timeout or signal, -errno. */
+/** Waits until one is ready or @timeout_ns passed (UINT64_MAX: for ever). Number ready, 0 on
+ * timeout or signal, -errno. */
 int host_poll(struct host_poll *p, unsigned n, u64 timeout_ns);
 
-/* A terminal in raw mode. The owner restores it; a handler of fatal signals may call host_tty_restore too. */
+/* A terminal in raw mode. The owner restores it; a handler of fatal signals may call
+ * host_tty_restore too. */
 struct host_tty {
 	int fd;
 	bool raw;
 	bool keep_signals; /* Ctrl-C still ends the program */
 	u8 saved[128];     /* the former settings */
 };
-/** Puts @fd into raw mode if it is a terminal (else does nothing). Output processing stays as it was. 0 or -errno. */
+/** Puts @fd into raw mode if it is a terminal (else does nothing). Output processing stays as it
+ * was. 0 or -errno. */
 int host_tty_raw(struct host_tty *t, int fd, bool keep_signals);
 /** Async-signal-safe. */
 void host_tty_restore(struct host_tty *t);

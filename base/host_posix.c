@@ -108,7 +108,8 @@ int host_file_write_atomic(const char *path, const void *data, u64 n)
 
 void *host_alloc_pages(u64 n)
 {
-	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		       -1, 0);
 	return p == MAP_FAILED ? NULL : p;
 }
 
@@ -125,9 +126,10 @@ int host_poll(struct host_poll *p, unsigned n, u64 timeout_ns)
 	struct pollfd fds[POLL_MAX];
 	n = MIN(n, POLL_MAX);
 	for (unsigned i = 0; i < n; i++)
-		fds[i] = (struct pollfd){.fd = p[i].fd,
-					 .events = (short)((p[i].want & HOST_POLL_IN ? POLLIN : 0) |
-							   (p[i].want & HOST_POLL_OUT ? POLLOUT : 0))};
+		fds[i] =
+		    (struct pollfd){.fd = p[i].fd,
+				    .events = (short)((p[i].want & HOST_POLL_IN ? POLLIN : 0) |
+						      (p[i].want & HOST_POLL_OUT ? POLLOUT : 0))};
 	struct timespec ts = {(time_t)(timeout_ns / 1000000000u), (long)(timeout_ns % 1000000000u)};
 	int r = ppoll(fds, n, timeout_ns == UINT64_MAX ? NULL : &ts, NULL);
 	for (unsigned i = 0; i < n; i++) {
@@ -150,7 +152,8 @@ int host_tty_raw(struct host_tty *t, int fd, bool keep_signals)
 	if (tcgetattr(fd, &now))
 		return -errno;
 	memcpy(t->saved, &now, sizeof(now));
-	now.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+	now.c_iflag &=
+	    ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
 	now.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | (keep_signals ? 0 : ISIG));
 	now.c_cc[VMIN] = 0;
 	now.c_cc[VTIME] = 0;

@@ -1,6 +1,7 @@
 #include "base/input.h"
 
-void input_init(struct input_queue *q, void (*deliver)(void *, const struct input_event *), void *ctx)
+void input_init(struct input_queue *q, void (*deliver)(void *, const struct input_event *),
+		void *ctx)
 {
 	memset(q, 0, sizeof(*q));
 	atomic_flag_clear(&q->lock);
@@ -19,7 +20,8 @@ static void unlock(struct input_queue *q)
 	atomic_flag_clear_explicit(&q->lock, memory_order_release);
 }
 
-bool input_push(struct input_queue *q, unsigned kind, unsigned target, const void *data, unsigned len)
+bool input_push(struct input_queue *q, unsigned kind, unsigned target, const void *data,
+		unsigned len)
 {
 	struct input_event ev = {.kind = (u16)kind, .target = (u16)target, .len = len};
 	if (len > sizeof(ev.data))

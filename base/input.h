@@ -1,7 +1,7 @@
 /*
- * The one door for outside input. The host side (any thread) pushes events into the inbox; the machine drains it between
- * slices: each event is stamped with the instruction count, shown to the recorder and delivered. On replay, stamped events are
- * queued beforehand and the inbox is ignored.
+ * The one door for outside input. The host side (any thread) pushes events into the inbox; the
+ * machine drains it between slices: each event is stamped with the instruction count, shown to the
+ * recorder and delivered. On replay, stamped events are queued beforehand and the inbox is ignored.
  */
 #ifndef ORRERY_BASE_INPUT_H
 #define ORRERY_BASE_INPUT_H
@@ -10,13 +10,15 @@
 #include "base/types.h"
 
 enum input_kind {
-	INPUT_SERIAL,   /* target: UART number; data: bytes received */
-	INPUT_KEY,      /* data[0..1]: enum input_key code, little endian; data[2]: 1 pressed, 0 released */
-	INPUT_MOUSE,    /* data: s16 dx, s16 dy (right, down positive), s8 wheel, u8 buttons (1 left, 2 right, 4 middle) */
-	INPUT_RESET,    /* the reset button */
-	INPUT_POWER,    /* the power button */
-	INPUT_NMI,      /* the NMI button */
-	INPUT_USER,     /* first kind free for the machine's own use */
+	INPUT_SERIAL, /* target: UART number; data: bytes received */
+	INPUT_KEY, /* data[0..1]: enum input_key code, little endian; data[2]: 1 pressed, 0 released
+		    */
+	INPUT_MOUSE, /* data: s16 dx, s16 dy (right, down positive), s8 wheel, u8 buttons (1 left, 2
+			right, 4 middle) */
+	INPUT_RESET, /* the reset button */
+	INPUT_POWER, /* the power button */
+	INPUT_NMI,   /* the NMI button */
+	INPUT_USER,  /* first kind free for the machine's own use */
 };
 
 struct input_event {
@@ -40,14 +42,18 @@ struct input_queue {
 	void *ctx;
 };
 
-void input_init(struct input_queue *q, void (*deliver)(void *, const struct input_event *), void *ctx);
+void input_init(struct input_queue *q, void (*deliver)(void *, const struct input_event *),
+		void *ctx);
 /** From any thread. False when the inbox is full: try again later. @len <= 16. */
-bool input_push(struct input_queue *q, unsigned kind, unsigned target, const void *data, unsigned len);
+bool input_push(struct input_queue *q, unsigned kind, unsigned target, const void *data,
+		unsigned len);
 /** Events the inbox still takes. */
 unsigned input_room(struct input_queue *q);
-/** Delivers what has arrived (live), or what is stamped at or before @icount (replay). Returns the number delivered. */
+/** Delivers what has arrived (live), or what is stamped at or before @icount (replay). Returns the
+ * number delivered. */
 unsigned input_drain(struct input_queue *q, u64 icount);
-/** Replay: the instruction count of the next event, or UINT64_MAX. The slice must not run past it. */
+/** Replay: the instruction count of the next event, or UINT64_MAX. The slice must not run past it.
+ */
 u64 input_next(const struct input_queue *q);
 
 #endif

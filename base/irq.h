@@ -1,4 +1,5 @@
-/* Interrupt lines: an output with one sink. Sharing is the sink's affair (irq_or, or a router that counts). */
+/* Interrupt lines: an output with one sink. Sharing is the sink's affair (irq_or, or a router that
+ * counts). */
 #ifndef ORRERY_BASE_IRQ_H
 #define ORRERY_BASE_IRQ_H
 
@@ -13,8 +14,8 @@ struct irq_line {
 };
 
 /** Connects @line to pin @n of a sink; the sink is told at once if the line is already high. */
-static inline void irq_connect(struct irq_line *line, void (*sink)(void *, unsigned, bool), void *ctx,
-			       unsigned n)
+static inline void irq_connect(struct irq_line *line, void (*sink)(void *, unsigned, bool),
+			       void *ctx, unsigned n)
 {
 	line->sink = sink;
 	line->ctx = ctx;

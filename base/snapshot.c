@@ -1,6 +1,7 @@
 /*
- * The saved form. A section: magic u32, then id, name (length byte + text), version u32, fields u32; each field: name, kind u8,
- * elem u8, bytes (integers) or count u32, data in the host's order (little-endian hosts only). A bytes section has the name "bytes" and one u64 length.
+ * The saved form. A section: magic u32, then id, name (length byte + text), version u32, fields
+ * u32; each field: name, kind u8, elem u8, bytes (integers) or count u32, data in the host's order
+ * (little-endian hosts only). A bytes section has the name "bytes" and one u64 length.
  */
 #include "base/snapshot.h"
 
@@ -12,7 +13,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "snapshots are little-endian");
 
-/* ---- saving ----------------------------------------------------------------------------------------- */
+/* ---- saving ------------------------------------------------------------------------------ */
 
 void snap_put(struct snap_buf *b, const void *data, size_t n)
 {
@@ -132,7 +133,7 @@ void snapshot_save_bytes(struct snap_buf *b, const char *id, const void *data, u
 	snap_put(b, data, n);
 }
 
-/* ---- loading ---------------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------- */
 
 static int bad(struct snap_reader *r, const char *what, const char *name)
 {
@@ -283,7 +284,8 @@ static int get_fields(struct snap_reader *r, const struct snapshot_desc *desc, u
 	return 0;
 }
 
-int snapshot_load(struct snap_reader *r, const struct snapshot_desc *desc, const char *id, void *state)
+int snapshot_load(struct snap_reader *r, const struct snapshot_desc *desc, const char *id,
+		  void *state)
 {
 	r->error[0] = 0;
 	int err = get_header(r, id, desc->name);
@@ -301,7 +303,7 @@ int snapshot_load_bytes(struct snap_reader *r, const char *id, void *data, u64 n
 	return get(r, data, n);
 }
 
-/* ---- hashing ---------------------------------------------------------------------------------------- */
+/* ---- hashing ----------------------------------------------------------------------------- */
 
 /* Multiply-and-fold per 8 bytes. */
 static u64 mix(u64 h, u64 v)

@@ -13,7 +13,7 @@
 #define DEVICE(symbol) &symbol,
 static const struct device_type *const types[] = {
 #include "devices/devices.def"
-	NULL,
+    NULL,
 };
 #undef DEVICE
 
@@ -30,14 +30,15 @@ const struct device_type *device_type_find(const char *name)
 	return NULL;
 }
 
-/* ---- help ------------------------------------------------------------------------------------------- */
+/* ---- help -------------------------------------------------------------------------------- */
 
 int device_help(FILE *out, const char *name)
 {
 	if (!name) {
 		for (const struct device_type *const *t = types; *t; t++)
 			if (!(*t)->internal)
-				fprintf(out, "%-18s %-10s %s\n", (*t)->name, (*t)->category, (*t)->help);
+				fprintf(out, "%-18s %-10s %s\n", (*t)->name, (*t)->category,
+					(*t)->help);
 		return 0;
 	}
 	const struct device_type *t = device_type_find(name);
@@ -64,7 +65,7 @@ static void unknown_type(const char *name, char *err, size_t n)
 		snprintf(err, n, "no device '%s'; -device help lists them", name);
 }
 
-/* ---- creation --------------------------------------------------------------------------------------- */
+/* ---- creation ---------------------------------------------------------------------------- */
 
 int device_claim_ports(struct device *d, u16 base, u32 count, const struct port_ops *ops, char *err,
 		       size_t n)
@@ -89,8 +90,15 @@ int device_claim_mmio(struct device *d, u64 base, u64 size, int prio, const stru
 	int e = -ENOSPC;
 	while (i < DEVICE_MMIO_SLOTS && d->mmio[i])
 		i++;
-	struct mem_region r = {.base = base, .size = size, .ops = ops, .ctx = d, .name = d->id,
-			       .kind = MEM_MMIO, .prio = prio, .reads = true, .writes = true};
+	struct mem_region r = {.base = base,
+			       .size = size,
+			       .ops = ops,
+			       .ctx = d,
+			       .name = d->id,
+			       .kind = MEM_MMIO,
+			       .prio = prio,
+			       .reads = true,
+			       .writes = true};
 	if (i < DEVICE_MMIO_SLOTS)
 		d->mmio[i] = bus_add_mem(d->env->bus, &r, &e);
 	if (e)
@@ -258,7 +266,7 @@ void devices_destroy_all(struct device_env *env)
 	}
 }
 
-/* ---- all of them ------------------------------------------------------------------------------------ */
+/* ---- all of them ------------------------------------------------------------------------- */
 
 void devices_reset(struct device_env *env, enum reset_kind kind)
 {

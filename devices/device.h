@@ -1,8 +1,11 @@
 /*
- * The device descriptor. A type states its ports, MMIO, PCI identity, interrupt outputs, timers, settings and state; wiring,
- * `-device help`, snapshots, hashing and fuzzing are made from that. Types are listed in devices.def.
+ * The device descriptor. A type states its ports, MMIO, PCI identity, interrupt outputs, timers,
+ * settings and state; wiring,
+ * `-device help`, snapshots, hashing and fuzzing are made from that. Types are listed in
+ * devices.def.
  *
- * A device never includes cpu/: what it wants from the processor goes through struct machine_hooks or an irq_line.
+ * A device never includes cpu/: what it wants from the processor goes through struct machine_hooks
+ * or an irq_line.
  */
 #ifndef ORRERY_DEVICES_DEVICE_H
 #define ORRERY_DEVICES_DEVICE_H
@@ -31,34 +34,40 @@ enum reset_kind {
 /* Sleep states as the machine hears of them. */
 enum power_state { POWER_OFF /* S5 */, POWER_SUSPEND_RAM /* S3 */ };
 
-/* What devices ask of the machine. Any member may be NULL (ignored). @cpu is the index of a processor. */
+/* What devices ask of the machine. Any member may be NULL (ignored). @cpu is the index of a
+ * processor. */
 struct machine_hooks {
 	void *ctx;
-	void (*intr)(void *ctx, unsigned cpu, bool level); /* INTR: cpu_bus.intack will give the vector */
+	void (*intr)(void *ctx, unsigned cpu,
+		     bool level); /* INTR: cpu_bus.intack will give the vector */
 	void (*nmi)(void *ctx, unsigned cpu);
 	void (*smi)(void *ctx, unsigned cpu);
 	void (*init)(void *ctx, unsigned cpu);
 	void (*sipi)(void *ctx, unsigned cpu, u8 vector);
-	void (*ignne)(void *ctx);           /* port F0h: the x87 error latch was cleared */
+	void (*ignne)(void *ctx); /* port F0h: the x87 error latch was cleared */
 	void (*a20)(void *ctx, bool enabled);
-	void (*reset)(void *ctx, bool cpu_only); /* requested; the machine resets at the next boundary */
+	void (*reset)(void *ctx,
+		      bool cpu_only); /* requested; the machine resets at the next boundary */
 	void (*power)(void *ctx, enum power_state state);
-	void (*debug_exit)(void *ctx, u32 code);  /* isa-debug-exit: the process status is code << 1 | 1 */
-	u64 (*tsc_offset)(void *ctx, unsigned cpu); /* guest TSC minus clock_now(), for TSC-deadline timers */
+	void (*debug_exit)(void *ctx,
+			   u32 code); /* isa-debug-exit: the process status is code << 1 | 1 */
+	u64 (*tsc_offset)(void *ctx,
+			  unsigned cpu); /* guest TSC minus clock_now(), for TSC-deadline timers */
 };
 
 /* The world a device lives in: one per machine. */
 struct device_env {
 	struct bus *bus;
 	struct clock *clock;
-	struct log *log;             /* may be NULL */
+	struct log *log; /* may be NULL */
 	struct machine_hooks hooks;
-	struct gsi_router *gsi;      /* may be NULL: interrupt outputs stay unconnected */
-	struct pci_bus *pci;         /* set when the host bridge exists */
-	struct chardev *(*find_chardev)(void *ctx, const char *id); /* ctx is hooks.ctx; may be NULL */
-	u8 *ram;                     /* host address of guest RAM: what backs 0.. (for shadowing), or NULL */
-	u64 ram_low_bytes;           /* RAM below 4 GiB */
-	struct device *devices;      /* in order of creation */
+	struct gsi_router *gsi; /* may be NULL: interrupt outputs stay unconnected */
+	struct pci_bus *pci;    /* set when the host bridge exists */
+	struct chardev *(*find_chardev)(void *ctx,
+					const char *id); /* ctx is hooks.ctx; may be NULL */
+	u8 *ram;           /* host address of guest RAM: what backs 0.. (for shadowing), or NULL */
+	u64 ram_low_bytes; /* RAM below 4 GiB */
+	struct device *devices; /* in order of creation */
 };
 
 /* Fixed ports or MMIO claimed by every instance of a type; a table ends with count or size 0. */
@@ -70,14 +79,14 @@ struct port_claim {
 
 struct mmio_claim {
 	u64 base, size;
-	int prio; /* MEM_PRIO_* */
+	int prio;                   /* MEM_PRIO_* */
 	const struct mmio_ops *ops; /* ctx is the device */
 };
 
 #define IRQ_UNWIRED (-1)
 struct irq_output { /* a table ends with name NULL */
 	const char *name;
-	u32 offset; /* of a struct irq_line in the state */
+	u32 offset;  /* of a struct irq_line in the state */
 	int isa_irq; /* 0..15, or IRQ_UNWIRED */
 };
 
@@ -100,12 +109,14 @@ struct device_type {
 	const struct timer_decl *timers;
 	const struct prop *props;
 	const struct snapshot_desc *snapshot;
-	/* After settings, timers, interrupt lines; before ports are claimed. 0, or -errno with a message. May be NULL. */
+	/* After settings, timers, interrupt lines; before ports are claimed. 0, or -errno with a
+	 * message. May be NULL. */
 	int (*init)(struct device *d, char *err, size_t n);
 	void (*reset)(struct device *d, enum reset_kind kind); /* may be NULL */
 	void (*free)(struct device *d);   /* releases what init took; may be NULL */
-	void (*loaded)(struct device *d); /* after a snapshot was loaded: rebuild what is derived; may be NULL */
-	bool internal; /* part of the board: not offered to -device */
+	void (*loaded)(struct device *d); /* after a snapshot was loaded: rebuild what is derived;
+					     may be NULL */
+	bool internal;                    /* part of the board: not offered to -device */
 };
 
 #define DEVICE_PORT_SLOTS 10
@@ -125,11 +136,13 @@ struct device {
 const struct device_type *device_type_find(const char *name);
 /** All types, NULL-terminated. */
 const struct device_type *const *device_types(void);
-/** The list for `-device help`; with @name, that type's settings. -EINVAL if there is no such type. */
+/** The list for `-device help`; with @name, that type's settings. -EINVAL if there is no such type.
+ */
 int device_help(FILE *out, const char *name);
 
 /**
- * Creates a device: settings from @props ("key=value,...", may be NULL), wires what the descriptor names, resets it cold.
+ * Creates a device: settings from @props ("key=value,...", may be NULL), wires what the descriptor
+ * names, resets it cold.
  * @id may be NULL (then the type's name). NULL on failure, with a message in @err.
  */
 struct device *device_create(struct device_env *env, const char *type, const char *id,

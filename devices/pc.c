@@ -20,10 +20,13 @@ struct board_state { /* what the board itself holds */
 	u32 current_cpu;
 	bool legacy_off, pic_intr;
 };
-#define BOARD_FIELDS(V, S, H, P) V(sources) V(pic) V(ioapic) V(current_cpu) V(legacy_off) V(pic_intr) P(2)
+/* clang-format off */
+#define BOARD_FIELDS(V, S, H, P) \
+	V(sources) V(pic) V(ioapic) V(current_cpu) V(legacy_off) V(pic_intr) P(2)
+/* clang-format on */
 SNAPSHOT(board_snapshot, "board", 1, struct board_state, BOARD_FIELDS);
 
-/* ---- local APIC window ------------------------------------------------------------------------------ */
+/* ---- local APIC window ------------------------------------------------------------------- */
 
 static u64 lapic_read(void *ctx, u64 offset, unsigned size)
 {
@@ -44,8 +47,14 @@ static int place_window(struct pc *pc)
 {
 	u64 base = lapic_base(pc->lapic[0]) & ~0xfffull;
 	int e = 0;
-	struct mem_region r = {.base = base, .size = 0x1000, .ops = &lapic_ops, .ctx = pc,
-			       .name = "lapic", .kind = MEM_MMIO, .prio = MEM_PRIO_APIC, .reads = true,
+	struct mem_region r = {.base = base,
+			       .size = 0x1000,
+			       .ops = &lapic_ops,
+			       .ctx = pc,
+			       .name = "lapic",
+			       .kind = MEM_MMIO,
+			       .prio = MEM_PRIO_APIC,
+			       .reads = true,
 			       .writes = true};
 	if (pc->lapic_window && pc->lapic_window->base == base)
 		return 0;
@@ -56,7 +65,7 @@ static int place_window(struct pc *pc)
 	return e;
 }
 
-/* ---- wires ------------------------------------------------------------------------------------------ */
+/* ---- wires ------------------------------------------------------------------------------- */
 
 static void pic_intr_sink(void *ctx, unsigned n, bool level)
 {
@@ -77,13 +86,19 @@ static void connect_wires(struct pc *pc)
 	pc->pci.pirq_ctx = pc->piix3;
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------ */
 
 static int add_ram(struct pc *pc, u64 base, u64 size, u8 *host, const char *name)
 {
 	int err = 0;
-	struct mem_region r = {.base = base, .size = size, .host = host, .name = name, .kind = MEM_RAM,
-			       .prio = MEM_PRIO_RAM, .reads = true, .writes = true};
+	struct mem_region r = {.base = base,
+			       .size = size,
+			       .host = host,
+			       .name = name,
+			       .kind = MEM_RAM,
+			       .prio = MEM_PRIO_RAM,
+			       .reads = true,
+			       .writes = true};
 	if (size)
 		bus_add_mem(pc->env.bus, &r, &err);
 	return err;
@@ -99,7 +114,7 @@ static int add_memory(struct pc *pc, const struct pc_config *cfg)
 	return e ? e : add_ram(pc, BIT64(32), cfg->ram_high_bytes, cfg->ram + low, "ram above 4G");
 }
 
-/* ---- CMOS: where firmware looks for memory sizes and drives ---------------------------------------- */
+/* ---- CMOS: where firmware looks for memory sizes and drives ------------------------------ */
 
 static void put_cmos16(struct pc *pc, unsigned index, u64 v)
 {
@@ -122,15 +137,15 @@ static void fill_cmos(struct pc *pc, const struct pc_config *cfg)
 	rtc_set_checksum(pc->rtc);
 }
 
-/* ---- building --------------------------------------------------------------------------------------- */
+/* ---- building ---------------------------------------------------------------------------- */
 
 struct part {
 	const char *type;
 	size_t slot; /* of the pointer in struct pc */
 };
 
-static struct device *make(struct pc *pc, const char *type, const char *id, const char *props, char *err,
-			   size_t n)
+static struct device *make(struct pc *pc, const char *type, const char *id, const char *props,
+			   char *err, size_t n)
 {
 	return device_create(&pc->env, type, id, props, err, n);
 }
@@ -138,11 +153,11 @@ static struct device *make(struct pc *pc, const char *type, const char *id, cons
 static int make_parts(struct pc *pc, char *err, size_t n)
 {
 	static const struct part parts[] = {
-		{"i440fx", offsetof(struct pc, i440fx)}, {"piix3", offsetof(struct pc, piix3)},
-		{"piix4-pm", offsetof(struct pc, piix4pm)}, {"pic", offsetof(struct pc, pic)},
-		{"ioapic", offsetof(struct pc, ioapic)}, {"dma8237", offsetof(struct pc, dma)},
-		{"pit", offsetof(struct pc, pit)}, {"rtc", offsetof(struct pc, rtc)},
-		{"i8042", offsetof(struct pc, i8042)}, {"fw_cfg", offsetof(struct pc, fw_cfg)},
+	    {"i440fx", offsetof(struct pc, i440fx)},    {"piix3", offsetof(struct pc, piix3)},
+	    {"piix4-pm", offsetof(struct pc, piix4pm)}, {"pic", offsetof(struct pc, pic)},
+	    {"ioapic", offsetof(struct pc, ioapic)},    {"dma8237", offsetof(struct pc, dma)},
+	    {"pit", offsetof(struct pc, pit)},          {"rtc", offsetof(struct pc, rtc)},
+	    {"i8042", offsetof(struct pc, i8042)},      {"fw_cfg", offsetof(struct pc, fw_cfg)},
 	};
 	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
 		struct device *d = make(pc, parts[i].type, NULL, NULL, err, n);
@@ -171,7 +186,8 @@ static int make_serial(struct pc *pc, unsigned i, const char *chardev, char *err
 	static const u16 base[PC_MAX_SERIAL] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
 	char id[16], props[PROP_TEXT_SIZE + 64];
 	snprintf(id, sizeof(id), "com%u", i + 1);
-	snprintf(props, sizeof(props), "iobase=%u,irq=%u,chardev=%s", base[i], i & 1 ? 3 : 4, chardev);
+	snprintf(props, sizeof(props), "iobase=%u,irq=%u,chardev=%s", base[i], i & 1 ? 3 : 4,
+		 chardev);
 	pc->serial[i] = make(pc, "isa-serial", id, props, err, n);
 	return pc->serial[i] ? 0 : -EINVAL;
 }
@@ -230,17 +246,24 @@ static int build(struct pc *pc, const struct pc_config *cfg, char *err, size_t n
 
 int pc_create(struct pc *pc, const struct pc_config *cfg, struct bus *bus, struct clock *clock,
 	      struct log *log, const struct machine_hooks *hooks,
-	      struct chardev *(*find_chardev)(void *ctx, const char *id), char *err, size_t err_size)
+	      struct chardev *(*find_chardev)(void *ctx, const char *id), char *err,
+	      size_t err_size)
 {
 	memset(pc, 0, sizeof(*pc));
-	pc->env = (struct device_env){.bus = bus, .clock = clock, .log = log, .gsi = &pc->gsi,
-				      .pci = &pc->pci, .find_chardev = find_chardev, .ram = cfg->ram,
+	pc->env = (struct device_env){.bus = bus,
+				      .clock = clock,
+				      .log = log,
+				      .gsi = &pc->gsi,
+				      .pci = &pc->pci,
+				      .find_chardev = find_chardev,
+				      .ram = cfg->ram,
 				      .ram_low_bytes = cfg->ram_low_bytes};
 	if (hooks)
 		pc->env.hooks = *hooks;
 	pc->cpus = cfg->cpus;
 	if (!cfg->cpus || cfg->cpus > PC_MAX_CPUS || cfg->ram_low_bytes > 0xc0000000u) {
-		snprintf(err, err_size, "1 to %d processors, at most 3 GiB of low memory", PC_MAX_CPUS);
+		snprintf(err, err_size, "1 to %d processors, at most 3 GiB of low memory",
+			 PC_MAX_CPUS);
 		return -EINVAL;
 	}
 	pci_bus_init(&pc->pci, &pc->env);
@@ -277,7 +300,7 @@ void pc_reset(struct pc *pc, enum reset_kind kind)
 	bus_batch_end(pc->env.bus);
 }
 
-/* ---- what the firmware leaves ----------------------------------------------------------------------- */
+/* ---- what the firmware leaves ------------------------------------------------------------ */
 
 static u64 place_bar(struct pci_function *f, unsigned n, u64 *io, u64 *mem)
 {
@@ -297,7 +320,8 @@ static void place_function(struct pc *pc, struct pci_function *f, u64 *io, u64 *
 			continue;
 		u64 at = place_bar(f, n, io, mem);
 		pci_config_write(&pc->pci, f->devfn, PCI_BAR0 + n * 4, (u32)at, 4);
-		command |= f->ident->bar[n].kind == PCI_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+		command |=
+		    f->ident->bar[n].kind == PCI_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
 	}
 	u16 old = pci_get16(f, PCI_COMMAND);
 	pci_config_write(&pc->pci, f->devfn, PCI_COMMAND, old | command, 2);
@@ -328,7 +352,7 @@ void pc_firmware_setup(struct pc *pc)
 	lapic_virtual_wire(pc->lapic[0]);
 }
 
-/* ---- the CPU's side --------------------------------------------------------------------------------- */
+/* ---- the CPU's side ---------------------------------------------------------------------- */
 
 void pc_msi(struct pc *pc, u64 addr, u32 data)
 {
@@ -360,7 +384,8 @@ int pc_apic_msr_write(struct pc *pc, unsigned cpu, u32 msr, u64 value)
 {
 	int e = lapic_msr_write(pc->lapic[cpu], msr, value);
 	if (!e && msr == 0x1b && place_window(pc))
-		log_line(pc->env.log, LOG_GUEST_ERRORS, "the local APIC was moved onto another device");
+		log_line(pc->env.log, LOG_GUEST_ERRORS,
+			 "the local APIC was moved onto another device");
 	return e;
 }
 
@@ -379,11 +404,12 @@ void pc_smm_changed(struct pc *pc, bool smm)
 	i440fx_set_smm(pc->i440fx, smm);
 }
 
-/* ---- input ------------------------------------------------------------------------------------------ */
+/* ---- input ------------------------------------------------------------------------------- */
 
 unsigned pc_serial_receive(struct pc *pc, unsigned port, const u8 *data, unsigned n)
 {
-	return port < PC_MAX_SERIAL && pc->serial[port] ? uart_receive(pc->serial[port], data, n) : 0;
+	return port < PC_MAX_SERIAL && pc->serial[port] ? uart_receive(pc->serial[port], data, n)
+							: 0;
 }
 
 unsigned pc_serial_room(struct pc *pc, unsigned port)
@@ -416,7 +442,7 @@ int pc_fw_cfg_add_item(struct pc *pc, u16 selector, const void *data, u32 n)
 	return fw_cfg_set(pc->fw_cfg, selector, data, n);
 }
 
-/* ---- state ------------------------------------------------------------------------------------------ */
+/* ---- state ------------------------------------------------------------------------------- */
 
 static void take_state(const struct pc *pc, struct board_state *s)
 {

@@ -1,10 +1,12 @@
 /*
- * The board of machine `pc`: i440FX, PIIX3, PIIX4-PM, 8259As, I/O APIC, local APICs, PIT, RTC, HPET, 8042, DMA, fw_cfg,
- * port E9h and serial ports, wired together. The machine makes one, gives RAM and callbacks, and connects struct cpu_bus to it.
+ * The board of machine `pc`: i440FX, PIIX3, PIIX4-PM, 8259As, I/O APIC, local APICs, PIT, RTC,
+ * HPET, 8042, DMA, fw_cfg, port E9h and serial ports, wired together. The machine makes one, gives
+ * RAM and callbacks, and connects struct cpu_bus to it.
  *
- * Ports and places: PM1a event 600h (status, enable), control 604h, PM timer 608h, GPE0 AFE0h; SCI is IRQ 9; SMI command B2h;
- * reset register CF9h; I/O APIC FEC00000h (id = number of CPUs); local APICs FEE00000h; HPET FED00000h;
- * PIRQ A-D = (slot - 1 + pin) & 3, routed by PIIX3 (00:01.0) configuration bytes 60h-63h.
+ * Ports and places: PM1a event 600h (status, enable), control 604h, PM timer 608h, GPE0 AFE0h; SCI
+ * is IRQ 9; SMI command B2h; reset register CF9h; I/O APIC FEC00000h (id = number of CPUs); local
+ * APICs FEE00000h; HPET FED00000h; PIRQ A-D = (slot - 1 + pin) & 3, routed by PIIX3 (00:01.0)
+ * configuration bytes 60h-63h.
  */
 #ifndef ORRERY_DEVICES_PC_H
 #define ORRERY_DEVICES_PC_H
@@ -13,25 +15,26 @@
 #include "devices/device.h"
 #include "devices/irq/gsi.h"
 
-#define PC_MAX_CPUS 8
-#define PC_MAX_SERIAL 4
-#define PC_PM_BASE 0x600u
-#define PC_GPE_BASE 0xafe0u
+#define PC_MAX_CPUS    8
+#define PC_MAX_SERIAL  4
+#define PC_PM_BASE     0x600u
+#define PC_GPE_BASE    0xafe0u
 #define PC_IOAPIC_BASE 0xfec00000u
-#define PC_LAPIC_BASE 0xfee00000u
-#define PC_HPET_BASE 0xfed00000u
-#define PC_SCI_IRQ 9
+#define PC_LAPIC_BASE  0xfee00000u
+#define PC_HPET_BASE   0xfed00000u
+#define PC_SCI_IRQ     9
 
 struct pc_config {
-	unsigned cpus;            /* 1..PC_MAX_CPUS */
-	u8 *ram;                  /* host memory: ram_low_bytes for 0.., then ram_high_bytes for 4 GiB.. */
-	u64 ram_low_bytes;        /* at most 0xc0000000 */
+	unsigned cpus;     /* 1..PC_MAX_CPUS */
+	u8 *ram;           /* host memory: ram_low_bytes for 0.., then ram_high_bytes for 4 GiB.. */
+	u64 ram_low_bytes; /* at most 0xc0000000 */
 	u64 ram_high_bytes;
 	bool no_hpet;
-	bool no_debugcon;         /* no port E9h */
-	const char *debugcon;     /* chardev id; NULL: none */
-	const char *serial[PC_MAX_SERIAL]; /* chardev ids; NULL: that port is absent; "" : present, not connected */
-	s64 rtc_start_s;          /* seconds since 1970 UTC at power-on */
+	bool no_debugcon;                  /* no port E9h */
+	const char *debugcon;              /* chardev id; NULL: none */
+	const char *serial[PC_MAX_SERIAL]; /* chardev ids; NULL: that port is absent; "" : present,
+					      not connected */
+	s64 rtc_start_s;                   /* seconds since 1970 UTC at power-on */
 };
 
 struct pc {
@@ -40,16 +43,19 @@ struct pc {
 	struct pci_bus pci;
 	unsigned cpus;
 	struct device *lapic[PC_MAX_CPUS];
-	struct device *pic, *ioapic, *pit, *rtc, *hpet, *i8042, *i440fx, *piix3, *piix4pm, *dma, *fw_cfg;
+	struct device *pic, *ioapic, *pit, *rtc, *hpet, *i8042, *i440fx, *piix3, *piix4pm, *dma,
+	    *fw_cfg;
 	struct device *serial[PC_MAX_SERIAL];
 	struct mem_region *lapic_window;
-	unsigned current_cpu; /* whose local APIC answers at FEE00000h: set by the machine before it runs a CPU */
+	unsigned current_cpu; /* whose local APIC answers at FEE00000h: set by the machine before it
+				 runs a CPU */
 	bool pic_intr;        /* the 8259A's INTR output */
 };
 
 /**
- * Builds the board in @pc (which must not move afterwards) on @bus, whose msi hook should call pc_msi(). Chardev ids are looked up
- * by @find_chardev(hooks->ctx, id). 0, or -errno with a message; then nothing is left behind.
+ * Builds the board in @pc (which must not move afterwards) on @bus, whose msi hook should call
+ * pc_msi(). Chardev ids are looked up by @find_chardev(hooks->ctx, id). 0, or -errno with a
+ * message; then nothing is left behind.
  */
 MUST_CHECK int pc_create(struct pc *pc, const struct pc_config *cfg, struct bus *bus,
 			 struct clock *clock, struct log *log, const struct machine_hooks *hooks,
@@ -60,11 +66,12 @@ void pc_reset(struct pc *pc, enum reset_kind kind);
 /** A message-signalled interrupt (bus address FEEx_xxxxh) reaches the local APICs. */
 void pc_msi(struct pc *pc, u64 addr, u32 data);
 
-/** What the firmware would have left behind, for direct kernel boot: shadow RAM open for reads and writes at C0000h-FFFFFh,
- * LINT0 = ExtINT and LINT1 = NMI on CPU 0, PM base and PIRQs (A-D: 10, 10, 11, 11) programmed, BARs assigned. */
+/** What the firmware would have left behind, for direct kernel boot: shadow RAM open for reads and
+ * writes at C0000h-FFFFFh, LINT0 = ExtINT and LINT1 = NMI on CPU 0, PM base and PIRQs (A-D: 10, 10,
+ * 11, 11) programmed, BARs assigned. */
 void pc_firmware_setup(struct pc *pc);
 
-/* ---- for struct cpu_bus ----------------------------------------------------------------------------- */
+/* ---- for struct cpu_bus ------------------------------------------------------------------ */
 
 /** Interrupt acknowledge of CPU @cpu: from its local APIC, else (ExtINT) from the 8259As. */
 u8 pc_intack(struct pc *pc, unsigned cpu);
@@ -77,10 +84,11 @@ int pc_apic_msr_write(struct pc *pc, unsigned cpu, u32 msr, u64 value);
 void pc_lapic_init_reset(struct pc *pc, unsigned cpu);
 /** FERR# of the CPU, wired to IRQ 13 until port F0h is written. */
 void pc_ferr(struct pc *pc, bool level);
-/** CPU entered or left SMM: opens or closes SMRAM. Only visible to the running CPU, so call at every switch. */
+/** CPU entered or left SMM: opens or closes SMRAM. Only visible to the running CPU, so call at
+ * every switch. */
 void pc_smm_changed(struct pc *pc, bool smm);
 
-/* ---- input ------------------------------------------------------------------------------------------ */
+/* ---- input ------------------------------------------------------------------------------- */
 
 /** Bytes arrived at serial port @port; returns how many were taken. */
 unsigned pc_serial_receive(struct pc *pc, unsigned port, const u8 *data, unsigned n);
@@ -91,14 +99,14 @@ void pc_key(struct pc *pc, u16 set1, bool pressed);
 void pc_mouse(struct pc *pc, int dx, int dy, int wheel, unsigned buttons);
 void pc_power_button(struct pc *pc);
 
-/* ---- fw_cfg ----------------------------------------------------------------------------------------- */
+/* ---- fw_cfg ------------------------------------------------------------------------------ */
 
 /** Adds a named file (copied). -EEXIST, -ENOSPC, -ENOMEM. */
 MUST_CHECK int pc_fw_cfg_add_file(struct pc *pc, const char *name, const void *data, u32 n);
 /** Sets the item of a fixed selector below 20h (copied). */
 MUST_CHECK int pc_fw_cfg_add_item(struct pc *pc, u16 selector, const void *data, u32 n);
 
-/* ---- state ------------------------------------------------------------------------------------------ */
+/* ---- state ------------------------------------------------------------------------------- */
 
 void pc_save(struct pc *pc, struct snap_buf *b);
 MUST_CHECK int pc_load(struct pc *pc, struct snap_reader *r);

@@ -1,4 +1,5 @@
-/* Host ends of character devices. The operating system is met in chardev_open() and behind read, write; the rest is queueing. */
+/* Host ends of character devices. The operating system is met in chardev_open() and behind read,
+ * write; the rest is queueing. */
 #define _GNU_SOURCE
 #include "devices/backends/chardev.h"
 
@@ -15,7 +16,7 @@
 
 #include "base/config.h"
 
-#define OUT_LIMIT (4u << 20) /* unsent output kept for a slow host end */
+#define OUT_LIMIT  (4u << 20) /* unsent output kept for a slow host end */
 #define READ_CHUNK 512u
 
 enum kind { KIND_NULL, KIND_STDIO, KIND_FILE, KIND_PTY, KIND_TCP, KIND_MEMORY, KIND_FD };
@@ -28,9 +29,9 @@ struct bytes {
 struct chardev {
 	char id[32];
 	enum kind kind;
-	int in, out;     /* descriptors, -1: none */
-	int listener;    /* tcp server */
-	int pty_slave;   /* kept open so that the master does not hang up between users */
+	int in, out;   /* descriptors, -1: none */
+	int listener;  /* tcp server */
+	int pty_slave; /* kept open so that the master does not hang up between users */
 	bool server, eof, said_drop, input_seen;
 	struct bytes pending, memory_in;
 	struct host_tty tty;
@@ -38,7 +39,7 @@ struct chardev {
 	void *receive_ctx;
 };
 
-/* ---- byte queues ------------------------------------------------------------------------------------ */
+/* ---- byte queues ------------------------------------------------------------------------- */
 
 static void drop_front(struct bytes *b, size_t n)
 {
@@ -67,7 +68,7 @@ static bool append(struct bytes *b, const void *data, size_t n)
 	return true;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------- */
 
 static int fail(char *err, size_t n, const char *what, int e)
 {
@@ -86,7 +87,8 @@ static int open_null(struct chardev *c, const char *arg, char *err, size_t n)
 	return 0;
 }
 
-/* Standard input and output stay in blocking mode, which other programs share: reads follow a poll. */
+/* Standard input and output stay in blocking mode, which other programs share: reads follow a poll.
+ */
 static int open_stdio(struct chardev *c, const char *arg, char *err, size_t n)
 {
 	bool signals = true;
@@ -205,7 +207,8 @@ static int start_server(struct chardev *c, int fd, const struct addrinfo *a, boo
 	return set_nonblocking(fd);
 }
 
-static int connect_or_serve(struct chardev *c, const struct addrinfo *a, const struct tcp_options *o)
+static int connect_or_serve(struct chardev *c, const struct addrinfo *a,
+			    const struct tcp_options *o)
 {
 	int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol), e = 0;
 	if (fd < 0)
@@ -247,9 +250,10 @@ static const struct {
 	enum kind kind;
 	int (*open)(struct chardev *c, const char *arg, char *err, size_t n);
 } kinds[] = {
-	{"null", KIND_NULL, open_null}, {"none", KIND_NULL, open_null}, {"stdio", KIND_STDIO, open_stdio},
-	{"file", KIND_FILE, open_file}, {"pty", KIND_PTY, open_pty}, {"tcp", KIND_TCP, open_tcp},
-	{"memory", KIND_MEMORY, open_null}, {"fd", KIND_FD, open_fd},
+    {"null", KIND_NULL, open_null},     {"none", KIND_NULL, open_null},
+    {"stdio", KIND_STDIO, open_stdio},  {"file", KIND_FILE, open_file},
+    {"pty", KIND_PTY, open_pty},        {"tcp", KIND_TCP, open_tcp},
+    {"memory", KIND_MEMORY, open_null}, {"fd", KIND_FD, open_fd},
 };
 
 static int find_kind(const char *description, char *err, size_t n)
@@ -292,7 +296,7 @@ const char *chardev_id(const struct chardev *c)
 	return c->id;
 }
 
-/* ---- output ----------------------------------------------------------------------------------------- */
+/* ---- output ------------------------------------------------------------------------------ */
 
 static void hang_up(struct chardev *c)
 {
@@ -346,7 +350,9 @@ void chardev_write(struct chardev *c, const void *data, size_t n)
 		return;
 	if (c->pending.len + n > OUT_LIMIT && c->kind != KIND_MEMORY) {
 		if (!c->said_drop)
-			fprintf(stderr, "orrery: %s does not take its output; some of it is dropped\n", c->id);
+			fprintf(stderr,
+				"orrery: %s does not take its output; some of it is dropped\n",
+				c->id);
 		c->said_drop = true;
 		drop_front(&c->pending, MIN(c->pending.len, n));
 	}
@@ -355,7 +361,7 @@ void chardev_write(struct chardev *c, const void *data, size_t n)
 		flush(c);
 }
 
-/* ---- input ------------------------------------------------------------------------------------------ */
+/* ---- input ------------------------------------------------------------------------------- */
 
 static unsigned deliver(struct chardev *c, const u8 *data, unsigned n)
 {
@@ -404,7 +410,8 @@ unsigned chardev_poll(struct chardev *c, unsigned room)
 	return c->in >= 0 && room ? poll_fd(c, room) : 0;
 }
 
-void chardev_on_receive(struct chardev *c, void (*receive)(void *ctx, const u8 *data, unsigned n), void *ctx)
+void chardev_on_receive(struct chardev *c, void (*receive)(void *ctx, const u8 *data, unsigned n),
+			void *ctx)
 {
 	c->receive = receive;
 	c->receive_ctx = ctx;
@@ -454,7 +461,7 @@ struct host_tty *chardev_tty(struct chardev *c)
 	return c->kind == KIND_STDIO ? &c->tty : NULL;
 }
 
-/* ---- closing ---------------------------------------------------------------------------------------- */
+/* ---- closing ----------------------------------------------------------------------------- */
 
 /* A slow reader gets a second to take the rest. */
 static void last_flush(struct chardev *c)

@@ -1,14 +1,18 @@
 /*
- * ACPI fixed hardware (ACPI 6.0, 4.8.3): PM1 status, enable, control; 24-bit timer at 3.579545 MHz; two bytes of GPE0.
- * Sleeping: SLP_TYP 0 powers off, 1 suspends to RAM, 2 (S4) powers off. Not modelled: throttling, C-states, bus-master status.
+ * ACPI fixed hardware (ACPI 6.0, 4.8.3): PM1 status, enable, control; 24-bit timer at 3.579545 MHz;
+ * two bytes of GPE0. Sleeping: SLP_TYP 0 powers off, 1 suspends to RAM, 2 (S4) powers off. Not
+ * modelled: throttling, C-states, bus-master status.
  */
 #include "devices/chipset/acpi_pm.h"
 
 #define TIMER_HZ 3579545u
-#define HALF (1u << 23) /* bit 23 changes every half turn: TMR_STS */
+#define HALF     (1u << 23) /* bit 23 changes every half turn: TMR_STS */
 
-#define ACPI_PM_FIELDS(V, S, H, P)                                                                 \
-	H(env) V(sci) V(overflow) V(seen_ns) V(status) V(enable) V(control) V(gpe_status) V(gpe_enable) H(pad)
+/* clang-format off */
+#define ACPI_PM_FIELDS(V, S, H, P) \
+	H(env) V(sci) V(overflow) V(seen_ns) V(status) V(enable) V(control) V(gpe_status) \
+	V(gpe_enable) H(pad)
+/* clang-format on */
 SNAPSHOT(acpi_pm_snapshot, "acpi-pm", 1, struct acpi_pm, ACPI_PM_FIELDS);
 
 static u64 ticks(const struct acpi_pm *pm, u64 ns)
@@ -27,7 +31,8 @@ static void note_timer(struct acpi_pm *pm)
 static void update(struct acpi_pm *pm)
 {
 	u16 fixed = pm->status & pm->enable & (PM1_TMR | PM1_GBL | PM1_PWRBTN | PM1_RTC);
-	bool gpe = (pm->gpe_status[0] & pm->gpe_enable[0]) || (pm->gpe_status[1] & pm->gpe_enable[1]);
+	bool gpe =
+	    (pm->gpe_status[0] & pm->gpe_enable[0]) || (pm->gpe_status[1] & pm->gpe_enable[1]);
 	irq_set(&pm->sci, (pm->control & PM1_SCI_EN) && (fixed || gpe));
 	if (pm->enable & PM1_TMR) {
 		u64 next = (ticks(pm, clock_now(pm->env->clock)) / HALF + 1) * HALF;

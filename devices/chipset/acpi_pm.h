@@ -1,15 +1,16 @@
-/* ACPI fixed hardware: the PM1 block and the power-management timer (ACPI 6.0, 4.8). Used by the south bridges. */
+/* ACPI fixed hardware: the PM1 block and the power-management timer (ACPI 6.0, 4.8). Used by the
+ * south bridges. */
 #ifndef ORRERY_DEVICES_ACPI_PM_H
 #define ORRERY_DEVICES_ACPI_PM_H
 
 #include "devices/device.h"
 
-#define PM1_TMR 0x0001u
-#define PM1_BM 0x0010u
-#define PM1_GBL 0x0020u
+#define PM1_TMR    0x0001u
+#define PM1_BM     0x0010u
+#define PM1_GBL    0x0020u
 #define PM1_PWRBTN 0x0100u
-#define PM1_RTC 0x0400u
-#define PM1_WAK 0x8000u
+#define PM1_RTC    0x0400u
+#define PM1_WAK    0x8000u
 #define PM1_SCI_EN 0x0001u
 #define PM1_SLP_EN 0x2000u
 

@@ -1,8 +1,9 @@
 /*
- * Intel 8237A, two cascaded as in a PC/AT, with the page registers at 80h-8Fh (the unused ones are plain storage: BIOSes and
- * Linux write port 80h for its delay). Modelled: all registers; byte and word channels; single, block and demand transfers
- * (a device decides how much it moves), auto-initialisation, decrementing addresses, verify. Not modelled: memory-to-memory,
- * compressed timing, rotating priority (devices never compete within one call).
+ * Intel 8237A, two cascaded as in a PC/AT, with the page registers at 80h-8Fh (the unused ones are
+ * plain storage: BIOSes and Linux write port 80h for its delay). Modelled: all registers; byte and
+ * word channels; single, block and demand transfers (a device decides how much it moves),
+ * auto-initialisation, decrementing addresses, verify. Not modelled: memory-to-memory, compressed
+ * timing, rotating priority (devices never compete within one call).
  */
 #include "devices/chipset/dma8237.h"
 
@@ -16,20 +17,24 @@ struct dma {
 	struct device dev;
 	struct dma_channel ch[8]; /* 0-3: first controller (bytes), 4-7: second (words) */
 	u8 command[2], status[2], mask[2], request[2], temporary[2];
-	bool flip[2];             /* high byte next */
-	u8 page_other[16];        /* page registers without a channel */
+	bool flip[2];      /* high byte next */
+	u8 page_other[16]; /* page registers without a channel */
 	u8 pad[4];
 };
 
-#define DMA_CHANNEL_FIELDS(V, S, H, P)                                                             \
+/* clang-format off */
+#define DMA_CHANNEL_FIELDS(V, S, H, P) \
 	V(base_address) V(base_count) V(address) V(count) V(mode) V(page)
+/* clang-format on */
 SNAPSHOT(dma_channel_snapshot, "8237-channel", 1, struct dma_channel, DMA_CHANNEL_FIELDS);
-#define DMA_FIELDS(V, S, H, P)                                                                     \
-	H(dev) S(ch, dma_channel_snapshot) V(command) V(status) V(mask) V(request) V(temporary) V(flip)       \
-	V(page_other) H(pad)
+/* clang-format off */
+#define DMA_FIELDS(V, S, H, P) \
+	H(dev) S(ch, dma_channel_snapshot) V(command) V(status) V(mask) V(request) \
+	V(temporary) V(flip) V(page_other) H(pad)
+/* clang-format on */
 SNAPSHOT(dma_snapshot, "dma8237", 1, struct dma, DMA_FIELDS);
 
-/* ---- registers: @c controller, @r register 0..15 --------------------------------------------------- */
+/* ---- registers: @c controller, @r register 0..15 ----------------------------------------- */
 
 static u8 take_byte(struct dma *d, unsigned c, u16 v)
 {
@@ -74,8 +79,14 @@ static void write_register(struct dma *d, unsigned c, unsigned r, u8 v)
 	struct dma_channel *ch = &d->ch[c * 4 + r / 2 % 4];
 	u8 bit = (u8)BIT(v & 3);
 	switch (r) {
-	case 0: case 2: case 4: case 6: put_byte(d, c, &ch->base_address, &ch->address, v); break;
-	case 1: case 3: case 5: case 7: put_byte(d, c, &ch->base_count, &ch->count, v); break;
+	case 0:
+	case 2:
+	case 4:
+	case 6: put_byte(d, c, &ch->base_address, &ch->address, v); break;
+	case 1:
+	case 3:
+	case 5:
+	case 7: put_byte(d, c, &ch->base_count, &ch->count, v); break;
 	case 8:
 		d->command[c] = v;
 		if (v & 1)
@@ -128,7 +139,7 @@ static void page_write(void *ctx, u16 port, u32 value, unsigned size)
 	*page(ctx, port & 15) = (u8)value;
 }
 
-/* ---- transfers -------------------------------------------------------------------------------------- */
+/* ---- transfers --------------------------------------------------------------------------- */
 
 static bool ready(const struct dma *d, unsigned channel, bool to_memory)
 {
@@ -146,7 +157,8 @@ static u64 memory_address(const struct dma_channel *ch, bool words)
 }
 
 /* One byte or word. */
-static void move_unit(struct dma *d, struct dma_channel *ch, u8 *data, unsigned unit, bool to_memory)
+static void move_unit(struct dma *d, struct dma_channel *ch, u8 *data, unsigned unit,
+		      bool to_memory)
 {
 	u64 at = memory_address(ch, unit == 2);
 	if ((ch->mode >> 2 & 3) != 0) {
@@ -173,7 +185,8 @@ static void terminal_count(struct dma *d, unsigned channel)
 	}
 }
 
-u32 dma8237_transfer(struct device *dev, unsigned channel, void *buf, u32 n, bool to_memory, bool *tc)
+u32 dma8237_transfer(struct device *dev, unsigned channel, void *buf, u32 n, bool to_memory,
+		     bool *tc)
 {
 	struct dma *d = (struct dma *)dev;
 	struct dma_channel *ch = &d->ch[channel & 7];
@@ -208,13 +221,14 @@ static const struct port_ops high_ports = {high_read, high_write, IO_1};
 static const struct port_ops page_ports = {page_read, page_write, IO_1};
 
 const struct device_type dma8237_type = {
-	.name = "dma8237",
-	.help = "two 8237A DMA controllers",
-	.category = "chipset",
-	.size = sizeof(struct dma),
-	.ports = (const struct port_claim[]){{0x00, 16, &low_ports}, {0xc0, 32, &high_ports},
-					     {0x80, 16, &page_ports}, {0}},
-	.snapshot = &dma_snapshot,
-	.reset = reset,
-	.internal = true,
+    .name = "dma8237",
+    .help = "two 8237A DMA controllers",
+    .category = "chipset",
+    .size = sizeof(struct dma),
+    .ports =
+	(const struct port_claim[]){
+	    {0x00, 16, &low_ports}, {0xc0, 32, &high_ports}, {0x80, 16, &page_ports}, {0}},
+    .snapshot = &dma_snapshot,
+    .reset = reset,
+    .internal = true,
 };

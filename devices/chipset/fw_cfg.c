@@ -1,7 +1,8 @@
 /*
- * fw_cfg, as described in QEMU's docs/specs/fw_cfg: selector 510h, data 511h, DMA 514h-51Bh. What firmware reads: machine
- * facts by selector, named files from 20h on through the directory at 19h. Items are host-side data set before the machine starts;
- * their contents are not saved in snapshots. Not modelled: guest writes to items (DMA writes end with an error).
+ * fw_cfg, as described in QEMU's docs/specs/fw_cfg: selector 510h, data 511h, DMA 514h-51Bh. What
+ * firmware reads: machine facts by selector, named files from 20h on through the directory at 19h.
+ * Items are host-side data set before the machine starts; their contents are not saved in
+ * snapshots. Not modelled: guest writes to items (DMA writes end with an error).
  */
 #include "devices/chipset/fw_cfg.h"
 
@@ -9,18 +10,18 @@
 #include <stdlib.h>
 
 #define ITEM_SIGNATURE 0x00
-#define ITEM_ID 0x01
+#define ITEM_ID        0x01
 #define ITEM_DIRECTORY 0x19
-#define FILE_FIRST 0x20
-#define MAX_FILES 64
-#define SELECTORS (FILE_FIRST + MAX_FILES)
-#define SELECT_MASK 0x3fff /* bit 14 is the write channel, bit 15 the architecture's space */
+#define FILE_FIRST     0x20
+#define MAX_FILES      64
+#define SELECTORS      (FILE_FIRST + MAX_FILES)
+#define SELECT_MASK    0x3fff /* bit 14 is the write channel, bit 15 the architecture's space */
 
-#define DMA_ERROR 1u
-#define DMA_READ 2u
-#define DMA_SKIP 4u
-#define DMA_SELECT 8u
-#define DMA_WRITE 16u
+#define DMA_ERROR     1u
+#define DMA_READ      2u
+#define DMA_SKIP      4u
+#define DMA_SELECT    8u
+#define DMA_WRITE     16u
 #define DMA_SIGNATURE 0x51454d5520434647ull /* "QEMU CFG" */
 
 struct item {
@@ -39,8 +40,10 @@ struct fw_cfg {
 	u8 pad[6];
 };
 
-#define FW_CFG_FIELDS(V, S, H, P)                                                                  \
+/* clang-format off */
+#define FW_CFG_FIELDS(V, S, H, P) \
 	H(dev) H(item) H(files) V(offset) V(dma_address) V(selector) H(pad)
+/* clang-format on */
 SNAPSHOT(fw_cfg_snapshot, "fw_cfg", 1, struct fw_cfg, FW_CFG_FIELDS);
 
 static int set_item(struct item *it, const void *data, u32 n)
@@ -68,7 +71,8 @@ static void put_be32(u8 *p, u32 v)
 	memcpy(p, &v, 4);
 }
 
-/* The directory: count, then 64 bytes per file: size, selector, reserved, name; numbers big-endian. */
+/* The directory: count, then 64 bytes per file: size, selector, reserved, name; numbers big-endian.
+ */
 static int make_directory(struct fw_cfg *f)
 {
 	u8 dir[4 + MAX_FILES * 64] = {0};
@@ -105,7 +109,7 @@ int fw_cfg_add_file(struct device *d, const char *name, const void *data, u32 n)
 	return make_directory(f);
 }
 
-/* ---- data port -------------------------------------------------------------------------------------- */
+/* ---- data port --------------------------------------------------------------------------- */
 
 static const struct item *selected(const struct fw_cfg *f)
 {
@@ -145,7 +149,7 @@ static void port_write(void *ctx, u16 port, u32 value, unsigned size)
 		select_item(ctx, (u16)value);
 }
 
-/* ---- DMA -------------------------------------------------------------------------------------------- */
+/* ---- DMA --------------------------------------------------------------------------------- */
 
 static void dma_data(struct fw_cfg *f, u64 to, u32 n, bool store)
 {
@@ -229,14 +233,14 @@ static const struct port_ops ports = {port_read, port_write, IO_1 | IO_2};
 static const struct port_ops dma_ports = {dma_port_read, dma_port_write, IO_4};
 
 const struct device_type fw_cfg_type = {
-	.name = "fw_cfg",
-	.help = "firmware configuration",
-	.category = "chipset",
-	.size = sizeof(struct fw_cfg),
-	.ports = (const struct port_claim[]){{0x510, 2, &ports}, {0x514, 8, &dma_ports}, {0}},
-	.snapshot = &fw_cfg_snapshot,
-	.init = init,
-	.reset = reset,
-	.free = release,
-	.internal = true,
+    .name = "fw_cfg",
+    .help = "firmware configuration",
+    .category = "chipset",
+    .size = sizeof(struct fw_cfg),
+    .ports = (const struct port_claim[]){{0x510, 2, &ports}, {0x514, 8, &dma_ports}, {0}},
+    .snapshot = &fw_cfg_snapshot,
+    .init = init,
+    .reset = reset,
+    .free = release,
+    .internal = true,
 };

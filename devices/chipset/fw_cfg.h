@@ -6,7 +6,8 @@
 
 /** Sets the item of a selector below 20h (copied). -EINVAL, -ENOMEM. */
 MUST_CHECK int fw_cfg_set(struct device *d, u16 selector, const void *data, u32 n);
-/** Adds a file (copied; name at most 55 characters); the directory is kept in order of names. -EEXIST, -ENOSPC, -ENOMEM. */
+/** Adds a file (copied; name at most 55 characters); the directory is kept in order of names.
+ * -EEXIST, -ENOSPC, -ENOMEM. */
 MUST_CHECK int fw_cfg_add_file(struct device *d, const char *name, const void *data, u32 n);
 
 #endif

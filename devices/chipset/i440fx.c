@@ -1,8 +1,8 @@
 /*
- * Intel 82441FX (i440FX PMC): PCI configuration mechanism 1 at CF8h/CFCh, shadowing of C0000h-FFFFFh (PAM0-6), SMRAM at A0000h;
- * and the PIIX3's reset control register CF9h.
- * RAM itself is put on the bus by the board. Not modelled: DRAM timing and row registers (kept, without effect), ECC, the
- * graphics aperture, configuration mechanism 2.
+ * Intel 82441FX (i440FX PMC): PCI configuration mechanism 1 at CF8h/CFCh, shadowing of
+ * C0000h-FFFFFh (PAM0-6), SMRAM at A0000h; and the PIIX3's reset control register CF9h. RAM itself
+ * is put on the bus by the board. Not modelled: DRAM timing and row registers (kept, without
+ * effect), ECC, the graphics aperture, configuration mechanism 2.
  */
 #include "devices/chipset/i440fx.h"
 
@@ -10,13 +10,13 @@
 
 #include "devices/chipset/pci.h"
 
-#define PAM0 0x59
-#define SMRAM 0x72
-#define SMRAM_OPEN 0x40
+#define PAM0         0x59
+#define SMRAM        0x72
+#define SMRAM_OPEN   0x40
 #define SMRAM_CLOSED 0x20
-#define SMRAM_LOCK 0x10
+#define SMRAM_LOCK   0x10
 #define SMRAM_ENABLE 0x08
-#define SEGMENTS 13 /* F0000h (64 KiB), then C0000h..EC000h in 16 KiB */
+#define SEGMENTS     13 /* F0000h (64 KiB), then C0000h..EC000h in 16 KiB */
 
 struct i440fx {
 	struct device dev;
@@ -29,13 +29,17 @@ struct i440fx {
 	u8 pad[2];
 };
 
-#define I440FX_FIELDS(V, S, H, P)                                                                  \
-	H(dev) S(fn, pci_function_snapshot) H(shadow) H(smram) V(address) V(smm) V(reset_control) H(pad)
+/* clang-format off */
+#define I440FX_FIELDS(V, S, H, P) \
+	H(dev) S(fn, pci_function_snapshot) H(shadow) H(smram) V(address) V(smm) \
+	V(reset_control) H(pad)
+/* clang-format on */
 SNAPSHOT(i440fx_snapshot, "i440fx", 1, struct i440fx, I440FX_FIELDS);
 
-/* ---- PAM and SMRAM ---------------------------------------------------------------------------------- */
+/* ---- PAM and SMRAM ----------------------------------------------------------------------- */
 
-/* Two attribute bits of segment @i: 1 read from RAM, 2 write to RAM. PAM0[5:4] is F0000h, PAM1[1:0] C0000h, PAM1[5:4] C4000h... */
+/* Two attribute bits of segment @i: 1 read from RAM, 2 write to RAM. PAM0[5:4] is F0000h, PAM1[1:0]
+ * C0000h, PAM1[5:4] C4000h... */
 static unsigned pam_bits(const struct i440fx *h, unsigned i)
 {
 	if (i == 0)
@@ -47,7 +51,8 @@ static void update_pam(struct i440fx *h)
 {
 	for (unsigned i = 0; i < SEGMENTS; i++)
 		if (h->shadow[i])
-			bus_enable_mem(h->dev.env->bus, h->shadow[i], pam_bits(h, i) & 1, pam_bits(h, i) & 2);
+			bus_enable_mem(h->dev.env->bus, h->shadow[i], pam_bits(h, i) & 1,
+				       pam_bits(h, i) & 2);
 }
 
 static void update_smram(struct i440fx *h)
@@ -92,7 +97,7 @@ static void config_written(struct device *d, unsigned reg, unsigned size)
 		update_all(h);
 }
 
-/* ---- configuration mechanism 1 ---------------------------------------------------------------------- */
+/* ---- configuration mechanism 1 ----------------------------------------------------------- */
 
 /* CF9h (PIIX3 reset control) lies inside the address register's dword: bytes there are its own. */
 static void write_reset_control(struct i440fx *h, u8 v)
@@ -143,12 +148,17 @@ static void data_write(void *ctx, u16 port, u32 value, unsigned size)
 				 (h->address & 0xfc) + (port & 3), value, size);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------- */
 
-static struct mem_region *add_shadow(struct i440fx *h, u64 base, u64 size, const char *name, int *err)
+static struct mem_region *add_shadow(struct i440fx *h, u64 base, u64 size, const char *name,
+				     int *err)
 {
-	struct mem_region r = {.base = base, .size = size, .host = h->dev.env->ram + base, .name = name,
-			       .kind = MEM_RAM, .prio = MEM_PRIO_SHADOW};
+	struct mem_region r = {.base = base,
+			       .size = size,
+			       .host = h->dev.env->ram + base,
+			       .name = name,
+			       .kind = MEM_RAM,
+			       .prio = MEM_PRIO_SHADOW};
 	return bus_add_mem(h->dev.env->bus, &r, err);
 }
 
@@ -205,25 +215,29 @@ static void release(struct device *d)
 }
 
 static const struct pci_ident ident = {
-	.vendor = 0x8086, .device = 0x1237, .revision = 2, .class_code = 0x060000, .devfn = 0,
-	.config_written = config_written,
+    .vendor = 0x8086,
+    .device = 0x1237,
+    .revision = 2,
+    .class_code = 0x060000,
+    .devfn = 0,
+    .config_written = config_written,
 };
 
 static const struct port_ops address_ports = {address_read, address_write, IO_1 | IO_4};
 static const struct port_ops data_ports = {data_read, data_write, IO_ANY};
 
 const struct device_type i440fx_type = {
-	.name = "i440fx",
-	.help = "82441FX host bridge",
-	.category = "chipset",
-	.size = sizeof(struct i440fx),
-	.ports = (const struct port_claim[]){{0xcf8, 4, &address_ports}, {0xcfc, 4, &data_ports}, {0}},
-	.pci = &ident,
-	.pci_offset = offsetof(struct i440fx, fn),
-	.snapshot = &i440fx_snapshot,
-	.init = init,
-	.reset = reset,
-	.free = release,
-	.loaded = loaded,
-	.internal = true,
+    .name = "i440fx",
+    .help = "82441FX host bridge",
+    .category = "chipset",
+    .size = sizeof(struct i440fx),
+    .ports = (const struct port_claim[]){{0xcf8, 4, &address_ports}, {0xcfc, 4, &data_ports}, {0}},
+    .pci = &ident,
+    .pci_offset = offsetof(struct i440fx, fn),
+    .snapshot = &i440fx_snapshot,
+    .init = init,
+    .reset = reset,
+    .free = release,
+    .loaded = loaded,
+    .internal = true,
 };

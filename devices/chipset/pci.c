@@ -1,13 +1,17 @@
 /*
- * PCI Local Bus 2.3, one bus of up to 32 slots: type-0 configuration space with write masks, BAR sizing and mapping, INTx wiring.
- * Not modelled: bridges, expansion ROMs, parity and error reporting, arbitration, fast back-to-back.
+ * PCI Local Bus 2.3, one bus of up to 32 slots: type-0 configuration space with write masks, BAR
+ * sizing and mapping, INTx wiring. Not modelled: bridges, expansion ROMs, parity and error
+ * reporting, arbitration, fast back-to-back.
  */
 #include "devices/chipset/pci.h"
 
 #include <errno.h>
 
-#define PCI_FN_FIELDS(V, S, H, P)                                                                  \
-	H(dev) H(ident) H(bus) H(bar) V(cfg) H(wmask) H(w1c) V(devfn) V(intx) V(asserted) H(msi_cap) H(pad)
+/* clang-format off */
+#define PCI_FN_FIELDS(V, S, H, P) \
+	H(dev) H(ident) H(bus) H(bar) V(cfg) H(wmask) H(w1c) V(devfn) V(intx) V(asserted) \
+	H(msi_cap) H(pad)
+/* clang-format on */
 SNAPSHOT(pci_function_snapshot, "pci-function", 1, struct pci_function, PCI_FN_FIELDS);
 
 void pci_bus_init(struct pci_bus *bus, struct device_env *env)
@@ -15,7 +19,7 @@ void pci_bus_init(struct pci_bus *bus, struct device_env *env)
 	*bus = (struct pci_bus){.env = env};
 }
 
-/* ---- BARs ------------------------------------------------------------------------------------------- */
+/* ---- BARs -------------------------------------------------------------------------------- */
 
 static bool is_upper_half(const struct pci_ident *id, unsigned n)
 {
@@ -86,15 +90,22 @@ static void map_bar(struct pci_function *f, unsigned n, u64 base)
 		bar->slot = bus_add_ports(bus, (u16)base, (u32)b->size, b->io, f->dev, f->dev->id);
 		err = bar->slot < 0 ? bar->slot : 0;
 	} else {
-		struct mem_region r = {.base = base, .size = b->size, .ops = b->mmio, .ctx = f->dev,
-				       .name = f->dev->id, .kind = MEM_MMIO, .prio = MEM_PRIO_PCI,
-				       .reads = true, .writes = true};
+		struct mem_region r = {.base = base,
+				       .size = b->size,
+				       .ops = b->mmio,
+				       .ctx = f->dev,
+				       .name = f->dev->id,
+				       .kind = MEM_MMIO,
+				       .prio = MEM_PRIO_PCI,
+				       .reads = true,
+				       .writes = true};
 		bar->mem = bus_add_mem(bus, &r, &err);
 	}
 	if (err) {
 		*bar = (struct pci_bar){0};
-		log_line(f->bus->env->log, LOG_GUEST_ERRORS, "%s: BAR %u at %llx overlaps another device",
-			 f->dev->id, n, (unsigned long long)base);
+		log_line(f->bus->env->log, LOG_GUEST_ERRORS,
+			 "%s: BAR %u at %llx overlaps another device", f->dev->id, n,
+			 (unsigned long long)base);
 		return;
 	}
 	bar->base = base;
@@ -122,7 +133,7 @@ u64 pci_bar_base(const struct pci_function *f, unsigned n)
 	return f->bar[n].base;
 }
 
-/* ---- INTx ------------------------------------------------------------------------------------------- */
+/* ---- INTx -------------------------------------------------------------------------------- */
 
 static void drive(struct pci_function *f, bool level)
 {
@@ -152,7 +163,7 @@ void pci_set_intx(struct pci_function *f, bool level)
 	update_intx(f);
 }
 
-/* ---- functions -------------------------------------------------------------------------------------- */
+/* ---- functions --------------------------------------------------------------------------- */
 
 static void init_masks(struct pci_function *f)
 {
@@ -263,7 +274,7 @@ unsigned pci_add_capability(struct pci_function *f, unsigned offset, u8 id, unsi
 	return offset;
 }
 
-/* ---- configuration accesses ------------------------------------------------------------------------- */
+/* ---- configuration accesses -------------------------------------------------------------- */
 
 u32 pci_config_read(struct pci_bus *bus, unsigned devfn, unsigned reg, unsigned size)
 {

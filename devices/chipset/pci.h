@@ -5,34 +5,34 @@
 #include "devices/device.h"
 
 /* Configuration space offsets */
-#define PCI_VENDOR 0x00
-#define PCI_DEVICE 0x02
-#define PCI_COMMAND 0x04
-#define PCI_STATUS 0x06
-#define PCI_REVISION 0x08
-#define PCI_CLASS 0x09
-#define PCI_HEADER 0x0e
-#define PCI_BAR0 0x10
-#define PCI_SUBSYSTEM 0x2c
-#define PCI_ROM 0x30
-#define PCI_CAPABILITIES 0x34
+#define PCI_VENDOR         0x00
+#define PCI_DEVICE         0x02
+#define PCI_COMMAND        0x04
+#define PCI_STATUS         0x06
+#define PCI_REVISION       0x08
+#define PCI_CLASS          0x09
+#define PCI_HEADER         0x0e
+#define PCI_BAR0           0x10
+#define PCI_SUBSYSTEM      0x2c
+#define PCI_ROM            0x30
+#define PCI_CAPABILITIES   0x34
 #define PCI_INTERRUPT_LINE 0x3c
-#define PCI_INTERRUPT_PIN 0x3d
+#define PCI_INTERRUPT_PIN  0x3d
 
-#define PCI_COMMAND_IO 0x1u
-#define PCI_COMMAND_MEMORY 0x2u
-#define PCI_COMMAND_MASTER 0x4u
+#define PCI_COMMAND_IO           0x1u
+#define PCI_COMMAND_MEMORY       0x2u
+#define PCI_COMMAND_MASTER       0x4u
 #define PCI_COMMAND_INTX_DISABLE 0x400u
-#define PCI_STATUS_INTERRUPT 0x8u
+#define PCI_STATUS_INTERRUPT     0x8u
 
 enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64 };
 
 struct pci_bar_decl {
 	enum pci_bar_kind kind;
 	bool prefetch;
-	u64 size; /* power of two; at least 4 (I/O) or 16 */
-	const struct port_ops *io;    /* the port is absolute; ctx is the device. See pci_bar_base() */
-	const struct mmio_ops *mmio;  /* ctx is the device */
+	u64 size;                  /* power of two; at least 4 (I/O) or 16 */
+	const struct port_ops *io; /* the port is absolute; ctx is the device. See pci_bar_base() */
+	const struct mmio_ops *mmio; /* ctx is the device */
 };
 
 struct pci_ident {
@@ -74,14 +74,16 @@ extern const struct snapshot_desc pci_function_snapshot;
 struct pci_bus {
 	struct device_env *env;
 	struct pci_function *fn[256]; /* by devfn */
-	/* PIRQ 0..3 (A..D) changed. PIRQ = (slot - 1 + pin) & 3, pin 0 = INTA#: the wiring of the i440FX boards. */
+	/* PIRQ 0..3 (A..D) changed. PIRQ = (slot - 1 + pin) & 3, pin 0 = INTA#: the wiring of the
+	 * i440FX boards. */
 	void (*pirq)(void *ctx, unsigned pirq, bool level);
 	void *pirq_ctx;
 	u8 pirq_count[4]; /* functions asserting each */
 };
 
 void pci_bus_init(struct pci_bus *bus, struct device_env *env);
-/** Puts a function on the bus; @devfn -1 takes the first free slot from 2 on. 0, -EBUSY, -ENOSPC. */
+/** Puts a function on the bus; @devfn -1 takes the first free slot from 2 on. 0, -EBUSY, -ENOSPC.
+ */
 MUST_CHECK int pci_add(struct pci_bus *bus, struct device *d, struct pci_function *f,
 		       const struct pci_ident *ident, int devfn);
 void pci_remove(struct pci_function *f);
@@ -101,7 +103,8 @@ u64 pci_bar_base(const struct pci_function *f, unsigned n);
 /** Requester ID for dma_*: bus 0. DMA must be dropped unless pci_bus_master(). */
 u16 pci_requester(const struct pci_function *f);
 bool pci_bus_master(const struct pci_function *f);
-/** Adds a capability of @size bytes; its offset (the rest is zero, read-only until wmask says otherwise). */
+/** Adds a capability of @size bytes; its offset (the rest is zero, read-only until wmask says
+ * otherwise). */
 unsigned pci_add_capability(struct pci_function *f, unsigned offset, u8 id, unsigned size);
 
 static inline u16 pci_get16(const struct pci_function *f, unsigned reg)

@@ -1,13 +1,14 @@
 /*
- * Intel 82371SB (PIIX3) PCI-to-ISA bridge: PIRQ routing to ISA interrupts, port F0h and the x87 error interrupt (IRQ 13).
- * The reset control register CF9h is in i440fx.c, the 8259As' ELCR in pic.c, port 92h in i8042.c. Further configuration registers are
- * kept without effect (decode enables: everything is always decoded).
+ * Intel 82371SB (PIIX3) PCI-to-ISA bridge: PIRQ routing to ISA interrupts, port F0h and the x87
+ * error interrupt (IRQ 13). The reset control register CF9h is in i440fx.c, the 8259As' ELCR in
+ * pic.c, port 92h in i8042.c. Further configuration registers are kept without effect (decode
+ * enables: everything is always decoded).
  */
 #include "devices/chipset/piix3.h"
 
 #include "devices/chipset/pci.h"
 
-#define PIRQRC 0x60
+#define PIRQRC   0x60
 #define PIRQ_OFF 0x80
 
 struct piix3 {
@@ -16,13 +17,16 @@ struct piix3 {
 	struct irq_line pirq[4]; /* towards the routed ISA interrupt */
 	struct irq_line irq13;
 	u8 pirq_level[4];
-	bool ferr;   /* the CPU's FERR# */
-	bool ignne;  /* port F0h was written while FERR# was active */
+	bool ferr;  /* the CPU's FERR# */
+	bool ignne; /* port F0h was written while FERR# was active */
 	u8 pad[2];
 };
 
-#define PIIX3_FIELDS(V, S, H, P)                                                                   \
-	H(dev) S(fn, pci_function_snapshot) V(pirq) V(irq13) V(pirq_level) V(ferr) V(ignne) H(pad)
+/* clang-format off */
+#define PIIX3_FIELDS(V, S, H, P) \
+	H(dev) S(fn, pci_function_snapshot) V(pirq) V(irq13) V(pirq_level) V(ferr) \
+	V(ignne) H(pad)
+/* clang-format on */
 SNAPSHOT(piix3_snapshot, "piix3", 1, struct piix3, PIIX3_FIELDS);
 
 /* ISA interrupt of a PIRQ, or -1: 0-2, 8 and 13 are reserved. */
@@ -60,7 +64,7 @@ static void config_written(struct device *d, unsigned reg, unsigned size)
 			update((struct piix3 *)d, n);
 }
 
-/* ---- x87 errors: FERR# latches IRQ 13 until port F0h is written ----------------------------------- */
+/* ---- x87 errors: FERR# latches IRQ 13 until port F0h is written -------------------------- */
 
 void piix3_ferr(struct device *d, bool level)
 {
@@ -86,11 +90,12 @@ static int init(struct device *d, char *err, size_t n)
 	struct piix3 *p = (struct piix3 *)d;
 	static const struct {
 		u8 reg, mask;
-	} writable[] = {{0x4c, 0xff}, {0x4e, 0xff}, {0x4f, 0x01}, {0x60, 0x8f}, {0x61, 0x8f}, {0x62, 0x8f},
-			{0x63, 0x8f}, {0x69, 0xfe}, {0x6a, 0x87}, {0x70, 0xef}, {0x76, 0x87}, {0x77, 0x87},
-			{0x78, 0xff}, {0x79, 0xff}, {0x80, 0x7f}, {0x82, 0x0f}, {0xa0, 0x1f}, {0xa2, 0xff},
-			{0xa3, 0xff}, {0xa4, 0xff}, {0xa5, 0xff}, {0xa6, 0xff}, {0xa7, 0xff}, {0xa8, 0xff},
-			{0xaa, 0xff}, {0xab, 0xff}, {0xac, 0xff}, {0xae, 0xff}};
+	} writable[] = {{0x4c, 0xff}, {0x4e, 0xff}, {0x4f, 0x01}, {0x60, 0x8f}, {0x61, 0x8f},
+			{0x62, 0x8f}, {0x63, 0x8f}, {0x69, 0xfe}, {0x6a, 0x87}, {0x70, 0xef},
+			{0x76, 0x87}, {0x77, 0x87}, {0x78, 0xff}, {0x79, 0xff}, {0x80, 0x7f},
+			{0x82, 0x0f}, {0xa0, 0x1f}, {0xa2, 0xff}, {0xa3, 0xff}, {0xa4, 0xff},
+			{0xa5, 0xff}, {0xa6, 0xff}, {0xa7, 0xff}, {0xa8, 0xff}, {0xaa, 0xff},
+			{0xab, 0xff}, {0xac, 0xff}, {0xae, 0xff}};
 	for (unsigned i = 0; i < ARRAY_SIZE(writable); i++)
 		p->fn.wmask[writable[i].reg] = writable[i].mask;
 	for (unsigned i = 0; i < 4; i++)
@@ -128,24 +133,28 @@ static void loaded(struct device *d)
 }
 
 static const struct pci_ident ident = {
-	.vendor = 0x8086, .device = 0x7000, .class_code = 0x060100, .devfn = 1 << 3,
-	.multifunction = true, .config_written = config_written,
+    .vendor = 0x8086,
+    .device = 0x7000,
+    .class_code = 0x060100,
+    .devfn = 1 << 3,
+    .multifunction = true,
+    .config_written = config_written,
 };
 
 static const struct port_ops f0_ports = {NULL, f0_write, IO_1};
 
 const struct device_type piix3_type = {
-	.name = "piix3",
-	.help = "82371SB PCI-to-ISA bridge",
-	.category = "chipset",
-	.size = sizeof(struct piix3),
-	.ports = (const struct port_claim[]){{0xf0, 1, &f0_ports}, {0}},
-	.pci = &ident,
-	.pci_offset = offsetof(struct piix3, fn),
-	.irqs = (const struct irq_output[]){{"irq13", offsetof(struct piix3, irq13), 13}, {0}},
-	.snapshot = &piix3_snapshot,
-	.init = init,
-	.reset = reset,
-	.loaded = loaded,
-	.internal = true,
+    .name = "piix3",
+    .help = "82371SB PCI-to-ISA bridge",
+    .category = "chipset",
+    .size = sizeof(struct piix3),
+    .ports = (const struct port_claim[]){{0xf0, 1, &f0_ports}, {0}},
+    .pci = &ident,
+    .pci_offset = offsetof(struct piix3, fn),
+    .irqs = (const struct irq_output[]){{"irq13", offsetof(struct piix3, irq13), 13}, {0}},
+    .snapshot = &piix3_snapshot,
+    .init = init,
+    .reset = reset,
+    .loaded = loaded,
+    .internal = true,
 };

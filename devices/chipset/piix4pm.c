@@ -1,19 +1,20 @@
 /*
- * Intel 82371AB (PIIX4) function 3: ACPI power management (base in PMBA), the APM ports B2h and B3h with their SMI, and GPE0
- * at AFE0h as virtual machines have it. Writing F1h or F0h to B2h sets or clears SCI_EN, for guests without an SMI handler.
- * Not modelled: the SMBus host controller (reported disabled), device monitors, clock control.
+ * Intel 82371AB (PIIX4) function 3: ACPI power management (base in PMBA), the APM ports B2h and B3h
+ * with their SMI, and GPE0 at AFE0h as virtual machines have it. Writing F1h or F0h to B2h sets or
+ * clears SCI_EN, for guests without an SMI handler. Not modelled: the SMBus host controller
+ * (reported disabled), device monitors, clock control.
  */
 #include "devices/chipset/piix4pm.h"
 
 #include "devices/chipset/acpi_pm.h"
 #include "devices/chipset/pci.h"
 
-#define PMBA 0x40
-#define DEVACTB 0x58
-#define APMC_ENABLE 0x02 /* in byte 5Bh: bit 25 */
-#define PMREGMISC 0x80
-#define GPE_BASE 0xafe0
-#define ACPI_ENABLE 0xf1
+#define PMBA         0x40
+#define DEVACTB      0x58
+#define APMC_ENABLE  0x02 /* in byte 5Bh: bit 25 */
+#define PMREGMISC    0x80
+#define GPE_BASE     0xafe0
+#define ACPI_ENABLE  0xf1
 #define ACPI_DISABLE 0xf0
 
 struct piix4pm {
@@ -25,8 +26,11 @@ struct piix4pm {
 	int slot;
 };
 
-#define PIIX4PM_FIELDS(V, S, H, P)                                                                 \
-	H(dev) S(fn, pci_function_snapshot) S(pm, acpi_pm_snapshot) H(mapped) V(apmc) V(apms) H(slot)
+/* clang-format off */
+#define PIIX4PM_FIELDS(V, S, H, P) \
+	H(dev) S(fn, pci_function_snapshot) S(pm, acpi_pm_snapshot) H(mapped) V(apmc) \
+	V(apms) H(slot)
+/* clang-format on */
 SNAPSHOT(piix4pm_snapshot, "piix4pm", 1, struct piix4pm, PIIX4PM_FIELDS);
 
 static u32 pm_read(void *ctx, u16 port, unsigned size)
@@ -54,7 +58,8 @@ static void update_base(struct piix4pm *p)
 	bus_remove_ports(p->dev.env->bus, p->slot);
 	p->slot = base ? bus_add_ports(p->dev.env->bus, base, 0x40, &pm_ports, p, "acpi-pm") : 0;
 	if (p->slot < 0) {
-		log_line(p->dev.env->log, LOG_GUEST_ERRORS, "piix4pm: PM base %04x overlaps another device", base);
+		log_line(p->dev.env->log, LOG_GUEST_ERRORS,
+			 "piix4pm: PM base %04x overlaps another device", base);
 		p->slot = 0;
 		base = 0;
 	}
@@ -66,7 +71,7 @@ static void config_written(struct device *d, unsigned reg, unsigned size)
 	update_base((struct piix4pm *)d);
 }
 
-/* ---- APM ports -------------------------------------------------------------------------------------- */
+/* ---- APM ports --------------------------------------------------------------------------- */
 
 static u32 apm_read(void *ctx, u16 port, unsigned size)
 {
@@ -104,7 +109,7 @@ void piix4pm_power_button(struct device *d)
 	acpi_pm_raise(&((struct piix4pm *)d)->pm, PM1_PWRBTN);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------- */
 
 static int init(struct device *d, char *err, size_t n)
 {
@@ -144,25 +149,30 @@ static void release(struct device *d)
 }
 
 static const struct pci_ident ident = {
-	.vendor = 0x8086, .device = 0x7113, .revision = 3, .class_code = 0x068000, .pin = 1,
-	.devfn = 1 << 3 | 3, .config_written = config_written,
+    .vendor = 0x8086,
+    .device = 0x7113,
+    .revision = 3,
+    .class_code = 0x068000,
+    .pin = 1,
+    .devfn = 1 << 3 | 3,
+    .config_written = config_written,
 };
 
 static const struct port_ops apm_ports = {apm_read, apm_write, IO_1};
 static const struct port_ops gpe_ports = {gpe_read, gpe_write, IO_1};
 
 const struct device_type piix4pm_type = {
-	.name = "piix4-pm",
-	.help = "82371AB power management",
-	.category = "chipset",
-	.size = sizeof(struct piix4pm),
-	.ports = (const struct port_claim[]){{0xb2, 2, &apm_ports}, {GPE_BASE, 4, &gpe_ports}, {0}},
-	.pci = &ident,
-	.pci_offset = offsetof(struct piix4pm, fn),
-	.snapshot = &piix4pm_snapshot,
-	.init = init,
-	.reset = reset,
-	.loaded = loaded,
-	.free = release,
-	.internal = true,
+    .name = "piix4-pm",
+    .help = "82371AB power management",
+    .category = "chipset",
+    .size = sizeof(struct piix4pm),
+    .ports = (const struct port_claim[]){{0xb2, 2, &apm_ports}, {GPE_BASE, 4, &gpe_ports}, {0}},
+    .pci = &ident,
+    .pci_offset = offsetof(struct piix4pm, fn),
+    .snapshot = &piix4pm_snapshot,
+    .init = init,
+    .reset = reset,
+    .loaded = loaded,
+    .free = release,
+    .internal = true,
 };

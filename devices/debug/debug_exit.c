@@ -31,17 +31,18 @@ static int init(struct device *d, char *err, size_t n)
 }
 
 static const struct prop props[] = {
-	{"iobase", PROP_UINT, offsetof(struct debug_exit, iobase), "0x501", "first port", 0, 0xfffc, NULL},
-	{"iosize", PROP_UINT, offsetof(struct debug_exit, iosize), "2", "number of ports", 1, 4, NULL},
-	{0},
+    {"iobase", PROP_UINT, offsetof(struct debug_exit, iobase), "0x501", "first port", 0, 0xfffc,
+     NULL},
+    {"iosize", PROP_UINT, offsetof(struct debug_exit, iosize), "2", "number of ports", 1, 4, NULL},
+    {0},
 };
 
 const struct device_type debug_exit_type = {
-	.name = "isa-debug-exit",
-	.help = "ends the emulator with a status of the guest's choice",
-	.category = "debug",
-	.size = sizeof(struct debug_exit),
-	.props = props,
-	.snapshot = &debug_exit_snapshot,
-	.init = init,
+    .name = "isa-debug-exit",
+    .help = "ends the emulator with a status of the guest's choice",
+    .category = "debug",
+    .size = sizeof(struct debug_exit),
+    .props = props,
+    .snapshot = &debug_exit_snapshot,
+    .init = init,
 };

@@ -1,6 +1,7 @@
 /*
- * pc-testdev, as kvm-unit-tests expects it: E0h-E3h echo of any width, E4h flush (of no effect here: there is nothing to split), E8h echo
- * of bytes, 2000h-2017h drive interrupt lines 0-23, FF000000h 64 KiB of MMIO that behaves as memory.
+ * pc-testdev, as kvm-unit-tests expects it: E0h-E3h echo of any width, E4h flush (of no effect
+ * here: there is nothing to split), E8h echo of bytes, 2000h-2017h drive interrupt lines 0-23,
+ * FF000000h 64 KiB of MMIO that behaves as memory.
  */
 #include "devices/device.h"
 #include "devices/irq/gsi.h"
@@ -89,14 +90,17 @@ static const struct port_ops line_ports = {NULL, line_write, IO_ANY};
 static const struct mmio_ops mem_ops = {mem_read, mem_write, 8};
 
 const struct device_type pc_testdev_type = {
-	.name = "pc-testdev",
-	.help = "test device of kvm-unit-tests",
-	.category = "debug",
-	.size = sizeof(struct testdev),
-	.ports = (const struct port_claim[]){{0xe0, 4, &echo_ports}, {0xe4, 4, &flush_ports},
-					     {0xe8, 1, &bytes_ports}, {0x2000, 24, &line_ports}, {0}},
-	.mmio = (const struct mmio_claim[]){{MEM_BASE, MEM_SIZE, MEM_PRIO_ROM, &mem_ops}, {0}},
-	.snapshot = &testdev_snapshot,
-	.init = init,
-	.reset = reset,
+    .name = "pc-testdev",
+    .help = "test device of kvm-unit-tests",
+    .category = "debug",
+    .size = sizeof(struct testdev),
+    .ports = (const struct port_claim[]){{0xe0, 4, &echo_ports},
+					 {0xe4, 4, &flush_ports},
+					 {0xe8, 1, &bytes_ports},
+					 {0x2000, 24, &line_ports},
+					 {0}},
+    .mmio = (const struct mmio_claim[]){{MEM_BASE, MEM_SIZE, MEM_PRIO_ROM, &mem_ops}, {0}},
+    .snapshot = &testdev_snapshot,
+    .init = init,
+    .reset = reset,
 };

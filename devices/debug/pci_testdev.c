@@ -1,14 +1,15 @@
 /*
- * pci-testdev of kvm-unit-tests (1b36:0005): BAR 0 memory, BAR 1 ports. Writing a test's number to byte 0 selects it; the header
- * then tells width, offset and data of the write to be made, and counts the writes that matched.
- * One test per BAR (plain writes); the eventfd variants concern hosts, not guests.
+ * pci-testdev of kvm-unit-tests (1b36:0005): BAR 0 memory, BAR 1 ports. Writing a test's number to
+ * byte 0 selects it; the header then tells width, offset and data of the write to be made, and
+ * counts the writes that matched. One test per BAR (plain writes); the eventfd variants concern
+ * hosts, not guests.
  */
 #include "devices/chipset/pci.h"
 
-#define MEM_BYTES 4096u
-#define IO_BYTES 256u
+#define MEM_BYTES   4096u
+#define IO_BYTES    256u
 #define DATA_OFFSET 0x80u
-#define DATA_VALUE 0xfau
+#define DATA_VALUE  0xfau
 
 enum { SPACE_MEM, SPACE_IO, SPACES };
 
@@ -26,8 +27,10 @@ struct pci_testdev {
 
 #define HEADER_FIELDS(V, S, H, P) V(test) V(width) H(pad) V(offset) V(data) V(count) V(name)
 SNAPSHOT(testdev_header_snapshot, "pci-testdev-header", 1, struct header, HEADER_FIELDS);
-#define PCI_TESTDEV_FIELDS(V, S, H, P)                                                             \
+/* clang-format off */
+#define PCI_TESTDEV_FIELDS(V, S, H, P) \
 	H(dev) S(fn, pci_function_snapshot) S(header, testdev_header_snapshot)
+/* clang-format on */
 SNAPSHOT(pci_testdev_snapshot, "pci-testdev", 1, struct pci_testdev, PCI_TESTDEV_FIELDS);
 
 static void select_test(struct header *h, unsigned space, u8 test)
@@ -90,18 +93,23 @@ static void reset(struct device *d, enum reset_kind kind)
 }
 
 static const struct pci_ident ident = {
-	.vendor = 0x1b36, .device = 0x0005, .subsystem_vendor = 0x1af4, .subsystem = 0x1100,
-	.class_code = 0xff0000, .devfn = -1,
-	.bar = {{PCI_BAR_MEM32, false, MEM_BYTES, NULL, &mem_ops}, {PCI_BAR_IO, false, IO_BYTES, &io_ops, NULL}},
+    .vendor = 0x1b36,
+    .device = 0x0005,
+    .subsystem_vendor = 0x1af4,
+    .subsystem = 0x1100,
+    .class_code = 0xff0000,
+    .devfn = -1,
+    .bar = {{PCI_BAR_MEM32, false, MEM_BYTES, NULL, &mem_ops},
+	    {PCI_BAR_IO, false, IO_BYTES, &io_ops, NULL}},
 };
 
 const struct device_type pci_testdev_type = {
-	.name = "pci-testdev",
-	.help = "PCI test device of kvm-unit-tests",
-	.category = "debug",
-	.size = sizeof(struct pci_testdev),
-	.pci = &ident,
-	.pci_offset = offsetof(struct pci_testdev, fn),
-	.snapshot = &pci_testdev_snapshot,
-	.reset = reset,
+    .name = "pci-testdev",
+    .help = "PCI test device of kvm-unit-tests",
+    .category = "debug",
+    .size = sizeof(struct pci_testdev),
+    .pci = &ident,
+    .pci_offset = offsetof(struct pci_testdev, fn),
+    .snapshot = &pci_testdev_snapshot,
+    .reset = reset,
 };

@@ -1,4 +1,5 @@
-/* The debug console of Bochs and of QEMU's isa-debugcon: bytes written to a port go to a chardev; reading gives the readback value. */
+/* The debug console of Bochs and of QEMU's isa-debugcon: bytes written to a port go to a chardev;
+ * reading gives the readback value. */
 #include <errno.h>
 
 #include "devices/backends/chardev.h"
@@ -44,18 +45,20 @@ static int init(struct device *d, char *err, size_t n)
 }
 
 static const struct prop props[] = {
-	{"iobase", PROP_UINT, offsetof(struct port_e9, iobase), "0xe9", "the port", 0, 0xffff, NULL},
-	{"readback", PROP_UINT, offsetof(struct port_e9, readback), "0xe9", "what reading gives", 0, 0xff, NULL},
-	{"chardev", PROP_TEXT, offsetof(struct port_e9, chardev_id), "", "where the bytes go", 0, 0, NULL},
-	{0},
+    {"iobase", PROP_UINT, offsetof(struct port_e9, iobase), "0xe9", "the port", 0, 0xffff, NULL},
+    {"readback", PROP_UINT, offsetof(struct port_e9, readback), "0xe9", "what reading gives", 0,
+     0xff, NULL},
+    {"chardev", PROP_TEXT, offsetof(struct port_e9, chardev_id), "", "where the bytes go", 0, 0,
+     NULL},
+    {0},
 };
 
 const struct device_type port_e9_type = {
-	.name = "isa-debugcon",
-	.help = "debug console port",
-	.category = "debug",
-	.size = sizeof(struct port_e9),
-	.props = props,
-	.snapshot = &port_e9_snapshot,
-	.init = init,
+    .name = "isa-debugcon",
+    .help = "debug console port",
+    .category = "debug",
+    .size = sizeof(struct port_e9),
+    .props = props,
+    .snapshot = &port_e9_snapshot,
+    .init = init,
 };

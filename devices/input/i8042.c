@@ -1,28 +1,29 @@
 /*
- * Intel 8042 keyboard controller (IBM AT / PS/2 command set) with a 101-key PS/2 keyboard (scan code sets 1 and 2) and a PS/2
- * mouse (standard and IntelliMouse wheel protocol), ports 60h, 64h, and port 92h (fast A20 and reset). The A20 gate is one latch that the
- * controller's output port and port 92h both set.
- * Not modelled: scan code set 3 (answered as set 2), typematic repetition (the host repeats), password, keyboard LEDs (kept).
+ * Intel 8042 keyboard controller (IBM AT / PS/2 command set) with a 101-key PS/2 keyboard (scan
+ * code sets 1 and 2) and a PS/2 mouse (standard and IntelliMouse wheel protocol), ports 60h, 64h,
+ * and port 92h (fast A20 and reset). The A20 gate is one latch that the controller's output port
+ * and port 92h both set. Not modelled: scan code set 3 (answered as set 2), typematic repetition
+ * (the host repeats), password, keyboard LEDs (kept).
  */
 #include "devices/input/i8042.h"
 
-#define STATUS_OUT 0x01u
-#define STATUS_SYSTEM 0x04u
-#define STATUS_COMMAND 0x08u
+#define STATUS_OUT      0x01u
+#define STATUS_SYSTEM   0x04u
+#define STATUS_COMMAND  0x08u
 #define STATUS_UNLOCKED 0x10u
-#define STATUS_AUX 0x20u
+#define STATUS_AUX      0x20u
 
-#define CONFIG_IRQ1 0x01u
-#define CONFIG_IRQ12 0x02u
-#define CONFIG_SYSTEM 0x04u
-#define CONFIG_NO_KBD 0x10u
-#define CONFIG_NO_AUX 0x20u
+#define CONFIG_IRQ1      0x01u
+#define CONFIG_IRQ12     0x02u
+#define CONFIG_SYSTEM    0x04u
+#define CONFIG_NO_KBD    0x10u
+#define CONFIG_NO_AUX    0x20u
 #define CONFIG_TRANSLATE 0x40u
 
-#define QUEUE 256     /* power of two, indexed by u8 */
+#define QUEUE   256   /* power of two, indexed by u8 */
 #define NEXT_NS 20000 /* from the reading of one byte to the arrival of the next */
-#define ACK 0xfa
-#define RESEND 0xfe
+#define ACK     0xfa
+#define RESEND  0xfe
 
 enum source { FROM_CONTROLLER, FROM_KEYBOARD, FROM_MOUSE };
 
@@ -32,17 +33,17 @@ struct byte_queue {
 };
 
 struct mouse {
-	s32 dx, dy, dz;   /* not yet reported */
+	s32 dx, dy, dz; /* not yet reported */
 	u8 buttons, reported;
-	u8 id;            /* 0, 3 with wheel */
+	u8 id; /* 0, 3 with wheel */
 	u8 rate, resolution;
-	u8 knock[2];      /* the last two sample rates: the wheel's secret knock is 200, 100, 80 */
-	u8 command;       /* waits for its parameter */
+	u8 knock[2]; /* the last two sample rates: the wheel's secret knock is 200, 100, 80 */
+	u8 command;  /* waits for its parameter */
 	bool reporting, remote, wrap, scale2;
 };
 
 struct keyboard {
-	u8 set;           /* 1 or 2 */
+	u8 set; /* 1 or 2 */
 	u8 leds, command, last;
 	bool scanning;
 };
@@ -52,31 +53,37 @@ struct i8042 {
 	struct irq_line irq1, irq12;
 	struct timer next;
 	struct byte_queue ctl, kbd, aux; /* waiting bytes of each source */
-	struct byte_queue loop;          /* D3h: as if from the mouse, even while its port is disabled */
+	struct byte_queue loop; /* D3h: as if from the mouse, even while its port is disabled */
 	struct mouse mouse;
 	struct keyboard keyboard;
-	u8 ram[32];       /* [0] is the configuration byte */
-	u8 status, out;   /* output buffer */
-	u8 command;       /* waits for its data byte at 60h */
+	u8 ram[32];     /* [0] is the configuration byte */
+	u8 status, out; /* output buffer */
+	u8 command;     /* waits for its data byte at 60h */
 	u8 port92;
 	bool a20;
 };
 
 #define BYTE_QUEUE_FIELDS(V, S, H, P) V(data) V(head) V(tail)
 SNAPSHOT(byte_queue_snapshot, "byte-queue", 1, struct byte_queue, BYTE_QUEUE_FIELDS);
-#define MOUSE_FIELDS(V, S, H, P)                                                                   \
-	V(dx) V(dy) V(dz) V(buttons) V(reported) V(id) V(rate) V(resolution) V(knock) V(command) V(reporting) \
-	V(remote) V(wrap) V(scale2)
+/* clang-format off */
+#define MOUSE_FIELDS(V, S, H, P) \
+	V(dx) V(dy) V(dz) V(buttons) V(reported) V(id) V(rate) V(resolution) V(knock) \
+	V(command) V(reporting) V(remote) V(wrap) V(scale2)
+/* clang-format on */
 SNAPSHOT(mouse_snapshot, "ps2-mouse", 1, struct mouse, MOUSE_FIELDS);
 #define KEYBOARD_FIELDS(V, S, H, P) V(set) V(leds) V(command) V(last) V(scanning)
 SNAPSHOT(keyboard_snapshot, "ps2-keyboard", 1, struct keyboard, KEYBOARD_FIELDS);
-#define I8042_FIELDS(V, S, H, P)                                                                   \
-	H(dev) V(irq1) V(irq12) V(next) S(ctl, byte_queue_snapshot) S(kbd, byte_queue_snapshot)              \
-	S(aux, byte_queue_snapshot) S(loop, byte_queue_snapshot) S(mouse, mouse_snapshot) S(keyboard, keyboard_snapshot) V(ram)            \
-	V(status) V(out) V(command) V(port92) V(a20) P(6)
+/* clang-format off */
+#define I8042_FIELDS(V, S, H, P) \
+	H(dev) V(irq1) V(irq12) V(next) S(ctl, byte_queue_snapshot) \
+	S(kbd, byte_queue_snapshot) S(aux, byte_queue_snapshot) \
+	S(loop, byte_queue_snapshot) S(mouse, mouse_snapshot) \
+	S(keyboard, keyboard_snapshot) V(ram) V(status) V(out) V(command) V(port92) V(a20) \
+	P(6)
+/* clang-format on */
 SNAPSHOT(i8042_snapshot, "i8042", 1, struct i8042, I8042_FIELDS);
 
-/* ---- queues and the output buffer ------------------------------------------------------------------- */
+/* ---- queues and the output buffer -------------------------------------------------------- */
 
 static unsigned queued(const struct byte_queue *q)
 {
@@ -152,16 +159,17 @@ static void answer(struct i8042 *k, u8 v)
 	load_output(k);
 }
 
-/* ---- keyboard --------------------------------------------------------------------------------------- */
+/* ---- keyboard ---------------------------------------------------------------------------- */
 
-/* Scan code set 2 for each set-1 code (IBM PS/2 Hardware Interface Technical Reference); the controller translates back. */
+/* Scan code set 2 for each set-1 code (IBM PS/2 Hardware Interface Technical Reference); the
+ * controller translates back. */
 static const u8 set1_to_set2[0x60] = {
-	0x00, 0x76, 0x16, 0x1e, 0x26, 0x25, 0x2e, 0x36, 0x3d, 0x3e, 0x46, 0x45, 0x4e, 0x55, 0x66, 0x0d,
-	0x15, 0x1d, 0x24, 0x2d, 0x2c, 0x35, 0x3c, 0x43, 0x44, 0x4d, 0x54, 0x5b, 0x5a, 0x14, 0x1c, 0x1b,
-	0x23, 0x2b, 0x34, 0x33, 0x3b, 0x42, 0x4b, 0x4c, 0x52, 0x0e, 0x12, 0x5d, 0x1a, 0x22, 0x21, 0x2a,
-	0x32, 0x31, 0x3a, 0x41, 0x49, 0x4a, 0x59, 0x7c, 0x11, 0x29, 0x58, 0x05, 0x06, 0x04, 0x0c, 0x03,
-	0x0b, 0x83, 0x0a, 0x01, 0x09, 0x77, 0x7e, 0x6c, 0x75, 0x7d, 0x7b, 0x6b, 0x73, 0x74, 0x79, 0x69,
-	0x72, 0x7a, 0x70, 0x71, 0x7f, 0x60, 0x61, 0x78, 0x07, 0x0f, 0x17, 0x1f, 0x27, 0x2f, 0x37, 0x3f,
+    0x00, 0x76, 0x16, 0x1e, 0x26, 0x25, 0x2e, 0x36, 0x3d, 0x3e, 0x46, 0x45, 0x4e, 0x55, 0x66, 0x0d,
+    0x15, 0x1d, 0x24, 0x2d, 0x2c, 0x35, 0x3c, 0x43, 0x44, 0x4d, 0x54, 0x5b, 0x5a, 0x14, 0x1c, 0x1b,
+    0x23, 0x2b, 0x34, 0x33, 0x3b, 0x42, 0x4b, 0x4c, 0x52, 0x0e, 0x12, 0x5d, 0x1a, 0x22, 0x21, 0x2a,
+    0x32, 0x31, 0x3a, 0x41, 0x49, 0x4a, 0x59, 0x7c, 0x11, 0x29, 0x58, 0x05, 0x06, 0x04, 0x0c, 0x03,
+    0x0b, 0x83, 0x0a, 0x01, 0x09, 0x77, 0x7e, 0x6c, 0x75, 0x7d, 0x7b, 0x6b, 0x73, 0x74, 0x79, 0x69,
+    0x72, 0x7a, 0x70, 0x71, 0x7f, 0x60, 0x61, 0x78, 0x07, 0x0f, 0x17, 0x1f, 0x27, 0x2f, 0x37, 0x3f,
 };
 
 static bool sends_set1(const struct i8042 *k)
@@ -239,7 +247,8 @@ static void keyboard_parameter(struct i8042 *k, u8 command, u8 v)
 		return;
 	if (v == 0) {
 		static const u8 translated[] = {0, 0x43, 0x41, 0x3f};
-		kbd_reply(k, k->ram[0] & CONFIG_TRANSLATE ? translated[k->keyboard.set] : k->keyboard.set);
+		kbd_reply(k, k->ram[0] & CONFIG_TRANSLATE ? translated[k->keyboard.set]
+							  : k->keyboard.set);
 	} else if (v == 3) {
 		log_unimplemented(k->dev.env->log, "PS/2 keyboard scan code set 3");
 	} else if (v < 3) {
@@ -256,7 +265,9 @@ static void write_keyboard(struct i8042 *k, u8 v)
 		return;
 	}
 	switch (v) {
-	case 0xed: case 0xf0: case 0xf3:
+	case 0xed:
+	case 0xf0:
+	case 0xf3:
 		k->keyboard.command = v;
 		kbd_reply(k, ACK);
 		break;
@@ -283,7 +294,7 @@ static void write_keyboard(struct i8042 *k, u8 v)
 	}
 }
 
-/* ---- mouse ------------------------------------------------------------------------------------------ */
+/* ---- mouse ------------------------------------------------------------------------------- */
 
 static void mouse_defaults(struct mouse *m)
 {
@@ -300,7 +311,8 @@ static void send_packet(struct i8042 *k)
 {
 	struct mouse *m = &k->mouse;
 	s32 dx = clamp(m->dx, 255), dy = clamp(m->dy, 255), dz = clamp(m->dz, 7);
-	u8 b[4] = {(u8)(8 | (m->buttons & 7) | (dx < 0) << 4 | (dy < 0) << 5), (u8)dx, (u8)dy, (u8)dz};
+	u8 b[4] = {(u8)(8 | (m->buttons & 7) | (dx < 0) << 4 | (dy < 0) << 5), (u8)dx, (u8)dy,
+		   (u8)dz};
 	m->dx -= dx;
 	m->dy -= dy;
 	m->dz -= dz;
@@ -308,7 +320,8 @@ static void send_packet(struct i8042 *k)
 	push(&k->aux, b, m->id == 3 ? 4 : 3);
 }
 
-/* Stream mode: one packet at a time, made when the last was read, so that motion adds up instead of queueing. */
+/* Stream mode: one packet at a time, made when the last was read, so that motion adds up instead of
+ * queueing. */
 static void report_mouse(struct i8042 *k)
 {
 	struct mouse *m = &k->mouse;
@@ -351,8 +364,8 @@ static void send_mouse_status(struct i8042 *k)
 {
 	const struct mouse *m = &k->mouse;
 	u8 b[4] = {ACK,
-		   (u8)(m->remote << 6 | m->reporting << 5 | m->scale2 << 4 | (m->buttons & 1) << 2 |
-			(m->buttons & 4) >> 1 | (m->buttons & 2) >> 1),
+		   (u8)(m->remote << 6 | m->reporting << 5 | m->scale2 << 4 |
+			(m->buttons & 1) << 2 | (m->buttons & 4) >> 1 | (m->buttons & 2) >> 1),
 		   m->resolution, m->rate};
 	push(&k->aux, b, 4);
 }
@@ -363,7 +376,8 @@ static void mouse_command(struct i8042 *k, u8 v)
 	switch (v) {
 	case 0xe6: m->scale2 = false; break;
 	case 0xe7: m->scale2 = true; break;
-	case 0xe8: case 0xf3: m->command = v; break;
+	case 0xe8:
+	case 0xf3: m->command = v; break;
 	case 0xe9: send_mouse_status(k); return;
 	case 0xea: m->remote = false; break;
 	case 0xeb:
@@ -405,7 +419,7 @@ static void write_mouse(struct i8042 *k, u8 v)
 		mouse_command(k, v);
 }
 
-/* ---- controller ------------------------------------------------------------------------------------- */
+/* ---- controller -------------------------------------------------------------------------- */
 
 static void set_a20(struct i8042 *k, bool on)
 {
@@ -451,7 +465,7 @@ static void controller_command(struct i8042 *k, u8 v)
 	switch (v) {
 	case 0x20 ... 0x3f: answer(k, k->ram[v & 31]); break;
 	case 0x60 ... 0x7f: k->command = v; break;
-	case 0xa1: answer(k, 0); break; /* firmware version */
+	case 0xa1: answer(k, 0); break;    /* firmware version */
 	case 0xa4: answer(k, 0xf1); break; /* no password */
 	case 0xa7: set_config(k, k->ram[0] | CONFIG_NO_AUX); break;
 	case 0xa8: set_config(k, k->ram[0] & (u8)~CONFIG_NO_AUX); break;
@@ -466,7 +480,10 @@ static void controller_command(struct i8042 *k, u8 v)
 	case 0xae: set_config(k, k->ram[0] & (u8)~CONFIG_NO_KBD); break;
 	case 0xc0: answer(k, 0x80); break; /* input port: keyboard not locked */
 	case 0xd0: answer(k, output_port(k)); break;
-	case 0xd1: case 0xd2: case 0xd3: case 0xd4: k->command = v; break;
+	case 0xd1:
+	case 0xd2:
+	case 0xd3:
+	case 0xd4: k->command = v; break;
 	case 0xdd: set_a20(k, false); break;
 	case 0xdf: set_a20(k, true); break;
 	case 0xe0: answer(k, 0); break; /* test inputs */
@@ -503,7 +520,7 @@ static u32 port_read(void *ctx, u16 port, unsigned size)
 	if (port == 0x64)
 		return k->status;
 	u8 v = k->out;
-	k->status &= (u8)~(STATUS_OUT | STATUS_AUX);
+	k->status &= (u8) ~(STATUS_OUT | STATUS_AUX);
 	update_irqs(k);
 	if (queued(&k->ctl))
 		load_output(k);
@@ -549,7 +566,8 @@ static void reset(struct device *d, enum reset_kind kind)
 	memset(&k->aux, 0, sizeof(k->aux));
 	memset(&k->loop, 0, sizeof(k->loop));
 	memset(k->ram, 0, sizeof(k->ram));
-	/* As a BIOS expects to find it, with translation and interrupts on for systems that start without one. */
+	/* As a BIOS expects to find it, with translation and interrupts on for systems that start
+	 * without one. */
 	k->ram[0] = CONFIG_IRQ1 | CONFIG_IRQ12 | CONFIG_TRANSLATE;
 	k->status = STATUS_UNLOCKED;
 	k->out = k->command = k->port92 = 0;
@@ -564,16 +582,18 @@ static const struct port_ops kbd_ports = {port_read, port_write, IO_1};
 static const struct port_ops port92_ports = {port92_read, port92_write, IO_1};
 
 const struct device_type i8042_type = {
-	.name = "i8042",
-	.help = "keyboard controller with PS/2 keyboard and mouse, port 92h",
-	.category = "input",
-	.size = sizeof(struct i8042),
-	.ports = (const struct port_claim[]){{0x60, 1, &kbd_ports}, {0x64, 1, &kbd_ports},
-					     {0x92, 1, &port92_ports}, {0}},
-	.irqs = (const struct irq_output[]){{"irq1", offsetof(struct i8042, irq1), 1},
-					    {"irq12", offsetof(struct i8042, irq12), 12}, {0}},
-	.timers = (const struct timer_decl[]){{"next", offsetof(struct i8042, next), next_fire}, {0}},
-	.snapshot = &i8042_snapshot,
-	.reset = reset,
-	.internal = true,
+    .name = "i8042",
+    .help = "keyboard controller with PS/2 keyboard and mouse, port 92h",
+    .category = "input",
+    .size = sizeof(struct i8042),
+    .ports =
+	(const struct port_claim[]){
+	    {0x60, 1, &kbd_ports}, {0x64, 1, &kbd_ports}, {0x92, 1, &port92_ports}, {0}},
+    .irqs = (const struct irq_output[]){{"irq1", offsetof(struct i8042, irq1), 1},
+					{"irq12", offsetof(struct i8042, irq12), 12},
+					{0}},
+    .timers = (const struct timer_decl[]){{"next", offsetof(struct i8042, next), next_fire}, {0}},
+    .snapshot = &i8042_snapshot,
+    .reset = reset,
+    .internal = true,
 };

@@ -6,7 +6,8 @@
 
 /** A key goes down or up, named by its set-1 scan code; extended keys as e0xxh, Pause as e11dh. */
 void i8042_key(struct device *d, u16 set1, bool pressed);
-/** Mouse motion (right and down positive), wheel (towards the user positive), buttons (1 left, 2 right, 4 middle). */
+/** Mouse motion (right and down positive), wheel (towards the user positive), buttons (1 left, 2
+ * right, 4 middle). */
 void i8042_mouse(struct device *d, int dx, int dy, int wheel, unsigned buttons);
 
 #endif

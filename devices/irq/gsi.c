@@ -1,4 +1,5 @@
-/* Wiring of interrupt outputs to the 8259As and the I/O APIC (MP specification 1.4, 3.6.2: "symmetric I/O mode" boards). */
+/* Wiring of interrupt outputs to the 8259As and the I/O APIC (MP specification 1.4, 3.6.2:
+ * "symmetric I/O mode" boards). */
 #include "devices/irq/gsi.h"
 
 /* The pin of the I/O APIC where an ISA IRQ arrives. */

@@ -1,6 +1,7 @@
 /*
- * Global system interrupts 0..23: where every interrupt output of the board arrives. Each is a wired OR of its sources, goes to
- * the pair of 8259As (0..15) and to the I/O APIC, where the PIT's IRQ 0 stands at pin 2.
+ * Global system interrupts 0..23: where every interrupt output of the board arrives. Each is a
+ * wired OR of its sources, goes to the pair of 8259As (0..15) and to the I/O APIC, where the PIT's
+ * IRQ 0 stands at pin 2.
  */
 #ifndef ORRERY_DEVICES_GSI_H
 #define ORRERY_DEVICES_GSI_H
@@ -12,7 +13,7 @@
 
 struct gsi_router {
 	u16 sources[GSI_COUNT]; /* outputs that hold the line high; saved with the board */
-	bool legacy_off;        /* HPET legacy replacement: ISA 0 and 8 from the PIT and RTC are cut off */
+	bool legacy_off; /* HPET legacy replacement: ISA 0 and 8 from the PIT and RTC are cut off */
 	struct irq_line pic[16];
 	struct irq_line ioapic[GSI_COUNT];
 };

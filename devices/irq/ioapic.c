@@ -1,18 +1,19 @@
 /*
- * Intel 82093AA I/O APIC with the EOI register of its successors (version 20h): 24 redirection entries, remote IRR.
- * Not modelled: input polarity (lines are logical levels), the APIC bus arbitration ID, delivery status (never pending).
+ * Intel 82093AA I/O APIC with the EOI register of its successors (version 20h): 24 redirection
+ * entries, remote IRR. Not modelled: input polarity (lines are logical levels), the APIC bus
+ * arbitration ID, delivery status (never pending).
  */
 #include "devices/irq/ioapic.h"
 
 #include "devices/irq/lapic.h"
 
-#define PINS 24
-#define VERSION 0x20u
+#define PINS           24
+#define VERSION        0x20u
 #define RTE_REMOTE_IRR BIT64(14)
-#define RTE_LEVEL BIT64(15)
-#define RTE_MASKED BIT64(16)
-#define RTE_LOGICAL BIT64(11)
-#define RTE_WRITABLE 0xff0000000001afffull /* delivery status and remote IRR are read-only */
+#define RTE_LEVEL      BIT64(15)
+#define RTE_MASKED     BIT64(16)
+#define RTE_LOGICAL    BIT64(11)
+#define RTE_WRITABLE   0xff0000000001afffull /* delivery status and remote IRR are read-only */
 
 struct ioapic {
 	struct device dev;
@@ -29,11 +30,11 @@ static bool send(struct ioapic *a, unsigned pin)
 {
 	u64 e = a->rte[pin];
 	struct apic_message m = {
-		.dest = (u32)(e >> 56),
-		.logical = e & RTE_LOGICAL,
-		.level_triggered = e & RTE_LEVEL,
-		.vector = (u8)e,
-		.delivery = (enum apic_delivery)(e >> 8 & 7),
+	    .dest = (u32)(e >> 56),
+	    .logical = e & RTE_LOGICAL,
+	    .level_triggered = e & RTE_LEVEL,
+	    .vector = (u8)e,
+	    .delivery = (enum apic_delivery)(e >> 8 & 7),
 	};
 	return apic_deliver(a->dev.env, &m);
 }
@@ -87,7 +88,8 @@ static void write_rte(struct ioapic *a, unsigned pin, bool high, u32 v)
 	u64 merged = (a->rte[pin] & keep) | (high ? (u64)v << 32 : v);
 	u64 e = (a->rte[pin] & ~RTE_WRITABLE) | (merged & RTE_WRITABLE);
 	if (!(e & RTE_LEVEL))
-		e &= ~RTE_REMOTE_IRR; /* Linux clears a stuck remote IRR by going through edge mode */
+		e &= ~RTE_REMOTE_IRR; /* Linux clears a stuck remote IRR by going through edge mode
+				       */
 	a->rte[pin] = e;
 	service_level(a, pin);
 }
@@ -145,12 +147,12 @@ static void reset(struct device *d, enum reset_kind kind)
 static const struct mmio_ops ioapic_mmio = {mmio_read, mmio_write, 4};
 
 const struct device_type ioapic_type = {
-	.name = "ioapic",
-	.help = "82093AA I/O APIC at FEC00000h",
-	.category = "irq",
-	.size = sizeof(struct ioapic),
-	.mmio = (const struct mmio_claim[]){{0xfec00000u, 0x1000, MEM_PRIO_APIC, &ioapic_mmio}, {0}},
-	.snapshot = &ioapic_snapshot,
-	.reset = reset,
-	.internal = true,
+    .name = "ioapic",
+    .help = "82093AA I/O APIC at FEC00000h",
+    .category = "irq",
+    .size = sizeof(struct ioapic),
+    .mmio = (const struct mmio_claim[]){{0xfec00000u, 0x1000, MEM_PRIO_APIC, &ioapic_mmio}, {0}},
+    .snapshot = &ioapic_snapshot,
+    .reset = reset,
+    .internal = true,
 };

@@ -1,30 +1,31 @@
 /*
- * Local APIC (SDM Vol. 3A, chapter 11 "Advanced Programmable Interrupt Controller"): xAPIC registers and x2APIC MSRs, timer (one-shot,
- * periodic, TSC deadline), IPIs, LVT, priorities, error status. The timer's input clock is 1 GHz: one tick per virtual ns.
- * Not modelled: focus processor checking, arbitration priority (APR reads 0), CMCI, extended APIC space.
- * The board places the MMIO window (pc.c).
+ * Local APIC (SDM Vol. 3A, chapter 11 "Advanced Programmable Interrupt Controller"): xAPIC
+ * registers and x2APIC MSRs, timer (one-shot, periodic, TSC deadline), IPIs, LVT, priorities, error
+ * status. The timer's input clock is 1 GHz: one tick per virtual ns. Not modelled: focus processor
+ * checking, arbitration priority (APR reads 0), CMCI, extended APIC space. The board places the
+ * MMIO window (pc.c).
  */
 #include "devices/irq/lapic.h"
 
 #include "devices/irq/ioapic.h"
 
-#define BASE_BSP BIT64(8)
-#define BASE_X2 BIT64(10)
-#define BASE_ENABLE BIT64(11)
+#define BASE_BSP     BIT64(8)
+#define BASE_X2      BIT64(10)
+#define BASE_ENABLE  BIT64(11)
 #define DEFAULT_BASE 0xfee00000ull
 
-#define LVT_MASKED 0x10000u
-#define LVT_LEVEL 0x8000u
+#define LVT_MASKED     0x10000u
+#define LVT_LEVEL      0x8000u
 #define LVT_REMOTE_IRR 0x4000u
-#define LVT_PERIODIC 0x20000u
-#define LVT_DEADLINE 0x40000u
+#define LVT_PERIODIC   0x20000u
+#define LVT_DEADLINE   0x40000u
 
-#define SVR_ENABLE 0x100u
+#define SVR_ENABLE           0x100u
 #define SVR_NO_EOI_BROADCAST 0x1000u
 
-#define ESR_SEND_VECTOR 0x20u
+#define ESR_SEND_VECTOR    0x20u
 #define ESR_RECEIVE_VECTOR 0x40u
-#define ESR_REGISTER 0x80u
+#define ESR_REGISTER       0x80u
 
 #define VERSION (0x14u | 5u << 16 | BIT(24)) /* 6 LVT entries, EOI broadcast suppression */
 
@@ -35,36 +36,39 @@ enum lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LV
 
 /* Writable bits of each LVT entry (11.5.1) */
 static const u32 lvt_mask[LVT_COUNT] = {
-	[LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
-	[LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff,   [LVT_ERROR] = 0x100ff,
+    [LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
+    [LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff,   [LVT_ERROR] = 0x100ff,
 };
 
 struct lapic {
 	struct device dev;
 	struct timer timer;
-	u64 index;        /* processor number and initial APIC ID (setting) */
-	u64 phys_bits;    /* MAXPHYADDR (setting) */
-	u64 base;         /* IA32_APIC_BASE */
+	u64 index;     /* processor number and initial APIC ID (setting) */
+	u64 phys_bits; /* MAXPHYADDR (setting) */
+	u64 base;      /* IA32_APIC_BASE */
 	u64 tsc_deadline;
-	u64 start_ns;     /* when the initial count was written */
-	u32 id;           /* xAPIC ID; in x2APIC mode the index counts */
+	u64 start_ns; /* when the initial count was written */
+	u32 id;       /* xAPIC ID; in x2APIC mode the index counts */
 	u32 tpr, ldr, dfr, svr, esr, esr_next;
 	u32 icr_low, icr_high;
 	u32 irr[8], isr[8], tmr[8];
 	u32 lvt[LVT_COUNT];
 	u32 initial, divide;
-	u8 lint;          /* levels of LINT0 and LINT1 */
-	bool extint;      /* an ExtINT message is waiting */
-	bool intr;        /* the level last given to the CPU */
-	bool in_error;    /* raising the error LVT entry */
-	bool expired;     /* the one-shot count reached 0: only a new initial count starts it again */
+	u8 lint;       /* levels of LINT0 and LINT1 */
+	bool extint;   /* an ExtINT message is waiting */
+	bool intr;     /* the level last given to the CPU */
+	bool in_error; /* raising the error LVT entry */
+	bool expired;  /* the one-shot count reached 0: only a new initial count starts it again */
 	u8 pad[7];
 };
 
-#define LAPIC_FIELDS(V, S, H, P)                                                                   \
-	H(dev) V(timer) H(index) H(phys_bits) V(base) V(tsc_deadline) V(start_ns) V(id) V(tpr) V(ldr) V(dfr)  \
-	V(svr) V(esr) V(esr_next) V(icr_low) V(icr_high) V(irr) V(isr) V(tmr) V(lvt) V(initial) V(divide)       \
-	V(lint) V(extint) V(intr) V(in_error) V(expired) H(pad)
+/* clang-format off */
+#define LAPIC_FIELDS(V, S, H, P) \
+	H(dev) V(timer) H(index) H(phys_bits) V(base) V(tsc_deadline) V(start_ns) V(id) \
+	V(tpr) V(ldr) V(dfr) V(svr) V(esr) V(esr_next) V(icr_low) V(icr_high) V(irr) \
+	V(isr) V(tmr) V(lvt) V(initial) V(divide) V(lint) V(extint) V(intr) V(in_error) \
+	V(expired) H(pad)
+/* clang-format on */
 SNAPSHOT(lapic_snapshot, "lapic", 1, struct lapic, LAPIC_FIELDS);
 
 extern const struct device_type lapic_type;
@@ -89,7 +93,7 @@ static u32 apic_id(const struct lapic *l)
 	return x2apic(l) ? (u32)l->index : l->id;
 }
 
-/* ---- vectors and priorities ------------------------------------------------------------------------- */
+/* ---- vectors and priorities -------------------------------------------------------------- */
 
 static void set_bit(u32 *v, u8 n)
 {
@@ -207,7 +211,7 @@ static void end_of_interrupt(struct lapic *l)
 	update(l);
 }
 
-/* ---- messages --------------------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------------- */
 
 static u32 x2apic_ldr(const struct lapic *l)
 {
@@ -274,20 +278,27 @@ static bool accept(struct lapic *l, const struct apic_message *m)
 	return false;
 }
 
-static struct lapic *next_lapic(struct device *d)
+static struct lapic *lapic_from(struct device *d)
 {
 	while (d && d->type != &lapic_type)
 		d = d->next;
 	return (struct lapic *)d;
 }
 
-#define EACH_LAPIC(l, env)                                                                         \
-	for (struct lapic *l = next_lapic((env)->devices); l; l = next_lapic(l->dev.next))
+static struct lapic *first_lapic(struct device_env *env)
+{
+	return lapic_from(env->devices);
+}
+
+static struct lapic *next_lapic(struct lapic *l)
+{
+	return lapic_from(l->dev.next);
+}
 
 static bool deliver_lowest(struct device_env *env, const struct apic_message *m)
 {
 	struct lapic *best = NULL;
-	EACH_LAPIC(l, env)
+	for (struct lapic *l = first_lapic(env); l; l = next_lapic(l))
 		if (matches(l, m) && software_on(l) && (!best || ppr(l) < ppr(best)))
 			best = l;
 	return best && accept(best, m);
@@ -298,7 +309,7 @@ bool apic_deliver(struct device_env *env, const struct apic_message *m)
 	bool taken = false;
 	if (m->delivery == APIC_LOWEST)
 		return deliver_lowest(env, m);
-	EACH_LAPIC(l, env)
+	for (struct lapic *l = first_lapic(env); l; l = next_lapic(l))
 		if (matches(l, m))
 			taken |= accept(l, m);
 	return taken;
@@ -307,11 +318,11 @@ bool apic_deliver(struct device_env *env, const struct apic_message *m)
 bool apic_deliver_msi(struct device_env *env, u64 addr, u32 data)
 {
 	struct apic_message m = {
-		.dest = (u32)(addr >> 12 & 0xff),
-		.logical = (addr & 0xc) == 0xc, /* redirection hint and logical mode */
-		.level_triggered = data >> 15 & 1,
-		.vector = (u8)data,
-		.delivery = (enum apic_delivery)(data >> 8 & 7),
+	    .dest = (u32)(addr >> 12 & 0xff),
+	    .logical = (addr & 0xc) == 0xc, /* redirection hint and logical mode */
+	    .level_triggered = data >> 15 & 1,
+	    .vector = (u8)data,
+	    .delivery = (enum apic_delivery)(data >> 8 & 7),
 	};
 	if ((addr & 4) && !(addr & 8))
 		m.logical = true;
@@ -326,11 +337,11 @@ static void send_ipi(struct lapic *l)
 	u32 low = l->icr_low;
 	unsigned shorthand = low >> 18 & 3;
 	struct apic_message m = {
-		.dest = x2apic(l) ? l->icr_high : l->icr_high >> 24,
-		.logical = low >> 11 & 1,
-		.wide = x2apic(l),
-		.vector = (u8)low,
-		.delivery = (enum apic_delivery)(low >> 8 & 7),
+	    .dest = x2apic(l) ? l->icr_high : l->icr_high >> 24,
+	    .logical = low >> 11 & 1,
+	    .wide = x2apic(l),
+	    .vector = (u8)low,
+	    .delivery = (enum apic_delivery)(low >> 8 & 7),
 	};
 	bool by_vector = m.delivery == APIC_FIXED || m.delivery == APIC_LOWEST;
 	if (m.delivery == APIC_INIT && (low & 0xc000) == 0x8000)
@@ -345,12 +356,12 @@ static void send_ipi(struct lapic *l)
 	}
 	if (m.delivery == APIC_LOWEST)
 		m.delivery = APIC_FIXED;
-	EACH_LAPIC(to, l->dev.env)
+	for (struct lapic *to = first_lapic(l->dev.env); to; to = next_lapic(to))
 		if (to == l ? shorthand != 3 : shorthand != 1)
 			accept(to, &m);
 }
 
-/* ---- local vector table ----------------------------------------------------------------------------- */
+/* ---- local vector table ------------------------------------------------------------------ */
 
 static void lvt_fire(struct lapic *l, enum lvt n)
 {
@@ -385,7 +396,7 @@ void lapic_set_lint(struct device *d, unsigned pin, bool level)
 	update(l);
 }
 
-/* ---- timer ------------------------------------------------------------------------------------------ */
+/* ---- timer ------------------------------------------------------------------------------- */
 
 static u64 divisor(const struct lapic *l)
 {
@@ -460,7 +471,7 @@ static void timer_fire(void *ctx)
 	else if (l->initial)
 		timer_arm(&l->timer,
 			  period_end(l, MAX(clock_now(l->dev.env->clock), l->timer.deadline_ns) +
-						MIN_PERIOD_NS));
+					    MIN_PERIOD_NS));
 	lvt_fire(l, LVT_TIMER);
 }
 
@@ -494,7 +505,7 @@ static void write_divide(struct lapic *l, u32 v)
 	arm(l);
 }
 
-/* ---- registers -------------------------------------------------------------------------------------- */
+/* ---- registers --------------------------------------------------------------------------- */
 
 static void write_lvt(struct lapic *l, enum lvt n, u32 v)
 {
@@ -597,7 +608,11 @@ static bool write_register(struct lapic *l, u32 reg, u32 v)
 	case 0x31: l->icr_high = v & 0xff000000u; break;
 	case 0x38: write_initial(l, v); break;
 	case 0x3e: write_divide(l, v); break;
-	case 0x03: case 0x0a: case 0x09: case 0x0c: case 0x39: break; /* read-only */
+	case 0x03:
+	case 0x0a:
+	case 0x09:
+	case 0x0c:
+	case 0x39: break; /* read-only */
 	case 0x10 ... 0x27: break;
 	default: return false;
 	}
@@ -626,7 +641,7 @@ void lapic_mmio_write(struct device *d, u32 offset, u32 value, unsigned size)
 		error(l, ESR_REGISTER);
 }
 
-/* ---- MSRs ------------------------------------------------------------------------------------------- */
+/* ---- MSRs -------------------------------------------------------------------------------- */
 
 static void reset_registers(struct lapic *l)
 {
@@ -681,7 +696,8 @@ static int read_x2(struct lapic *l, u32 reg, u64 *v)
 	return 0;
 }
 
-/* Bits an x2APIC register may have set (11.12.1.2): others give #GP; 0 means the register is not writable. */
+/* Bits an x2APIC register may have set (11.12.1.2): others give #GP; 0 means the register is not
+ * writable. */
 static u64 x2_writable(u32 reg)
 {
 	if (lvt_at(reg) >= 0)
@@ -771,7 +787,7 @@ u64 lapic_base(struct device *d)
 	return ((struct lapic *)d)->base;
 }
 
-/* ---- reset ------------------------------------------------------------------------------------------ */
+/* ---- reset ------------------------------------------------------------------------------- */
 
 void lapic_init_reset(struct device *d)
 {
@@ -798,20 +814,22 @@ static void reset(struct device *d, enum reset_kind kind)
 }
 
 static const struct prop props[] = {
-	{"index", PROP_UINT, offsetof(struct lapic, index), "0", "processor number and APIC ID", 0, 254, NULL},
-	{"phys-bits", PROP_UINT, offsetof(struct lapic, phys_bits), "40", "physical address width", 32, 52,
-	 NULL},
-	{0},
+    {"index", PROP_UINT, offsetof(struct lapic, index), "0", "processor number and APIC ID", 0, 254,
+     NULL},
+    {"phys-bits", PROP_UINT, offsetof(struct lapic, phys_bits), "40", "physical address width", 32,
+     52, NULL},
+    {0},
 };
 
 const struct device_type lapic_type = {
-	.name = "lapic",
-	.help = "local APIC of one processor",
-	.category = "irq",
-	.size = sizeof(struct lapic),
-	.timers = (const struct timer_decl[]){{"timer", offsetof(struct lapic, timer), timer_fire}, {0}},
-	.props = props,
-	.snapshot = &lapic_snapshot,
-	.reset = reset,
-	.internal = true,
+    .name = "lapic",
+    .help = "local APIC of one processor",
+    .category = "irq",
+    .size = sizeof(struct lapic),
+    .timers =
+	(const struct timer_decl[]){{"timer", offsetof(struct lapic, timer), timer_fire}, {0}},
+    .props = props,
+    .snapshot = &lapic_snapshot,
+    .reset = reset,
+    .internal = true,
 };

@@ -4,7 +4,16 @@
 
 #include "devices/device.h"
 
-enum apic_delivery { APIC_FIXED, APIC_LOWEST, APIC_SMI, APIC_RESERVED, APIC_NMI, APIC_INIT, APIC_SIPI, APIC_EXTINT };
+enum apic_delivery {
+	APIC_FIXED,
+	APIC_LOWEST,
+	APIC_SMI,
+	APIC_RESERVED,
+	APIC_NMI,
+	APIC_INIT,
+	APIC_SIPI,
+	APIC_EXTINT
+};
 
 struct apic_message {
 	u32 dest;
@@ -20,7 +29,8 @@ bool apic_deliver(struct device_env *env, const struct apic_message *m);
 /** Decodes an MSI (SDM Vol. 3A, 11.11) and delivers it. */
 bool apic_deliver_msi(struct device_env *env, u64 addr, u32 data);
 
-/** Registers through memory: @offset within the 4-KiB page. All ones if the APIC is off or in x2APIC mode. */
+/** Registers through memory: @offset within the 4-KiB page. All ones if the APIC is off or in
+ * x2APIC mode. */
 u32 lapic_mmio_read(struct device *d, u32 offset, unsigned size);
 void lapic_mmio_write(struct device *d, u32 offset, u32 value, unsigned size);
 /** IA32_APIC_BASE (1Bh), IA32_TSC_DEADLINE (6E0h), 800h-8FFh. 0, or -1 for #GP. */
@@ -30,7 +40,8 @@ u8 lapic_get_cr8(struct device *d);
 void lapic_set_cr8(struct device *d, u8 value);
 /** Level of LINT0 or LINT1. */
 void lapic_set_lint(struct device *d, unsigned pin, bool level);
-/** Takes the interrupt of highest priority into service. The vector, or -1 when the request is an ExtINT: ask the 8259As. */
+/** Takes the interrupt of highest priority into service. The vector, or -1 when the request is an
+ * ExtINT: ask the 8259As. */
 int lapic_intack(struct device *d);
 /** INIT: registers as after reset, ID and base kept. */
 void lapic_init_reset(struct device *d);

@@ -1,8 +1,9 @@
 /*
- * Intel 8259A, two cascaded as in a PC, with the edge/level control registers of the PIIX (ELCR, 4D0h-4D1h).
- * Modelled: ICW1-4, OCW1-3, all priority and EOI modes, special mask, poll, special fully nested mode, spurious IR7/IR15.
- * A request on an edge input stays latched when the line falls (as in the PIIX), where the NMOS chip would turn it into a
- * spurious IR7. Not modelled: MCS-80/85 vectors (three-byte CALL), buffered mode, ICW1.LTIM (the ELCR rules).
+ * Intel 8259A, two cascaded as in a PC, with the edge/level control registers of the PIIX (ELCR,
+ * 4D0h-4D1h). Modelled: ICW1-4, OCW1-3, all priority and EOI modes, special mask, poll, special
+ * fully nested mode, spurious IR7/IR15. A request on an edge input stays latched when the line
+ * falls (as in the PIIX), where the NMOS chip would turn it into a spurious IR7. Not modelled:
+ * MCS-80/85 vectors (three-byte CALL), buffered mode, ICW1.LTIM (the ELCR rules).
  */
 #include "devices/irq/pic.h"
 
@@ -10,14 +11,14 @@ enum { WAIT_NONE, WAIT_ICW2, WAIT_ICW3, WAIT_ICW4 };
 
 struct pic_chip {
 	u8 irr, isr, imr;
-	u8 lines;      /* levels of the inputs */
-	u8 elcr;       /* 1: level triggered */
-	u8 base;       /* vector of IR0 */
-	u8 highest;    /* the input of highest priority */
-	u8 wait;       /* next initialisation word */
+	u8 lines;   /* levels of the inputs */
+	u8 elcr;    /* 1: level triggered */
+	u8 base;    /* vector of IR0 */
+	u8 highest; /* the input of highest priority */
+	u8 wait;    /* next initialisation word */
 	u8 icw3;
 	bool want_icw4, single, auto_eoi, rotate_aeoi, sfnm, special_mask, read_isr, poll;
-	u8 index;      /* 0: master */
+	u8 index; /* 0: master */
 };
 
 struct pic {
@@ -26,14 +27,17 @@ struct pic {
 	struct pic_chip chip[2];
 };
 
-#define CHIP_FIELDS(V, S, H, P)                                                                    \
-	V(irr) V(isr) V(imr) V(lines) V(elcr) V(base) V(highest) V(wait) V(icw3) V(want_icw4) V(single)      \
-	V(auto_eoi) V(rotate_aeoi) V(sfnm) V(special_mask) V(read_isr) V(poll) H(index)
+/* clang-format off */
+#define CHIP_FIELDS(V, S, H, P) \
+	V(irr) V(isr) V(imr) V(lines) V(elcr) V(base) V(highest) V(wait) V(icw3) \
+	V(want_icw4) V(single) V(auto_eoi) V(rotate_aeoi) V(sfnm) V(special_mask) \
+	V(read_isr) V(poll) H(index)
+/* clang-format on */
 SNAPSHOT(pic_chip_snapshot, "8259a", 1, struct pic_chip, CHIP_FIELDS);
 #define PIC_FIELDS(V, S, H, P) H(dev) V(intr) S(chip, pic_chip_snapshot) P(4)
 SNAPSHOT(pic_snapshot, "pic", 1, struct pic, PIC_FIELDS);
 
-/* ---- priorities ------------------------------------------------------------------------------------- */
+/* ---- priorities -------------------------------------------------------------------------- */
 
 /* Rank of the most important set bit of @mask, 0 best; 8 if none. */
 static unsigned rank(const struct pic_chip *c, u8 mask)
@@ -90,7 +94,7 @@ struct irq_line *pic_output(struct device *d)
 	return &((struct pic *)d)->intr;
 }
 
-/* ---- acknowledge ------------------------------------------------------------------------------------ */
+/* ---- acknowledge ------------------------------------------------------------------------- */
 
 static void accept(struct pic_chip *c, unsigned n)
 {
@@ -128,7 +132,7 @@ u8 pic_intack(struct device *d)
 	return vector;
 }
 
-/* ---- registers -------------------------------------------------------------------------------------- */
+/* ---- registers --------------------------------------------------------------------------- */
 
 static void icw1(struct pic_chip *c, u8 v)
 {
@@ -268,7 +272,7 @@ static void pic_reset(struct device *d, enum reset_kind kind)
 	struct pic *p = (struct pic *)d;
 	for (unsigned i = 0; i < 2; i++)
 		p->chip[i] = (struct pic_chip){
-			.index = (u8)i, .lines = i ? p->chip[1].lines : p->chip[0].lines & (u8)~4};
+		    .index = (u8)i, .lines = i ? p->chip[1].lines : p->chip[0].lines & (u8)~4};
 	update(p);
 }
 
@@ -276,13 +280,14 @@ static const struct port_ops pic_ports = {pic_read, pic_write, IO_1};
 static const struct port_ops elcr_ports = {elcr_read, elcr_write, IO_1};
 
 const struct device_type pic_type = {
-	.name = "pic",
-	.help = "two 8259A interrupt controllers with ELCR",
-	.category = "irq",
-	.size = sizeof(struct pic),
-	.ports = (const struct port_claim[]){{0x20, 2, &pic_ports}, {0xa0, 2, &pic_ports},
-					     {0x4d0, 2, &elcr_ports}, {0}},
-	.snapshot = &pic_snapshot,
-	.reset = pic_reset,
-	.internal = true,
+    .name = "pic",
+    .help = "two 8259A interrupt controllers with ELCR",
+    .category = "irq",
+    .size = sizeof(struct pic),
+    .ports =
+	(const struct port_claim[]){
+	    {0x20, 2, &pic_ports}, {0xa0, 2, &pic_ports}, {0x4d0, 2, &elcr_ports}, {0}},
+    .snapshot = &pic_snapshot,
+    .reset = pic_reset,
+    .internal = true,
 };

@@ -8,7 +8,8 @@
 void pic_sink(void *pic, unsigned irq, bool level);
 /** The output of the master towards the CPU (or LINT0). */
 struct irq_line *pic_output(struct device *pic);
-/** Interrupt acknowledge cycle pair: the vector. Spurious requests give IR7 of the chip concerned. */
+/** Interrupt acknowledge cycle pair: the vector. Spurious requests give IR7 of the chip concerned.
+ */
 u8 pic_intack(struct device *pic);
 
 #endif

@@ -1,9 +1,10 @@
 /*
- * National Semiconductor PC16550D UART: FIFOs, all interrupts, loopback, scratch, divisor latch. Modem inputs CTS, DSR, DCD stay
- * asserted. A byte takes 1 us of virtual time however the divisor is set, or its true time with paced=on: time enough that drivers
- * see the transmitter busy, and little enough that polling output does not cost. Received bytes wait in front of the FIFO, so that
- * overruns happen in loopback only.
- * Not modelled: parity and framing errors, sending breaks, DMA mode signals (RXRDY, TXRDY).
+ * National Semiconductor PC16550D UART: FIFOs, all interrupts, loopback, scratch, divisor latch.
+ * Modem inputs CTS, DSR, DCD stay asserted. A byte takes 1 us of virtual time however the divisor
+ * is set, or its true time with paced=on: time enough that drivers see the transmitter busy, and
+ * little enough that polling output does not cost. Received bytes wait in front of the FIFO, so
+ * that overruns happen in loopback only. Not modelled: parity and framing errors, sending breaks,
+ * DMA mode signals (RXRDY, TXRDY).
  */
 #include "devices/serial/uart16550.h"
 
@@ -12,23 +13,23 @@
 #include "devices/backends/chardev.h"
 
 #define FAST_BYTE_NS 1000u
-#define UART_HZ 115200u
-#define FIFO 16
-#define BACKLOG 4096
+#define UART_HZ      115200u
+#define FIFO         16
+#define BACKLOG      4096
 
-#define IER_RX 1u
-#define IER_TX 2u
-#define IER_LINE 4u
-#define IER_MODEM 8u
-#define LCR_BREAK 0x40u
-#define LCR_DLAB 0x80u
-#define LSR_DATA 1u
+#define IER_RX      1u
+#define IER_TX      2u
+#define IER_LINE    4u
+#define IER_MODEM   8u
+#define LCR_BREAK   0x40u
+#define LCR_DLAB    0x80u
+#define LSR_DATA    1u
 #define LSR_OVERRUN 2u
-#define LSR_THRE 0x20u
-#define LSR_TEMT 0x40u
-#define MCR_OUT2 8u
-#define MCR_LOOP 0x10u
-#define MSR_INPUTS 0xb0u /* DCD, DSR, CTS */
+#define LSR_THRE    0x20u
+#define LSR_TEMT    0x40u
+#define MCR_OUT2    8u
+#define MCR_LOOP    0x10u
+#define MSR_INPUTS  0xb0u /* DCD, DSR, CTS */
 
 struct uart {
 	struct device dev;
@@ -40,24 +41,27 @@ struct uart {
 	char chardev_id[PROP_TEXT_SIZE];
 	bool paced;
 	u8 pad[7];
-	u64 tx_done_ns;   /* when the last byte will have left */
-	u64 rx_next_ns;   /* the line is busy receiving until then */
+	u64 tx_done_ns;    /* when the last byte will have left */
+	u64 rx_next_ns;    /* the line is busy receiving until then */
 	u64 rx_touched_ns; /* last time the FIFO was filled or read: for the timeout interrupt */
 	u32 back_head, back_tail;
 	u16 divisor;
 	u8 ier, fcr, lcr, mcr, lsr, msr, scr;
 	u8 fifo[FIFO];
 	u8 fifo_head, fifo_count;
-	bool tx_pending;  /* THRE interrupt is waiting */
-	bool timed_out;   /* character timeout */
+	bool tx_pending; /* THRE interrupt is waiting */
+	bool timed_out;  /* character timeout */
 	u8 backlog[BACKLOG];
 };
 
-#define UART_FIELDS(V, S, H, P)                                                                    \
-	H(dev) V(irq) V(tx_timer) V(rx_timer) H(chardev) H(iobase) H(irq_number) H(chardev_id) H(paced) H(pad) \
-	V(tx_done_ns) V(rx_next_ns) V(rx_touched_ns) V(back_head) V(back_tail) V(divisor) V(ier) V(fcr)       \
-	V(lcr) V(mcr) V(lsr) V(msr) V(scr) V(fifo) V(fifo_head) V(fifo_count) V(tx_pending) V(timed_out)      \
-	V(backlog) P(3)
+/* clang-format off */
+#define UART_FIELDS(V, S, H, P) \
+	H(dev) V(irq) V(tx_timer) V(rx_timer) H(chardev) H(iobase) H(irq_number) \
+	H(chardev_id) H(paced) H(pad) V(tx_done_ns) V(rx_next_ns) V(rx_touched_ns) \
+	V(back_head) V(back_tail) V(divisor) V(ier) V(fcr) V(lcr) V(mcr) V(lsr) V(msr) \
+	V(scr) V(fifo) V(fifo_head) V(fifo_count) V(tx_pending) V(timed_out) V(backlog) \
+	P(3)
+/* clang-format on */
 SNAPSHOT(uart_snapshot, "uart16550", 1, struct uart, UART_FIELDS);
 
 static u64 now(const struct uart *u)
@@ -84,7 +88,7 @@ static unsigned trigger(const struct uart *u)
 	return fifo_on(u) ? levels[u->fcr >> 6] : 1;
 }
 
-/* ---- status and interrupts -------------------------------------------------------------------------- */
+/* ---- status and interrupts --------------------------------------------------------------- */
 
 static u8 line_status(const struct uart *u)
 {
@@ -120,7 +124,7 @@ static void update(struct uart *u)
 	irq_set(&u->irq, gate && identify(u) != 1);
 }
 
-/* ---- receiving -------------------------------------------------------------------------------------- */
+/* ---- receiving --------------------------------------------------------------------------- */
 
 static void fifo_push(struct uart *u, u8 byte)
 {
@@ -201,7 +205,7 @@ static u8 read_data(struct uart *u)
 	return v;
 }
 
-/* ---- sending ---------------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------- */
 
 static void tx_fire(void *ctx)
 {
@@ -223,14 +227,15 @@ static void write_data(struct uart *u, u8 byte)
 		schedule_rx(u);
 }
 
-/* ---- registers -------------------------------------------------------------------------------------- */
+/* ---- registers --------------------------------------------------------------------------- */
 
 /* In loopback the modem outputs feed the inputs: DTR-DSR, RTS-CTS, OUT1-RI, OUT2-DCD. */
 static void update_modem(struct uart *u)
 {
 	u8 in = MSR_INPUTS, old = u->msr & 0xf0;
 	if (u->mcr & MCR_LOOP)
-		in = (u8)((u->mcr & 1) << 5 | (u->mcr & 2) << 3 | (u->mcr & 4) << 4 | (u->mcr & 8) << 4);
+		in = (u8)((u->mcr & 1) << 5 | (u->mcr & 2) << 3 | (u->mcr & 4) << 4 |
+			  (u->mcr & 8) << 4);
 	u8 changed = old ^ in;
 	u8 delta = (u8)((changed >> 4 & 0xb) | ((old & 0x40) && !(in & 0x40) ? 4 : 0));
 	u->msr = in | (u->msr & 0x0f) | delta;
@@ -366,24 +371,24 @@ struct chardev *uart_chardev(struct device *d)
 }
 
 static const struct prop props[] = {
-	{"iobase", PROP_UINT, offsetof(struct uart, iobase), "0x3f8", "first port", 0, 0xfff8, NULL},
-	{"irq", PROP_UINT, offsetof(struct uart, irq_number), "4", "ISA IRQ", 0, 15, NULL},
-	{"chardev", PROP_TEXT, offsetof(struct uart, chardev_id), "", "where the bytes go", 0, 0, NULL},
-	{"paced", PROP_BOOL, offsetof(struct uart, paced), "off", "bytes take their time at the baud rate", 0,
-	 0, NULL},
-	{0},
+    {"iobase", PROP_UINT, offsetof(struct uart, iobase), "0x3f8", "first port", 0, 0xfff8, NULL},
+    {"irq", PROP_UINT, offsetof(struct uart, irq_number), "4", "ISA IRQ", 0, 15, NULL},
+    {"chardev", PROP_TEXT, offsetof(struct uart, chardev_id), "", "where the bytes go", 0, 0, NULL},
+    {"paced", PROP_BOOL, offsetof(struct uart, paced), "off",
+     "bytes take their time at the baud rate", 0, 0, NULL},
+    {0},
 };
 
 const struct device_type uart16550_type = {
-	.name = "isa-serial",
-	.help = "16550A serial port",
-	.category = "serial",
-	.size = sizeof(struct uart),
-	.timers = (const struct timer_decl[]){{"tx", offsetof(struct uart, tx_timer), tx_fire},
-					      {"rx", offsetof(struct uart, rx_timer), rx_fire},
-					      {0}},
-	.props = props,
-	.snapshot = &uart_snapshot,
-	.init = init,
-	.reset = reset,
+    .name = "isa-serial",
+    .help = "16550A serial port",
+    .category = "serial",
+    .size = sizeof(struct uart),
+    .timers = (const struct timer_decl[]){{"tx", offsetof(struct uart, tx_timer), tx_fire},
+					  {"rx", offsetof(struct uart, rx_timer), rx_fire},
+					  {0}},
+    .props = props,
+    .snapshot = &uart_snapshot,
+    .init = init,
+    .reset = reset,
 };

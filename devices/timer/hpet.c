@@ -1,28 +1,29 @@
 /*
- * High Precision Event Timers (IA-PC HPET specification 1.0a): 64-bit counter of 10 ns, three timers, periodic mode on all,
- * legacy replacement, edge and level interrupts. Not modelled: FSB (message) delivery.
+ * High Precision Event Timers (IA-PC HPET specification 1.0a): 64-bit counter of 10 ns, three
+ * timers, periodic mode on all, legacy replacement, edge and level interrupts. Not modelled: FSB
+ * (message) delivery.
  */
 #include "devices/device.h"
 #include "devices/irq/gsi.h"
 
-#define TIMERS 3
-#define TICK_NS 10
+#define TIMERS    3
+#define TICK_NS   10
 #define PERIOD_FS 10000000ull
-#define ROUTES 0x00f00000ull /* I/O APIC pins 20-23 */
-#define MIN_TICKS 50         /* closer periodic events are run together */
+#define ROUTES    0x00f00000ull /* I/O APIC pins 20-23 */
+#define MIN_TICKS 50            /* closer periodic events are run together */
 
 #define CFG_ENABLE 1u
 #define CFG_LEGACY 2u
 
-#define T_LEVEL 0x2u
-#define T_ENABLE 0x4u
-#define T_PERIODIC 0x8u
+#define T_LEVEL        0x2u
+#define T_ENABLE       0x4u
+#define T_PERIODIC     0x8u
 #define T_CAP_PERIODIC 0x10u
-#define T_CAP_64 0x20u
-#define T_SET_VALUE 0x40u
-#define T_32 0x100u
-#define T_ROUTE_SHIFT 9
-#define T_WRITABLE 0x3f4eu
+#define T_CAP_64       0x20u
+#define T_SET_VALUE    0x40u
+#define T_32           0x100u
+#define T_ROUTE_SHIFT  9
+#define T_WRITABLE     0x3f4eu
 
 struct hpet_timer {
 	u64 config, comparator, period;
@@ -35,14 +36,17 @@ struct hpet {
 	struct timer event[TIMERS];
 	struct hpet_timer t[TIMERS];
 	u64 config, status;
-	u64 counter;  /* value when stopped, or at start_ns */
+	u64 counter; /* value when stopped, or at start_ns */
 	u64 start_ns;
 };
 
 #define HPET_TIMER_FIELDS(V, S, H, P) V(config) V(comparator) V(period)
 SNAPSHOT(hpet_timer_snapshot, "hpet-timer", 1, struct hpet_timer, HPET_TIMER_FIELDS);
-#define HPET_FIELDS(V, S, H, P)                                                                    \
-	H(dev) V(legacy) V(pin) V(event) S(t, hpet_timer_snapshot) V(config) V(status) V(counter) V(start_ns)
+/* clang-format off */
+#define HPET_FIELDS(V, S, H, P) \
+	H(dev) V(legacy) V(pin) V(event) S(t, hpet_timer_snapshot) V(config) V(status) \
+	V(counter) V(start_ns)
+/* clang-format on */
 SNAPSHOT(hpet_snapshot, "hpet", 1, struct hpet, HPET_FIELDS);
 
 static u64 counter(const struct hpet *h)
@@ -52,7 +56,7 @@ static u64 counter(const struct hpet *h)
 	return h->counter + (clock_now(h->dev.env->clock) - h->start_ns) / TICK_NS;
 }
 
-/* ---- interrupts ------------------------------------------------------------------------------------- */
+/* ---- interrupts -------------------------------------------------------------------------- */
 
 static bool legacy_route(const struct hpet *h, unsigned n)
 {
@@ -88,7 +92,7 @@ static void interrupt(struct hpet *h, unsigned n)
 	}
 }
 
-/* ---- comparators ------------------------------------------------------------------------------------ */
+/* ---- comparators ------------------------------------------------------------------------- */
 
 static u64 mask_of(const struct hpet_timer *t)
 {
@@ -99,7 +103,8 @@ static void schedule(struct hpet *h, unsigned n)
 {
 	struct hpet_timer *t = &h->t[n];
 	u64 mask = mask_of(t), at = counter(h);
-	u64 wait = (t->comparator - at) & mask; /* 0: matched just now; the next time is a wrap away */
+	u64 wait =
+	    (t->comparator - at) & mask; /* 0: matched just now; the next time is a wrap away */
 	bool useless = !(t->config & (T_ENABLE | T_LEVEL)) && !(t->config & T_PERIODIC);
 	if (!wait)
 		wait = mask;
@@ -144,13 +149,15 @@ static void fire2(void *ctx)
 	fire(ctx, 2);
 }
 
-/* ---- registers -------------------------------------------------------------------------------------- */
+/* ---- registers --------------------------------------------------------------------------- */
 
 static u64 read_reg(struct hpet *h, unsigned reg)
 {
 	unsigned n = (reg - 0x100) / 0x20;
 	switch (reg) {
-	case 0x000: return PERIOD_FS << 32 | 0x8086u << 16 | 1u << 15 | 1u << 13 | (TIMERS - 1) << 8 | 1;
+	case 0x000:
+		return PERIOD_FS << 32 | 0x8086u << 16 | 1u << 15 | 1u << 13 | (TIMERS - 1) << 8 |
+		       1;
 	case 0x010: return h->config;
 	case 0x020: return h->status;
 	case 0x0f0: return counter(h);
@@ -201,8 +208,9 @@ static void write_timer_config(struct hpet *h, unsigned n, u64 v)
 }
 
 /*
- * 2.3.9.2.2: in periodic mode a write sets the period, and the comparator too if the set-value bit was set. @mask: the bits
- * written. The high half comes second and belongs to whatever the low half was for: it goes to both.
+ * 2.3.9.2.2: in periodic mode a write sets the period, and the comparator too if the set-value bit
+ * was set. @mask: the bits written. The high half comes second and belongs to whatever the low half
+ * was for: it goes to both.
  */
 static void write_comparator(struct hpet *h, unsigned n, u64 v, u64 mask)
 {
@@ -305,18 +313,18 @@ static void loaded(struct device *d)
 static const struct mmio_ops hpet_mmio = {hpet_read, hpet_write, 8};
 
 const struct device_type hpet_type = {
-	.name = "hpet",
-	.help = "high precision event timers at FED00000h",
-	.category = "timer",
-	.size = sizeof(struct hpet),
-	.mmio = (const struct mmio_claim[]){{0xfed00000u, 0x400, MEM_PRIO_APIC, &hpet_mmio}, {0}},
-	.timers = (const struct timer_decl[]){{"timer0", offsetof(struct hpet, event[0]), fire0},
-					      {"timer1", offsetof(struct hpet, event[1]), fire1},
-					      {"timer2", offsetof(struct hpet, event[2]), fire2},
-					      {0}},
-	.snapshot = &hpet_snapshot,
-	.init = init,
-	.reset = reset,
-	.loaded = loaded,
-	.internal = true,
+    .name = "hpet",
+    .help = "high precision event timers at FED00000h",
+    .category = "timer",
+    .size = sizeof(struct hpet),
+    .mmio = (const struct mmio_claim[]){{0xfed00000u, 0x400, MEM_PRIO_APIC, &hpet_mmio}, {0}},
+    .timers = (const struct timer_decl[]){{"timer0", offsetof(struct hpet, event[0]), fire0},
+					  {"timer1", offsetof(struct hpet, event[1]), fire1},
+					  {"timer2", offsetof(struct hpet, event[2]), fire2},
+					  {0}},
+    .snapshot = &hpet_snapshot,
+    .init = init,
+    .reset = reset,
+    .loaded = loaded,
+    .internal = true,
 };

@@ -1,12 +1,13 @@
 /*
- * Intel 8254 programmable interval timer at 40h-43h, and the PC's port 61h (timer 2 gate, speaker, refresh toggle).
- * All six modes, binary and BCD, counter latch and read-back commands. Counting is computed from the virtual time when a register
- * is looked at; only counter 0 has timed events (IRQ 0 on rising edges of OUT).
- * Not modelled: the one-clock delays of loading the counting element; NMI sources of port 61h; sound.
+ * Intel 8254 programmable interval timer at 40h-43h, and the PC's port 61h (timer 2 gate, speaker,
+ * refresh toggle). All six modes, binary and BCD, counter latch and read-back commands. Counting is
+ * computed from the virtual time when a register is looked at; only counter 0 has timed events (IRQ
+ * 0 on rising edges of OUT). Not modelled: the one-clock delays of loading the counting element;
+ * NMI sources of port 61h; sound.
  */
 #include "devices/device.h"
 
-#define PIT_HZ 1193182u
+#define PIT_HZ     1193182u
 #define REFRESH_NS 15085u /* period of the DRAM refresh signal, bit 4 of port 61h */
 
 enum { RW_LATCH, RW_LOW, RW_HIGH, RW_BOTH };
@@ -18,11 +19,11 @@ struct pit_channel {
 	u16 latch;
 	u8 status;
 	u8 mode, rw, bcd;
-	u8 low;              /* first byte of a two-byte load */
+	u8 low; /* first byte of a two-byte load */
 	bool gate;
-	bool loaded;         /* a count was written since the mode */
-	bool triggered;      /* modes 1 and 5: the gate rose */
-	bool counting;       /* not stopped by the gate */
+	bool loaded;    /* a count was written since the mode */
+	bool triggered; /* modes 1 and 5: the gate rose */
+	bool counting;  /* not stopped by the gate */
 	bool count_latched, status_latched;
 	bool read_high, write_high;
 };
@@ -36,12 +37,17 @@ struct pit {
 	u8 pad[7];
 };
 
-#define CHANNEL_FIELDS(V, S, H, P)                                                                 \
-	V(start_ns) V(held) V(count) V(latch) V(status) V(mode) V(rw) V(bcd) V(low) V(gate) V(loaded)         \
-	V(triggered) V(counting) V(count_latched) V(status_latched) V(read_high) V(write_high) P(5)
+/* clang-format off */
+#define CHANNEL_FIELDS(V, S, H, P) \
+	V(start_ns) V(held) V(count) V(latch) V(status) V(mode) V(rw) V(bcd) V(low) \
+	V(gate) V(loaded) V(triggered) V(counting) V(count_latched) V(status_latched) \
+	V(read_high) V(write_high) P(5)
+/* clang-format on */
 SNAPSHOT(pit_channel_snapshot, "8254-channel", 1, struct pit_channel, CHANNEL_FIELDS);
-#define PIT_FIELDS(V, S, H, P)                                                                     \
+/* clang-format off */
+#define PIT_FIELDS(V, S, H, P) \
 	H(dev) V(irq) V(timer) S(ch, pit_channel_snapshot) V(port61) H(pad)
+/* clang-format on */
 SNAPSHOT(pit_snapshot, "pit", 1, struct pit, PIT_FIELDS);
 
 static u64 now(const struct pit *p)
@@ -49,7 +55,7 @@ static u64 now(const struct pit *p)
 	return clock_now(p->dev.env->clock);
 }
 
-/* ---- counting --------------------------------------------------------------------------------------- */
+/* ---- counting ---------------------------------------------------------------------------- */
 
 static u64 elapsed(const struct pit *p, const struct pit_channel *c)
 {
@@ -140,7 +146,7 @@ static void fire(void *ctx)
 	schedule(p);
 }
 
-/* ---- loading ---------------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------- */
 
 static u32 from_bcd(u32 v)
 {
@@ -167,7 +173,8 @@ static void load(struct pit *p, struct pit_channel *c, u32 raw)
 		c->count = 2; /* 1 is illegal in these modes */
 	bool first = !c->loaded;
 	c->loaded = true;
-	/* Modes 1 and 5 wait for the gate; a running periodic counter would take the new count at its next period: here at once. */
+	/* Modes 1 and 5 wait for the gate; a running periodic counter would take the new count at
+	 * its next period: here at once. */
 	if (c->mode == 1 || c->mode == 5)
 		c->triggered = c->triggered && !first;
 	else
@@ -194,7 +201,7 @@ static void set_gate(struct pit *p, struct pit_channel *c, bool gate)
 	}
 }
 
-/* ---- ports ------------------------------------------------------------------------------------------ */
+/* ---- ports ------------------------------------------------------------------------------- */
 
 static void latch_count(struct pit *p, struct pit_channel *c)
 {
@@ -209,8 +216,8 @@ static void latch_status(struct pit *p, struct pit_channel *c)
 {
 	if (c->status_latched)
 		return;
-	c->status = (u8)(out_at(c, elapsed(p, c)) << 7 | !c->loaded << 6 | c->rw << 4 | c->mode << 1 |
-			 c->bcd);
+	c->status = (u8)(out_at(c, elapsed(p, c)) << 7 | !c->loaded << 6 | c->rw << 4 |
+			 c->mode << 1 | c->bcd);
 	c->status_latched = true;
 }
 
@@ -321,7 +328,8 @@ static void reset(struct device *d, enum reset_kind kind)
 {
 	struct pit *p = (struct pit *)d;
 	for (unsigned i = 0; i < 3; i++) {
-		p->ch[i] = (struct pit_channel){.gate = i < 2, .rw = RW_BOTH, .count = 65536, .mode = 3};
+		p->ch[i] =
+		    (struct pit_channel){.gate = i < 2, .rw = RW_BOTH, .count = 65536, .mode = 3};
 		p->ch[i].start_ns = now(p);
 	}
 	p->port61 = 0;
@@ -332,14 +340,14 @@ static const struct port_ops pit_ports = {pit_read, pit_write, IO_1};
 static const struct port_ops port61_ports = {port61_read, port61_write, IO_1};
 
 const struct device_type pit_type = {
-	.name = "pit",
-	.help = "8254 timer and port 61h",
-	.category = "timer",
-	.size = sizeof(struct pit),
-	.ports = (const struct port_claim[]){{0x40, 4, &pit_ports}, {0x61, 1, &port61_ports}, {0}},
-	.irqs = (const struct irq_output[]){{"irq0", offsetof(struct pit, irq), 0}, {0}},
-	.timers = (const struct timer_decl[]){{"timer", offsetof(struct pit, timer), fire}, {0}},
-	.snapshot = &pit_snapshot,
-	.reset = reset,
-	.internal = true,
+    .name = "pit",
+    .help = "8254 timer and port 61h",
+    .category = "timer",
+    .size = sizeof(struct pit),
+    .ports = (const struct port_claim[]){{0x40, 4, &pit_ports}, {0x61, 1, &port61_ports}, {0}},
+    .irqs = (const struct irq_output[]){{"irq0", offsetof(struct pit, irq), 0}, {0}},
+    .timers = (const struct timer_decl[]){{"timer", offsetof(struct pit, timer), fire}, {0}},
+    .snapshot = &pit_snapshot,
+    .reset = reset,
+    .internal = true,
 };

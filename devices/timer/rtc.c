@@ -1,45 +1,66 @@
 /*
- * Motorola MC146818 real-time clock with 128 bytes of CMOS memory, ports 70h-71h; IRQ 8: periodic, alarm and update-ended.
- * The time is virtual: it starts at a value given once and advances with the machine's clock. Registers are computed when looked
- * at; timed events exist only while an interrupt is enabled. The century is CMOS byte 32h, BCD, as BIOSes keep it.
- * Not modelled: daylight saving (DSE), square-wave output, dividers other than 32 768 Hz and reset. NMI mask (70h bit 7) is kept, not used.
+ * Motorola MC146818 real-time clock with 128 bytes of CMOS memory, ports 70h-71h; IRQ 8: periodic,
+ * alarm and update-ended. The time is virtual: it starts at a value given once and advances with
+ * the machine's clock. Registers are computed when looked at; timed events exist only while an
+ * interrupt is enabled. The century is CMOS byte 32h, BCD, as BIOSes keep it. Not modelled:
+ * daylight saving (DSE), square-wave output, dividers other than 32 768 Hz and reset. NMI mask (70h
+ * bit 7) is kept, not used.
  */
 #include "devices/timer/rtc.h"
 
-#define S_NS 1000000000ull
+#define S_NS      1000000000ull
 #define UPDATE_NS 2228000ull /* UIP rises 244 us before the update, which takes 1984 us */
 
-enum { SEC, SEC_ALARM, MIN_, MIN_ALARM, HOUR, HOUR_ALARM, WDAY, MDAY, MONTH, YEAR, A, B, C, D, CENTURY = 0x32 };
+enum {
+	SEC,
+	SEC_ALARM,
+	MIN_,
+	MIN_ALARM,
+	HOUR,
+	HOUR_ALARM,
+	WDAY,
+	MDAY,
+	MONTH,
+	YEAR,
+	A,
+	B,
+	C,
+	D,
+	CENTURY = 0x32
+};
 
 #define A_DIVIDER 0x70
-#define A_RATE 0x0f
-#define B_SET 0x80
-#define B_PIE 0x40
-#define B_AIE 0x20
-#define B_UIE 0x10
-#define B_BINARY 0x04
-#define B_24H 0x02
-#define C_IRQ 0x80
-#define C_PF 0x40
-#define C_AF 0x20
-#define C_UF 0x10
+#define A_RATE    0x0f
+#define B_SET     0x80
+#define B_PIE     0x40
+#define B_AIE     0x20
+#define B_UIE     0x10
+#define B_BINARY  0x04
+#define B_24H     0x02
+#define C_IRQ     0x80
+#define C_PF      0x40
+#define C_AF      0x20
+#define C_UF      0x10
 
 struct rtc {
 	struct device dev;
 	struct irq_line irq;
-	struct timer second;   /* the next second boundary, while alarm or update interrupts are on */
+	struct timer second; /* the next second boundary, while alarm or update interrupts are on */
 	struct timer periodic;
-	s64 base_s;            /* the time at base_ns */
+	s64 base_s; /* the time at base_ns */
 	u64 base_ns;
-	u64 seen_s_ns;         /* flags UF and AF are up to date for this moment */
-	u64 seen_p_ns;         /* and PF for this */
+	u64 seen_s_ns; /* flags UF and AF are up to date for this moment */
+	u64 seen_p_ns; /* and PF for this */
 	u8 cmos[128];
 	u8 index;
 	u8 pad[7];
 };
 
-#define RTC_FIELDS(V, S, H, P)                                                                     \
-	H(dev) V(irq) V(second) V(periodic) V(base_s) V(base_ns) V(seen_s_ns) V(seen_p_ns) V(cmos) V(index) H(pad)
+/* clang-format off */
+#define RTC_FIELDS(V, S, H, P) \
+	H(dev) V(irq) V(second) V(periodic) V(base_s) V(base_ns) V(seen_s_ns) V(seen_p_ns) \
+	V(cmos) V(index) H(pad)
+/* clang-format on */
 SNAPSHOT(rtc_snapshot, "rtc", 1, struct rtc, RTC_FIELDS);
 
 static u64 now(const struct rtc *r)
@@ -47,7 +68,7 @@ static u64 now(const struct rtc *r)
 	return clock_now(r->dev.env->clock);
 }
 
-/* ---- calendar (proleptic Gregorian, civil-from-days by 400-year eras) ------------------------------- */
+/* ---- calendar (proleptic Gregorian, civil-from-days by 400-year eras) -------------------- */
 
 struct date {
 	int year;
@@ -85,11 +106,12 @@ static s64 from_date(const struct date *d)
 	return (era * 146097 + (s64)doe - 719468) * 86400 + d->hour * 3600 + d->min * 60 + d->sec;
 }
 
-/* ---- time registers --------------------------------------------------------------------------------- */
+/* ---- time registers ---------------------------------------------------------------------- */
 
 static bool running(const struct rtc *r)
 {
-	return !(r->cmos[B] & B_SET) && (r->cmos[A] & 0x60) != 0x60; /* divider 11x: held in reset */
+	return !(r->cmos[B] & B_SET) &&
+	       (r->cmos[A] & 0x60) != 0x60; /* divider 11x: held in reset */
 }
 
 static u8 encode(const struct rtc *r, unsigned v)
@@ -144,19 +166,19 @@ static void base_from_registers(struct rtc *r)
 	const u8 *m = r->cmos;
 	unsigned century = (m[CENTURY] >> 4) * 10u + (m[CENTURY] & 15);
 	struct date d = {
-		.year = (int)(century * 100 + decode(r, m[YEAR]) % 100),
-		.month = (decode(r, m[MONTH]) + 11) % 12 + 1,
-		.day = (decode(r, m[MDAY]) + 30) % 31 + 1,
-		.hour = decode_hour(r, m[HOUR]),
-		.min = decode(r, m[MIN_]) % 60,
-		.sec = decode(r, m[SEC]) % 60,
+	    .year = (int)(century * 100 + decode(r, m[YEAR]) % 100),
+	    .month = (decode(r, m[MONTH]) + 11) % 12 + 1,
+	    .day = (decode(r, m[MDAY]) + 30) % 31 + 1,
+	    .hour = decode_hour(r, m[HOUR]),
+	    .min = decode(r, m[MIN_]) % 60,
+	    .sec = decode(r, m[SEC]) % 60,
 	};
 	r->base_s = from_date(&d);
 	/* Within the second we stay where we were, so that a write does not shift the tick. */
 	r->base_ns = now(r) - (now(r) - r->base_ns) % S_NS;
 }
 
-/* ---- flags and interrupts --------------------------------------------------------------------------- */
+/* ---- flags and interrupts ---------------------------------------------------------------- */
 
 static bool alarm_field(u8 alarm, u8 value)
 {
@@ -180,7 +202,8 @@ static u64 period_ticks(const struct rtc *r) /* of 32768 Hz; 0: off */
 	return rate <= 2 ? 1u << (rate + 6) : 1u << (rate - 1);
 }
 
-/* Sets UF and AF for the seconds that passed since they were last looked at (a day of alarms at most). */
+/* Sets UF and AF for the seconds that passed since they were last looked at (a day of alarms at
+ * most). */
 static void note_seconds(struct rtc *r)
 {
 	u64 t = now(r);
@@ -188,7 +211,8 @@ static void note_seconds(struct rtc *r)
 		r->seen_s_ns = t;
 		return;
 	}
-	u64 from = (MAX(r->seen_s_ns, r->base_ns) - r->base_ns) / S_NS, to = (t - r->base_ns) / S_NS;
+	u64 from = (MAX(r->seen_s_ns, r->base_ns) - r->base_ns) / S_NS,
+	    to = (t - r->base_ns) / S_NS;
 	r->seen_s_ns = t;
 	if (to == from)
 		return;
@@ -238,7 +262,7 @@ static void fire(void *ctx)
 	schedule(r);
 }
 
-/* ---- ports ------------------------------------------------------------------------------------------ */
+/* ---- ports ------------------------------------------------------------------------------- */
 
 static u8 read_a(struct rtc *r)
 {
@@ -285,7 +309,8 @@ static void write_control(struct rtc *r, u8 v)
 		bool from_divider = r->index == A;
 		r->base_ns = now(r);
 		base_from_registers(r);
-		if (from_divider) /* the first update comes half a second after the divider starts */
+		if (from_divider) /* the first update comes half a second after the divider starts
+				   */
 			r->base_ns = now(r) >= S_NS / 2 ? now(r) - S_NS / 2 : 0;
 		r->seen_s_ns = now(r);
 	}
@@ -320,7 +345,7 @@ static void rtc_write(void *ctx, u16 port, u32 value, unsigned size)
 	}
 }
 
-/* ---- interface -------------------------------------------------------------------------------------- */
+/* ---- interface --------------------------------------------------------------------------- */
 
 void rtc_set_time(struct device *d, s64 seconds)
 {
@@ -361,7 +386,7 @@ static void reset(struct device *d, enum reset_kind kind)
 		r->cmos[B] = B_24H;
 		r->base_ns = r->seen_s_ns = r->seen_p_ns = now(r);
 	}
-	r->cmos[B] &= (u8)~(B_PIE | B_AIE | B_UIE);
+	r->cmos[B] &= (u8) ~(B_PIE | B_AIE | B_UIE);
 	r->cmos[C] = 0;
 	r->index = 0;
 	update_irq(r);
@@ -371,16 +396,16 @@ static void reset(struct device *d, enum reset_kind kind)
 static const struct port_ops rtc_ports = {rtc_read, rtc_write, IO_1};
 
 const struct device_type rtc_type = {
-	.name = "rtc",
-	.help = "MC146818 real-time clock and CMOS memory",
-	.category = "timer",
-	.size = sizeof(struct rtc),
-	.ports = (const struct port_claim[]){{0x70, 2, &rtc_ports}, {0}},
-	.irqs = (const struct irq_output[]){{"irq8", offsetof(struct rtc, irq), 8}, {0}},
-	.timers = (const struct timer_decl[]){{"second", offsetof(struct rtc, second), fire},
-					      {"periodic", offsetof(struct rtc, periodic), fire},
-					      {0}},
-	.snapshot = &rtc_snapshot,
-	.reset = reset,
-	.internal = true,
+    .name = "rtc",
+    .help = "MC146818 real-time clock and CMOS memory",
+    .category = "timer",
+    .size = sizeof(struct rtc),
+    .ports = (const struct port_claim[]){{0x70, 2, &rtc_ports}, {0}},
+    .irqs = (const struct irq_output[]){{"irq8", offsetof(struct rtc, irq), 8}, {0}},
+    .timers = (const struct timer_decl[]){{"second", offsetof(struct rtc, second), fire},
+					  {"periodic", offsetof(struct rtc, periodic), fire},
+					  {0}},
+    .snapshot = &rtc_snapshot,
+    .reset = reset,
+    .internal = true,
 };

@@ -7,7 +7,8 @@
 /** Sets the time (seconds since 1970 UTC) as of now. */
 void rtc_set_time(struct device *d, s64 seconds);
 s64 rtc_get_time(struct device *d);
-/** Sets a CMOS byte (0Eh..7Fh), e.g. memory sizes for firmware; call rtc_set_checksum() after the last. */
+/** Sets a CMOS byte (0Eh..7Fh), e.g. memory sizes for firmware; call rtc_set_checksum() after the
+ * last. */
 void rtc_set_cmos(struct device *d, unsigned index, u8 value);
 void rtc_set_checksum(struct device *d);
 

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/snapshot.h"
 
-/* ---- clock ------------------------------------------------------------------------------------------ */
+/* ---- clock ------------------------------------------------------------------------------- */
 
 struct world {
 	u64 now;
@@ -110,7 +110,7 @@ START_TEST(tick_conversion_saturates)
 }
 END_TEST
 
-/* ---- irq -------------------------------------------------------------------------------------------- */
+/* ---- irq --------------------------------------------------------------------------------- */
 
 static void count_changes(void *ctx, unsigned n, bool level)
 {
@@ -131,7 +131,7 @@ START_TEST(lines_report_changes_only)
 }
 END_TEST
 
-/* ---- bus -------------------------------------------------------------------------------------------- */
+/* ---- bus --------------------------------------------------------------------------------- */
 
 static u32 echo_port(void *ctx, u16 port, unsigned size)
 {
@@ -164,7 +164,8 @@ START_TEST(ports_split_by_size)
 {
 	struct bus *b = calloc(1, sizeof(*b));
 	char text[256] = "";
-	static const struct port_ops bytes = {NULL, note_write, IO_1}, words = {NULL, note_write, IO_2};
+	static const struct port_ops bytes = {NULL, note_write, IO_1},
+				     words = {NULL, note_write, IO_2};
 	bus_init(b, NULL, NULL);
 	bus_add_ports(b, 0x10, 2, &bytes, text, "bytes");
 	bus_add_ports(b, 0x12, 2, &words, text, "words");
@@ -208,17 +209,29 @@ START_TEST(regions_priority_and_pages)
 	struct bus *b = calloc(1, sizeof(*b));
 	static u8 ram[0x4000], rom[0x1000];
 	struct hook_counts n = {0};
-	const struct bus_hooks hooks = {.ctx = &n, .map_changed = on_map, .ram_written = on_written};
+	const struct bus_hooks hooks = {
+	    .ctx = &n, .map_changed = on_map, .ram_written = on_written};
 	bool writable;
 	int err;
 	bus_init(b, &hooks, NULL);
-	struct mem_region r = {.base = 0, .size = sizeof(ram), .host = ram, .kind = MEM_RAM, .name = "ram",
-			       .reads = true, .writes = true};
+	struct mem_region r = {.base = 0,
+			       .size = sizeof(ram),
+			       .host = ram,
+			       .kind = MEM_RAM,
+			       .name = "ram",
+			       .reads = true,
+			       .writes = true};
 	struct mem_region *low = bus_add_mem(b, &r, &err);
 	ck_assert_ptr_null(bus_add_mem(b, &r, &err));
 	ck_assert_int_eq(err, -EEXIST);
-	struct mem_region o = {.base = 0x1000, .size = 0x1000, .host = rom, .kind = MEM_ROM, .name = "rom",
-			       .prio = 1, .reads = true, .writes = true};
+	struct mem_region o = {.base = 0x1000,
+			       .size = 0x1000,
+			       .host = rom,
+			       .kind = MEM_ROM,
+			       .name = "rom",
+			       .prio = 1,
+			       .reads = true,
+			       .writes = true};
 	struct mem_region *over = bus_add_mem(b, &o, &err);
 	ck_assert_uint_eq(n.map, 2);
 	ck_assert_ptr_eq(bus_ram_page(b, 0x0fff, &writable), ram);
@@ -257,8 +270,14 @@ START_TEST(mmio_splits_and_ends)
 	int err;
 	static const struct mmio_ops ops = {mmio_echo, mmio_note, 4};
 	bus_init(b, NULL, NULL);
-	struct mem_region r = {.base = UINT64_MAX - 0xf, .size = 16, .ops = &ops, .ctx = text, .name = "top",
-			       .kind = MEM_MMIO, .reads = true, .writes = true};
+	struct mem_region r = {.base = UINT64_MAX - 0xf,
+			       .size = 16,
+			       .ops = &ops,
+			       .ctx = text,
+			       .name = "top",
+			       .kind = MEM_MMIO,
+			       .reads = true,
+			       .writes = true};
 	ck_assert_ptr_nonnull(bus_add_mem(b, &r, &err));
 	bus_mem_write(b, UINT64_MAX - 0xf, 0x1111111122222222, 8);
 	ck_assert_str_eq(text, "0:22222222/4 4:11111111/4 ");
@@ -271,11 +290,12 @@ START_TEST(mmio_splits_and_ends)
 }
 END_TEST
 
-/* ---- input ------------------------------------------------------------------------------------------ */
+/* ---- input ------------------------------------------------------------------------------- */
 
 static void take_event(void *ctx, const struct input_event *ev)
 {
-	snprintf((char *)ctx + strlen(ctx), 64, "%llu:%c ", (unsigned long long)ev->icount, ev->data[0]);
+	snprintf((char *)ctx + strlen(ctx), 64, "%llu:%c ", (unsigned long long)ev->icount,
+		 ev->data[0]);
 }
 
 START_TEST(input_is_stamped_and_replayed)
@@ -313,7 +333,7 @@ START_TEST(full_inbox_refuses)
 }
 END_TEST
 
-/* ---- snapshots -------------------------------------------------------------------------------------- */
+/* ---- snapshots --------------------------------------------------------------------------- */
 
 struct part {
 	u16 a;
@@ -332,7 +352,10 @@ struct whole {
 
 #define PART_FIELDS(V, S, H, P) V(a) V(b) H(pad)
 SNAPSHOT(part_snapshot, "part", 1, struct part, PART_FIELDS);
-#define WHOLE_FIELDS(V, S, H, P) H(host) V(timer) V(line) V(big) S(parts, part_snapshot) V(flag) P(3)
+/* clang-format off */
+#define WHOLE_FIELDS(V, S, H, P) \
+	H(host) V(timer) V(line) V(big) S(parts, part_snapshot) V(flag) P(3)
+/* clang-format on */
 SNAPSHOT(whole_snapshot, "whole", 3, struct whole, WHOLE_FIELDS);
 
 START_TEST(snapshot_round_trip)
@@ -340,7 +363,8 @@ START_TEST(snapshot_round_trip)
 	struct world w;
 	struct snap_buf buf = {0};
 	world_init(&w);
-	struct whole x = {.host = &w, .big = 77, .parts = {{1, {2, 3, 4}, 0}, {5, {6, 7, 8}, 0}}, .flag = true};
+	struct whole x = {
+	    .host = &w, .big = 77, .parts = {{1, {2, 3, 4}, 0}, {5, {6, 7, 8}, 0}}, .flag = true};
 	timer_init(&x.timer, &w.clock, fire0, &w);
 	timer_arm(&x.timer, 1234);
 	x.line.level = true;
@@ -377,7 +401,8 @@ START_TEST(snapshot_names_what_it_refuses)
 	struct snap_reader r = {.data = buf.data, .len = buf.len};
 	ck_assert_int_eq(snapshot_load(&r, &newer, "p", &p), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(r.error, "version"));
-	for (size_t i = 0; i < buf.len; i++) { /* any flipped byte is refused or changes a value: never a crash */
+	for (size_t i = 0; i < buf.len;
+	     i++) { /* any flipped byte is refused or changes a value: never a crash */
 		buf.data[i] ^= 0x41;
 		r = (struct snap_reader){.data = buf.data, .len = buf.len};
 		(void)!snapshot_load(&r, &part_snapshot, "p", &p);
@@ -387,7 +412,7 @@ START_TEST(snapshot_names_what_it_refuses)
 }
 END_TEST
 
-/* ---- config ----------------------------------------------------------------------------------------- */
+/* ---- config ------------------------------------------------------------------------------ */
 
 struct settings {
 	bool on;
@@ -398,12 +423,12 @@ struct settings {
 
 static const char *const modes[] = {"slow", "fast", NULL};
 static const struct prop props[] = {
-	{"on", PROP_BOOL, offsetof(struct settings, on), "off", "", 0, 0, NULL},
-	{"count", PROP_UINT, offsetof(struct settings, count), "3", "", 1, 9, NULL},
-	{"size", PROP_SIZE, offsetof(struct settings, size), "1M", "", 0, 0, NULL},
-	{"mode", PROP_ENUM, offsetof(struct settings, mode), "fast", "", 0, 0, modes},
-	{"text", PROP_TEXT, offsetof(struct settings, text), "", "", 0, 0, NULL},
-	{0},
+    {"on", PROP_BOOL, offsetof(struct settings, on), "off", "", 0, 0, NULL},
+    {"count", PROP_UINT, offsetof(struct settings, count), "3", "", 1, 9, NULL},
+    {"size", PROP_SIZE, offsetof(struct settings, size), "1M", "", 0, 0, NULL},
+    {"mode", PROP_ENUM, offsetof(struct settings, mode), "fast", "", 0, 0, modes},
+    {"text", PROP_TEXT, offsetof(struct settings, text), "", "", 0, 0, NULL},
+    {0},
 };
 
 START_TEST(config_parses)
@@ -412,7 +437,9 @@ START_TEST(config_parses)
 	char err[200], out[64];
 	config_defaults(props, &s);
 	ck_assert(!s.on && s.count == 3 && s.size == 1048576 && s.mode == 1);
-	ck_assert_int_eq(config_parse(props, &s, "on,count=0x7,size=2G,mode=slow,text=a,,b", err, sizeof(err)), 0);
+	ck_assert_int_eq(
+	    config_parse(props, &s, "on,count=0x7,size=2G,mode=slow,text=a,,b", err, sizeof(err)),
+	    0);
 	ck_assert(s.on && s.count == 7 && s.size == 2ull << 30 && s.mode == 0);
 	ck_assert_str_eq(s.text, "a,b");
 	config_get(&props[3], &s, out, sizeof(out));
@@ -425,9 +452,11 @@ START_TEST(config_errors_help)
 	struct settings s;
 	static const struct {
 		const char *text, *want;
-	} bad[] = {{"cuont=1", "did you mean 'count'"}, {"count=10", "outside 1..9"}, {"count=x", "not a number"},
-		   {"size=1Q", "not a size"}, {"mode=fats", "did you mean 'fast'"}, {"on=maybe", "neither"},
-		   {"zzzzzzzzz=1", "no property"}, {"count=-1", "not a number"}, {"count=99999999999999999999", "not"}};
+	} bad[] = {{"cuont=1", "did you mean 'count'"},  {"count=10", "outside 1..9"},
+		   {"count=x", "not a number"},          {"size=1Q", "not a size"},
+		   {"mode=fats", "did you mean 'fast'"}, {"on=maybe", "neither"},
+		   {"zzzzzzzzz=1", "no property"},       {"count=-1", "not a number"},
+		   {"count=99999999999999999999", "not"}};
 	config_defaults(props, &s);
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		char err[300] = "";
@@ -446,7 +475,7 @@ START_TEST(nearest_is_case_blind_and_modest)
 }
 END_TEST
 
-/* ---- host, log -------------------------------------------------------------------------------------- */
+/* ---- host, log --------------------------------------------------------------------------- */
 
 START_TEST(files_are_read_and_replaced)
 {
@@ -472,7 +501,8 @@ END_TEST
 START_TEST(unimplemented_is_said_once)
 {
 	char text[512] = "";
-	struct log log = {.file = fmemopen(text, sizeof(text), "w"), .enabled = BIT(LOG_UNIMPLEMENTED)};
+	struct log log = {.file = fmemopen(text, sizeof(text), "w"),
+			  .enabled = BIT(LOG_UNIMPLEMENTED)};
 	log_unimplemented(&log, "thing %d", 1);
 	log_unimplemented(&log, "thing %d", 1);
 	log_unimplemented(NULL, "nothing");
@@ -485,12 +515,24 @@ END_TEST
 int main(void)
 {
 	const TTest *const all[] = {
-		timers_fire_in_order, disarm_and_rearm, nearer_deadline_is_announced,
-		tick_conversion_saturates, lines_report_changes_only, ports_overlap_is_rejected,
-		ports_split_by_size, regions_priority_and_pages, mmio_splits_and_ends,
-		input_is_stamped_and_replayed, full_inbox_refuses, snapshot_round_trip,
-		snapshot_names_what_it_refuses, config_parses, config_errors_help,
-		nearest_is_case_blind_and_modest, files_are_read_and_replaced, unimplemented_is_said_once,
+	    timers_fire_in_order,
+	    disarm_and_rearm,
+	    nearer_deadline_is_announced,
+	    tick_conversion_saturates,
+	    lines_report_changes_only,
+	    ports_overlap_is_rejected,
+	    ports_split_by_size,
+	    regions_priority_and_pages,
+	    mmio_splits_and_ends,
+	    input_is_stamped_and_replayed,
+	    full_inbox_refuses,
+	    snapshot_round_trip,
+	    snapshot_names_what_it_refuses,
+	    config_parses,
+	    config_errors_help,
+	    nearest_is_case_blind_and_modest,
+	    files_are_read_and_replaced,
+	    unimplemented_is_said_once,
 	};
 	Suite *s = suite_create("base");
 	TCase *tc = tcase_create("base");

@@ -33,7 +33,7 @@ static inline void board_intr(void *ctx, unsigned cpu, bool level)
 }
 
 #define BOARD_COUNTER(name)                                                                        \
-	static inline void board_##name(void *ctx, unsigned cpu)                                    \
+	static inline void board_##name(void *ctx, unsigned cpu)                                   \
 	{                                                                                          \
 		((struct board *)ctx)->name++;                                                     \
 	}
@@ -87,19 +87,31 @@ static inline struct board *board_new(unsigned cpus)
 	char err[200] = "";
 	struct board *b = calloc(1, sizeof(*b));
 	const struct machine_hooks hooks = {
-		.ctx = b, .intr = board_intr, .nmi = board_nmi, .smi = board_smi, .init = board_init,
-		.sipi = board_sipi, .a20 = board_a20, .reset = board_reset, .power = board_power,
-		.debug_exit = board_exit,
+	    .ctx = b,
+	    .intr = board_intr,
+	    .nmi = board_nmi,
+	    .smi = board_smi,
+	    .init = board_init,
+	    .sipi = board_sipi,
+	    .a20 = board_a20,
+	    .reset = board_reset,
+	    .power = board_power,
+	    .debug_exit = board_exit,
 	};
 	const struct bus_hooks bus_hooks = {.ctx = b, .msi = board_msi};
 	b->ram = calloc(1, BOARD_RAM);
 	b->com1 = chardev_open("com1", "memory", err, sizeof(err));
 	b->e9 = chardev_open("e9", "memory", err, sizeof(err));
-	const struct pc_config cfg = {.cpus = cpus, .ram = b->ram, .ram_low_bytes = BOARD_RAM,
-				      .serial = {"com1"}, .debugcon = "e9", .rtc_start_s = 1700000000};
+	const struct pc_config cfg = {.cpus = cpus,
+				      .ram = b->ram,
+				      .ram_low_bytes = BOARD_RAM,
+				      .serial = {"com1"},
+				      .debugcon = "e9",
+				      .rtc_start_s = 1700000000};
 	bus_init(&b->bus, &bus_hooks, NULL);
 	clock_init(&b->clock, board_time, NULL, b);
-	int e = pc_create(&b->pc, &cfg, &b->bus, &b->clock, NULL, &hooks, board_chardev, err, sizeof(err));
+	int e = pc_create(&b->pc, &cfg, &b->bus, &b->clock, NULL, &hooks, board_chardev, err,
+			  sizeof(err));
 	ck_assert_msg(e == 0, "%s", err);
 	return b;
 }
@@ -156,7 +168,8 @@ static inline void cfg_write(struct board *b, unsigned devfn, unsigned reg, u32 
 	bus_io_write(&b->bus, (u16)(0xcfc + (reg & 3)), v, size);
 }
 
-/* The 8259As as every BIOS and kernel sets them up: vectors 20h and 28h, everything unmasked but @mask. */
+/* The 8259As as every BIOS and kernel sets them up: vectors 20h and 28h, everything unmasked but
+ * @mask. */
 static inline void board_init_pics(struct board *b, u16 mask)
 {
 	outb(b, 0x20, 0x11);

@@ -2,17 +2,17 @@
 #include "devices/irq/lapic.h"
 #include "tests/devices/board.h"
 
-#define SVR 0xf0
-#define TPR 0x80
-#define EOI 0xb0
-#define ICR_LOW 0x300
-#define ICR_HIGH 0x310
+#define SVR       0xf0
+#define TPR       0x80
+#define EOI       0xb0
+#define ICR_LOW   0x300
+#define ICR_HIGH  0x310
 #define LVT_TIMER 0x320
 #define LVT_LINT0 0x350
 #define LVT_ERROR 0x370
-#define INITIAL 0x380
-#define CURRENT 0x390
-#define DIVIDE 0x3e0
+#define INITIAL   0x380
+#define CURRENT   0x390
+#define DIVIDE    0x3e0
 
 static struct board *apic_board(unsigned cpus)
 {
@@ -64,7 +64,7 @@ START_TEST(self_ipi_and_priorities)
 	ck_assert(b->intr[0]);
 	ck_assert_uint_eq(pc_intack(&b->pc, 0), 0x41);
 	ck_assert_uint_eq(mm_read(b, LAPIC(0xa0)), 0x40); /* PPR */
-	mm_write(b, LAPIC(ICR_LOW), 0x40000 | 0x49); /* same class waits */
+	mm_write(b, LAPIC(ICR_LOW), 0x40000 | 0x49);      /* same class waits */
 	ck_assert(!b->intr[0]);
 	mm_write(b, LAPIC(ICR_LOW), 0x40000 | 0x51);
 	ck_assert_uint_eq(pc_intack(&b->pc, 0), 0x51);
@@ -195,7 +195,7 @@ START_TEST(x2apic_transitions)
 	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x1b, 0xfee00500), -1); /* EXTD without EN */
 	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x1b, 0xfee00d00), 0);
 	ck_assert_int_eq(pc_apic_msr_read(&b->pc, 0, 0x802, &v), 0);
-	ck_assert_uint_eq(mm_read(b, LAPIC(0x30)), 0xffffffff); /* MMIO is gone */
+	ck_assert_uint_eq(mm_read(b, LAPIC(0x30)), 0xffffffff);               /* MMIO is gone */
 	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x1b, 0xfee00900), -1); /* back to xAPIC */
 	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x80f, 0x1ff), 0);
 	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x83f, 0x55), 0); /* SELF IPI */
@@ -203,8 +203,8 @@ START_TEST(x2apic_transitions)
 	ck_assert_uint_eq(pc_intack(&b->pc, 0), 0x55);
 	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x80b, 1), -1);
 	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x80b, 0), 0);
-	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x808, 0x100), -1); /* reserved bits */
-	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x802, 0), -1);     /* read-only */
+	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x808, 0x100), -1);    /* reserved bits */
+	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x802, 0), -1);        /* read-only */
 	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x1b, 0xfee00100), 0); /* off */
 	ck_assert_int_eq(pc_apic_msr_write(&b->pc, 0, 0x1b, 0xfee00900), 0);
 	ck_assert_uint_eq(mm_read(b, LAPIC(SVR)), 0xff);
@@ -414,8 +414,8 @@ int main(void)
 	Suite *s = suite_create("apic");
 	ADD_ALL(s, version_and_reset_values, self_ipi_and_priorities, cr8_is_the_tpr,
 		one_shot_timer_fires_once, periodic_timer_keeps_its_phase,
-		masked_periodic_timer_still_counts,
-		expired_one_shot_stays_at_zero_in_periodic_mode, the_window_moves, tsc_deadline_fires_and_clears, x2apic_transitions,
+		masked_periodic_timer_still_counts, expired_one_shot_stays_at_zero_in_periodic_mode,
+		the_window_moves, tsc_deadline_fires_and_clears, x2apic_transitions,
 		apic_base_reserved_bits_fault, ipis_reach_other_processors, logical_destinations,
 		illegal_vector_sets_esr_and_raises_error, error_lvt_with_illegal_vector_ends,
 		software_disable_masks_lvt, ioapic_edge_reaches_lapic, ioapic_level_uses_remote_irr,

@@ -1,11 +1,12 @@
-/* Chipset, PCI, fw_cfg, DMA, test devices, and the board as a whole: two in one process, snapshots. */
+/* Chipset, PCI, fw_cfg, DMA, test devices, and the board as a whole: two in one process, snapshots.
+ */
 #include <errno.h>
 
 #include "devices/chipset/dma8237.h"
 #include "tests/devices/board.h"
 
 #define PIIX3 (1 << 3)
-#define PM (1 << 3 | 3)
+#define PM    (1 << 3 | 3)
 
 static struct device *plug(struct board *b, const char *type, const char *props)
 {
@@ -15,7 +16,7 @@ static struct device *plug(struct board *b, const char *type, const char *props)
 	return d;
 }
 
-/* ---- PCI -------------------------------------------------------------------------------------------- */
+/* ---- PCI --------------------------------------------------------------------------------- */
 
 START_TEST(config_space_identities)
 {
@@ -106,7 +107,7 @@ START_TEST(pirq_routing)
 }
 END_TEST
 
-/* ---- memory ----------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------ */
 
 START_TEST(pam_shadows_rom)
 {
@@ -114,8 +115,14 @@ START_TEST(pam_shadows_rom)
 	static u8 rom[0x10000];
 	int err;
 	memset(rom, 0x11, sizeof(rom));
-	struct mem_region r = {.base = 0xf0000, .size = sizeof(rom), .host = rom, .name = "rom",
-			       .kind = MEM_ROM, .prio = MEM_PRIO_ROM, .reads = true, .writes = true};
+	struct mem_region r = {.base = 0xf0000,
+			       .size = sizeof(rom),
+			       .host = rom,
+			       .name = "rom",
+			       .kind = MEM_ROM,
+			       .prio = MEM_PRIO_ROM,
+			       .reads = true,
+			       .writes = true};
 	ck_assert_ptr_nonnull(bus_add_mem(&b->bus, &r, &err));
 	mm_write(b, 0xf0000, 0x22222222);
 	ck_assert_uint_eq(mm_read(b, 0xf0000), 0x11111111);
@@ -155,7 +162,7 @@ START_TEST(smram_opens_in_smm)
 }
 END_TEST
 
-/* ---- ACPI ------------------------------------------------------------------------------------------- */
+/* ---- ACPI -------------------------------------------------------------------------------- */
 
 START_TEST(power_off)
 {
@@ -232,7 +239,7 @@ START_TEST(x87_error_latches_irq13)
 }
 END_TEST
 
-/* ---- fw_cfg, DMA, test devices ----------------------------------------------------------------------- */
+/* ---- fw_cfg, DMA, test devices ----------------------------------------------------------- */
 
 START_TEST(fw_cfg_reads_items_and_files)
 {
@@ -263,7 +270,8 @@ END_TEST
 START_TEST(fw_cfg_dma)
 {
 	struct board *b = board_new(1);
-	static const u8 command[16] = {0, 0, 0, 0x0a, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0x20, 0}; /* select 0, read 4 to 2000h */
+	static const u8 command[16] = {0, 0, 0, 0x0a, 0, 0,    0, 4, 0,
+				       0, 0, 0, 0,    0, 0x20, 0}; /* select 0, read 4 to 2000h */
 	memcpy(b->ram + 0x1000, command, 16);
 	ck_assert_uint_eq(bus_io_read(&b->bus, 0x514, 4), 0x554d4551); /* "QEMU" */
 	bus_io_write(&b->bus, 0x514, 0, 4);
@@ -288,7 +296,8 @@ START_TEST(dma_moves_bytes_and_ends)
 	outb(b, 0x0b, 0x46); /* single, write to memory, channel 2 */
 	ck_assert_uint_eq(dma8237_transfer(b->pc.dma, 2, data, 8, true, &tc), 0); /* masked */
 	outb(b, 0x0a, 2);
-	ck_assert_uint_eq(dma8237_transfer(b->pc.dma, 2, data, 8, false, &tc), 0); /* other direction */
+	ck_assert_uint_eq(dma8237_transfer(b->pc.dma, 2, data, 8, false, &tc),
+			  0); /* other direction */
 	ck_assert_uint_eq(dma8237_transfer(b->pc.dma, 2, data, 8, true, &tc), 4);
 	ck_assert(tc);
 	ck_assert_mem_eq(b->ram + 0x13000, "abcd", 4);
@@ -328,7 +337,7 @@ START_TEST(test_devices)
 }
 END_TEST
 
-/* ---- descriptors and settings ----------------------------------------------------------------------- */
+/* ---- descriptors and settings ------------------------------------------------------------ */
 
 static void expect_failure(struct board *b, const char *type, const char *props, const char *text)
 {
@@ -355,18 +364,19 @@ END_TEST
 START_TEST(every_type_has_its_description)
 {
 	for (const struct device_type *const *t = device_types(); *t; t++) {
-		ck_assert_msg((*t)->name && (*t)->help && (*t)->category && (*t)->snapshot, "%s", (*t)->name);
+		ck_assert_msg((*t)->name && (*t)->help && (*t)->category && (*t)->snapshot, "%s",
+			      (*t)->name);
 		ck_assert_uint_eq((*t)->snapshot->size, (*t)->size);
 		ck_assert_ptr_eq(device_type_find((*t)->name), *t);
 	}
 }
 END_TEST
 
-/* ---- two machines, snapshots ------------------------------------------------------------------------ */
+/* ---- two machines, snapshots ------------------------------------------------------------- */
 
 static void stir(struct board *b, u32 seed)
 {
-	static const u16 ports[] = {0x20, 0x21, 0xa0, 0xa1, 0x40, 0x42, 0x43, 0x60, 0x61, 0x64,
+	static const u16 ports[] = {0x20, 0x21, 0xa0,  0xa1,  0x40,  0x42,  0x43, 0x60, 0x61, 0x64,
 				    0x70, 0x71, 0x3f8, 0x3f9, 0x3fa, 0x3fc, 0x92, 0x04, 0x0b};
 	for (unsigned i = 0; i < 400; i++) {
 		seed = seed * 1664525 + 1013904223;
@@ -452,7 +462,8 @@ int main(void)
 		power_off, power_button_raises_sci, pm_timer_overflow_interrupts,
 		apmc_raises_smi_when_enabled, x87_error_latches_irq13, fw_cfg_reads_items_and_files,
 		fw_cfg_dma, dma_moves_bytes_and_ends, port_80_is_storage, test_devices,
-		bad_devices_are_explained, every_type_has_its_description, two_machines_do_not_touch,
-		equal_runs_have_equal_hashes, snapshot_goes_on_equally, damaged_snapshots_are_refused);
+		bad_devices_are_explained, every_type_has_its_description,
+		two_machines_do_not_touch, equal_runs_have_equal_hashes, snapshot_goes_on_equally,
+		damaged_snapshots_are_refused);
 	return run_suite(s);
 }

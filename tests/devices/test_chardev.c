@@ -132,9 +132,11 @@ END_TEST
 
 START_TEST(bad_descriptions_are_explained)
 {
-	static const char *const bad[][2] = {
-		{"sdtio", "did you mean 'stdio'"}, {"file:/nonexistent/x", "No such file"},
-		{"tcp:nohost", "HOST:PORT"}, {"fd:99999", "Bad file"}, {"stdio,foo", "Invalid"}};
+	static const char *const bad[][2] = {{"sdtio", "did you mean 'stdio'"},
+					     {"file:/nonexistent/x", "No such file"},
+					     {"tcp:nohost", "HOST:PORT"},
+					     {"fd:99999", "Bad file"},
+					     {"stdio,foo", "Invalid"}};
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		char err[300] = "";
 		ck_assert_ptr_null(chardev_open("c", bad[i][0], err, sizeof(err)));

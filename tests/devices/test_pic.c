@@ -100,7 +100,8 @@ START_TEST(vanished_level_request_is_spurious_irq7)
 	outb(b, 0x4d0, 0x20);
 	board_irq(b, 5, true);
 	board_irq(b, 5, false);
-	ck_assert_uint_eq(pc_intack(&b->pc, 0), 0xff); /* the APIC's spurious vector: LINT0 is low again */
+	ck_assert_uint_eq(pc_intack(&b->pc, 0),
+			  0xff); /* the APIC's spurious vector: LINT0 is low again */
 	outb(b, 0x20, 0x0b);
 	ck_assert_uint_eq(inb(b, 0x20), 0);
 	board_free(b);

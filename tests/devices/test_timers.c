@@ -2,7 +2,7 @@
 #include "devices/timer/rtc.h"
 #include "tests/devices/board.h"
 
-/* ---- PIT -------------------------------------------------------------------------------------------- */
+/* ---- PIT --------------------------------------------------------------------------------- */
 
 static void pit_program(struct board *b, unsigned ch, u8 mode, u16 count)
 {
@@ -86,7 +86,7 @@ START_TEST(pit_readback_status)
 {
 	struct board *b = board_new(1);
 	outb(b, 0x43, 0x34);
-	outb(b, 0x43, 0xe2); /* status of counter 0 */
+	outb(b, 0x43, 0xe2);                          /* status of counter 0 */
 	ck_assert_uint_eq(inb(b, 0x40) & 0x7f, 0x74); /* null count, both bytes, mode 2 */
 	outb(b, 0x40, 0);
 	outb(b, 0x40, 1);
@@ -136,7 +136,7 @@ START_TEST(refresh_bit_toggles)
 }
 END_TEST
 
-/* ---- RTC -------------------------------------------------------------------------------------------- */
+/* ---- RTC --------------------------------------------------------------------------------- */
 
 static u8 cmos(struct board *b, u8 i)
 {
@@ -263,7 +263,7 @@ START_TEST(cmos_tells_memory_size)
 }
 END_TEST
 
-/* ---- HPET ------------------------------------------------------------------------------------------- */
+/* ---- HPET -------------------------------------------------------------------------------- */
 
 #define HPET 0xfed00000u
 

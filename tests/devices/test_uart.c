@@ -182,7 +182,7 @@ int main(void)
 {
 	Suite *s = suite_create("uart");
 	ADD_ALL(s, polled_output, registers_and_divisor, transmit_interrupt, receive_interrupt,
-		fifo_trigger_and_timeout, long_input_is_never_lost, loopback, out2_gates_the_interrupt,
-		debugcon_writes_its_chardev);
+		fifo_trigger_and_timeout, long_input_is_never_lost, loopback,
+		out2_gates_the_interrupt, debugcon_writes_its_chardev);
 	return run_suite(s);
 }

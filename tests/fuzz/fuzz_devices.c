@@ -1,7 +1,9 @@
 /*
- * Every device type of devices.def, alone and on a full board, under random port, memory and configuration accesses, interrupt
- * lines, key and serial input, passing time, resets and snapshots. The first byte chooses the type; type number "count" is the
- * bare board. Built with libFuzzer, or with -DFUZZ_MAIN as a program that makes its own input: fuzz_devices [seconds [seed]].
+ * Every device type of devices.def, alone and on a full board, under random port, memory and
+ * configuration accesses, interrupt lines, key and serial input, passing time, resets and
+ * snapshots. The first byte chooses the type; type number "count" is the bare board. Built with
+ * libFuzzer, or with -DFUZZ_MAIN as a program that makes its own input: fuzz_devices [seconds
+ * [seed]].
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +11,7 @@
 #include "devices/pc.h"
 
 #define RAM_BYTES (2u << 20)
-#define MAX_OPS 2000
+#define MAX_OPS   2000
 
 struct world {
 	struct bus bus;
@@ -98,17 +100,39 @@ static void step(struct world *w, struct input *in)
 	unsigned op = (unsigned)take(in, 1), size = sizes[op >> 4 & 3], io = size == 8 ? 1 : size;
 	u64 v = take(in, 6), x;
 	switch (op & 15) {
-	case 0: case 1: case 2: bus_io_write(&w->bus, pick_port(w, v), (u32)take(in, 4), io); break;
-	case 3: case 4: bus_io_read(&w->bus, pick_port(w, v), io); break;
-	case 5: case 6: bus_mem_write(&w->bus, pick_address(w, v), take(in, 8), size); break;
+	case 0:
+	case 1:
+	case 2: bus_io_write(&w->bus, pick_port(w, v), (u32)take(in, 4), io); break;
+	case 3:
+	case 4: bus_io_read(&w->bus, pick_port(w, v), io); break;
+	case 5:
+	case 6: bus_mem_write(&w->bus, pick_address(w, v), take(in, 8), size); break;
 	case 7: bus_mem_read(&w->bus, pick_address(w, v), size); break;
-	case 8: pci_config_write(&w->pc.pci, v & 0xff, v >> 8 & 0xff & ~(io - 1u), (u32)take(in, 4), io); break;
+	case 8:
+		pci_config_write(&w->pc.pci, v & 0xff, v >> 8 & 0xff & ~(io - 1u), (u32)take(in, 4),
+				 io);
+		break;
 	case 9: pass_time(w, v >> (v & 31)); break;
-	case 10: gsi_isa_sink(&w->pc.gsi, 5, true); gsi_isa_sink(&w->pc.gsi, 5, false); break;
-	case 11: pc_key(&w->pc, (u16)v, v >> 16 & 1); pc_mouse(&w->pc, (s8)v, (s8)(v >> 8), (s8)(v >> 16), v >> 24 & 7); break;
+	case 10:
+		gsi_isa_sink(&w->pc.gsi, 5, true);
+		gsi_isa_sink(&w->pc.gsi, 5, false);
+		break;
+	case 11:
+		pc_key(&w->pc, (u16)v, v >> 16 & 1);
+		pc_mouse(&w->pc, (s8)v, (s8)(v >> 8), (s8)(v >> 16), v >> 24 & 7);
+		break;
 	case 12: pc_serial_receive(&w->pc, 0, (const u8 *)&v, 6); break;
-	case 13: (void)!pc_apic_msr_write(&w->pc, v & 1, v & 0x100 ? 0x800 + (v >> 16 & 0xff) : v & 0x200 ? 0x6e0 : 0x1b, take(in, 8)); break;
-	case 14: (void)!pc_apic_msr_read(&w->pc, v & 1, 0x800 + (v >> 16 & 0xff), &x); pc_intack(&w->pc, v >> 1 & 1); break;
+	case 13:
+		(void)!pc_apic_msr_write(&w->pc, v & 1,
+					 v & 0x100   ? 0x800 + (v >> 16 & 0xff)
+					 : v & 0x200 ? 0x6e0
+						     : 0x1b,
+					 take(in, 8));
+		break;
+	case 14:
+		(void)!pc_apic_msr_read(&w->pc, v & 1, 0x800 + (v >> 16 & 0xff), &x);
+		pc_intack(&w->pc, v >> 1 & 1);
+		break;
 	case 15:
 		if ((v & 15) == 0)
 			pc_reset(&w->pc, v >> 4 & 1);
@@ -126,7 +150,8 @@ static void run(const u8 *data, size_t n)
 	char err[256];
 	w->ram = calloc(1, RAM_BYTES);
 	const struct bus_hooks hooks = {.ctx = w, .msi = world_msi};
-	const struct pc_config cfg = {.cpus = 2, .ram = w->ram, .ram_low_bytes = RAM_BYTES, .serial = {""}};
+	const struct pc_config cfg = {
+	    .cpus = 2, .ram = w->ram, .ram_low_bytes = RAM_BYTES, .serial = {""}};
 	struct input in = {data, n};
 	bus_init(&w->bus, &hooks, NULL);
 	clock_init(&w->clock, world_now, NULL, w);
@@ -134,7 +159,8 @@ static void run(const u8 *data, size_t n)
 		abort();
 	unsigned type = (unsigned)take(&in, 1) % (count_types() + 1);
 	if (device_types()[type] && !device_types()[type]->internal)
-		device_create(&w->pc.env, device_types()[type]->name, "fuzzed", "", err, sizeof(err));
+		device_create(&w->pc.env, device_types()[type]->name, "fuzzed", "", err,
+			      sizeof(err));
 	if (take(&in, 1) & 1)
 		pc_firmware_setup(&w->pc);
 	for (unsigned i = 0; i < MAX_OPS && in.n; i++)
