@@ -78,6 +78,12 @@ static void hook_sipi(void *ctx, unsigned cpu, u8 vector)
 	raise_event(m, CPU_EV_SIPI);
 }
 
+static u64 hook_tsc_offset(void *ctx, unsigned cpu)
+{
+	const struct machine *m = ctx;
+	return m->cpu_ready ? m->cpu->tsc_offset : 0;
+}
+
 static void hook_a20(void *ctx, bool enabled)
 {
 	struct machine *m = ctx;
@@ -344,6 +350,7 @@ static int build_board(struct machine *m, struct errtext *e)
 	    .a20 = hook_a20,
 	    .reset = hook_reset,
 	    .power = hook_power,
+	    .tsc_offset = hook_tsc_offset,
 	    .debug_exit = hook_debug_exit,
 	};
 	struct pc_config cfg = {
