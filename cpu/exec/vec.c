@@ -89,3 +89,42 @@ void vec_emit(struct builder *b, const struct insn *in, const struct vec_forms *
 		u->imm = f->prepare(in->imm);
 	vec_emit_mmx_done(b, in);
 }
+
+/* ---- VEX ------------------------------------------------------------------------------------------------- */
+
+unsigned avx_last_source(const struct insn *in)
+{
+	unsigned s = in->nops - 1u;
+
+	while (s > 1 && in->op[s].kind == OPK_IMM)
+		s--;
+	return s;
+}
+
+struct uop *avx_emit_form(struct builder *b, const struct insn *in, const struct vec_form *f, unsigned s)
+{
+	const struct operand *src = &in->op[s];
+	struct uop *u;
+
+	if (src->kind == OPK_MEM) {
+		u = emit_mem(b, in, f->mem, src->size, ACC_R);
+	} else {
+		u = emit(b, f->rr);
+		u->base = operand_off(src);
+	}
+	u->dst = operand_off(&in->op[0]);
+	u->src = operand_off(&in->op[s == 2]); /* the destination when there is one source */
+	u->imm = in->imm;
+	return u;
+}
+
+void avx_emit(struct builder *b, const struct insn *in, const struct avx_forms *f)
+{
+	struct uop *u;
+
+	if (f->exact && (b->mode & MODE_MXCSR_EXACT))
+		return emit_call(b, in, f->exact);
+	u = avx_emit_form(b, in, in->vex_l == 32 && f->y.rr ? &f->y : &f->w, avx_last_source(in));
+	if (f->prepare)
+		u->imm = f->prepare(in->imm);
+}

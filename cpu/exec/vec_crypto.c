@@ -334,18 +334,32 @@ static bool host_has_sha(void)
 					     portable = VEC_FORM(soft_##name);                      \
 		vec_emit_form(b, in, has() ? &native : &portable, 1);                               \
 	}
+/* With a VEX form. */
+#define CRYPTO_AVX(name, has, host, soft)                                                         \
+	CRYPTO(name, has, host, soft)                                                              \
+	AVX_128(host_##name, 16, host)                                                             \
+	AVX_256(host_##name, host)                                                                 \
+	AVX_128(soft_##name, 16, soft)                                                             \
+	AVX_256(soft_##name, soft)                                                                 \
+	VEC_GEN(v##name)                                                                           \
+	{                                                                                          \
+		static const struct avx_forms native = {AVX_FORMS(host_##name)},                    \
+					      portable = {AVX_FORMS(soft_##name)};                  \
+		avx_emit(b, in, has() ? &native : &portable);                                       \
+	}
+#define CRYPTO2_AVX(name, has) CRYPTO_AVX(name, has, host_##name(a, b), soft_##name(a, b))
 #define CRYPTO2(name, has) CRYPTO(name, has, host_##name(a, b), soft_##name(a, b))
 
-CRYPTO2(aesenc, host_has_aes)
-CRYPTO2(aesenclast, host_has_aes)
-CRYPTO2(aesdec, host_has_aes)
-CRYPTO2(aesdeclast, host_has_aes)
-CRYPTO(aesimc, host_has_aes, host_aesimc(b), soft_aesimc(b))
+CRYPTO2_AVX(aesenc, host_has_aes)
+CRYPTO2_AVX(aesenclast, host_has_aes)
+CRYPTO2_AVX(aesdec, host_has_aes)
+CRYPTO2_AVX(aesdeclast, host_has_aes)
+CRYPTO_AVX(aesimc, host_has_aes, host_aesimc(b), soft_aesimc(b))
 /* The round constant goes into the rotated words only. */
 #define RCON _mm_setr_epi32(0, (u8)imm, 0, (u8)imm)
-CRYPTO(aeskeygenassist, host_has_aes, _mm_xor_si128(host_aeskeygen(b), RCON),
+CRYPTO_AVX(aeskeygenassist, host_has_aes, _mm_xor_si128(host_aeskeygen(b), RCON),
        _mm_xor_si128(soft_aeskeygen(b), RCON))
-CRYPTO(pclmulqdq, host_has_pclmul, host_pclmul(a, b, imm), soft_pclmul(a, b, imm))
+CRYPTO_AVX(pclmulqdq, host_has_pclmul, host_pclmul(a, b, imm), soft_pclmul(a, b, imm))
 CRYPTO2(sha1nexte, host_has_sha)
 CRYPTO2(sha1msg1, host_has_sha)
 CRYPTO2(sha1msg2, host_has_sha)
@@ -379,6 +393,6 @@ static vec128 gf2p8_affine(vec128 a, vec128 b, u64 imm, bool invert)
 	return r.v;
 }
 
-VEC_X(gf2p8mulb, 16A, gf2p8_mul(a, b))
-VEC_X(gf2p8affineqb, 16A, gf2p8_affine(a, b, imm, false))
-VEC_X(gf2p8affineinvqb, 16A, gf2p8_affine(a, b, imm, true))
+VEC_X(gf2p8mulb, gf2p8_mul(a, b))
+VEC_X(gf2p8affineqb, gf2p8_affine(a, b, imm, false))
+VEC_X(gf2p8affineinvqb, gf2p8_affine(a, b, imm, true))

@@ -5,6 +5,9 @@
  * In a line's expression `a` is the first operand (old destination), `b` the second (register, or memory
  * zero-extended to 16 bytes), `imm` the immediate or what the line's prepare function made of it.
  * Registers are always read and written as whole XMMs so that the host can forward stores to loads.
+ *
+ * The same lines give the VEX forms: AVX computes each 16-byte lane by itself, with `a` the first source. An
+ * expression may look at `lane` (0, 1). The bits above a VEX result are zeroed up to 256: AVX-512 does not exist here.
  */
 #ifndef ORRERY_CPU_EXEC_VEC_FORMS_H
 #define ORRERY_CPU_EXEC_VEC_FORMS_H
@@ -23,6 +26,12 @@ void vec_misaligned(UOP_ARGS);
 
 /* ---- the sizes of memory operands: 16A (aligned), 16 (any address), 8, 4, 2, 1 --------------------- */
 
+struct vec256 {
+	vec128 l[2];
+};
+
+#define TYPE_32A struct vec256
+#define TYPE_32 struct vec256
 #define TYPE_16A vec128
 #define TYPE_16 vec128
 #define TYPE_8 u64
@@ -30,12 +39,16 @@ void vec_misaligned(UOP_ARGS);
 #define TYPE_2 u16
 #define TYPE_1 u8
 /* Tags are page addresses: one test covers hit, page and alignment. */
+#define MISS_32A(e) unlikely((ea - (e)->tag) & ~0xfe0ull)
+#define MISS_32(e) TLB_MISS(e, 32)
 #define MISS_16A(e) unlikely((ea - (e)->tag) & ~0xff0ull)
 #define MISS_16(e) TLB_MISS(e, 16)
 #define MISS_8(e) TLB_MISS(e, 8)
 #define MISS_4(e) TLB_MISS(e, 4)
 #define MISS_2(e) TLB_MISS(e, 2)
 #define MISS_1(e) TLB_MISS(e, 1)
+#define MISALIGNED_32A (ea & 31)
+#define MISALIGNED_32 0
 #define MISALIGNED_16A (ea & 15)
 #define MISALIGNED_16 0
 #define MISALIGNED_8 0
@@ -119,6 +132,7 @@ void vec_misaligned(UOP_ARGS);
 		vec128 b UNUSED = (bval);                                                           \
 		vec128 a UNUSED = GET_##kind(u->dst);                                               \
 		u64 imm UNUSED = u->imm;                                                            \
+		enum { lane = 0 };                                                                  \
 		PUT_##kind(u->dst, (expr));                                                         \
 	} while (0)
 
@@ -130,6 +144,40 @@ void vec_misaligned(UOP_ARGS);
 		NEXT;                                                                               \
 	}                                                                                          \
 	VEC_LOAD(name, size, VEC_COMPUTE(kind, WIDEN_##size(m), expr))
+
+/* ---- VEX handlers: dst, first source in src, second in base or memory -------------------------------------- */
+
+#define ZERO_UPPER(off) (XMM((off) + 16) = _mm_setzero_si128())
+
+#define AVX_LANE(n, bval, expr)                                                                   \
+	do {                                                                                       \
+		vec128 b UNUSED = (bval);                                                           \
+		vec128 a UNUSED = XMM(u->src + 16 * (n));                                           \
+		u64 imm UNUSED = u->imm;                                                            \
+		enum { lane = (n) };                                                                \
+		XMM(u->dst + 16 * (n)) = (expr);                                                    \
+	} while (0)
+
+/* w_name: 128 bits, or a scalar with the rest from the first source. */
+#define AVX_128(name, size, expr)                                                                 \
+	static void w_##name##_rr(UOP_ARGS)                                                        \
+	{                                                                                          \
+		AVX_LANE(0, XMM(u->base), expr);                                                    \
+		ZERO_UPPER(u->dst);                                                                 \
+		NEXT;                                                                               \
+	}                                                                                          \
+	VEC_LOAD(w_##name, size, AVX_LANE(0, WIDEN_##size(m), expr); ZERO_UPPER(u->dst))
+
+/* y_name: 256 bits */
+#define AVX_256(name, expr)                                                                       \
+	static void y_##name##_rr(UOP_ARGS)                                                        \
+	{                                                                                          \
+		vec128 b1 = XMM(u->base + 16);                                                      \
+		AVX_LANE(0, XMM(u->base), expr);                                                    \
+		AVX_LANE(1, b1, expr);                                                              \
+		NEXT;                                                                               \
+	}                                                                                          \
+	VEC_LOAD(y_##name, 32, AVX_LANE(0, m.l[0], expr); AVX_LANE(1, m.l[1], expr))
 
 /* ---- forms: what emission chooses from ---------------------------------------------------------------- */
 
@@ -143,6 +191,19 @@ struct vec_forms {
 	u64 (*prepare)(u64 imm);                /* imm of the micro-operation; NULL: the immediate itself */
 	exec_op exact;                          /* when an SSE exception is unmasked; NULL: raises none */
 };
+
+struct avx_forms {
+	struct vec_form w, y; /* 128 bits or scalar, 256 bits */
+	u64 (*prepare)(u64 imm);
+	exec_op exact;
+};
+
+/** Emits a VEX instruction: destination, one or two sources, immediate. */
+void avx_emit(struct builder *b, const struct insn *in, const struct avx_forms *f);
+/** The same with chosen handlers; the second source is operand @s. */
+struct uop *avx_emit_form(struct builder *b, const struct insn *in, const struct vec_form *f, unsigned s);
+/** Index of a VEX instruction's last register or memory operand. */
+unsigned avx_last_source(const struct insn *in);
 
 /** Emits a two-operand instruction (and immediate) from its forms. */
 void vec_emit(struct builder *b, const struct insn *in, const struct vec_forms *f);
@@ -167,16 +228,39 @@ void vec_mmx_enter(struct cpu *cpu, int reg);
 	extern const struct exec_desc exec_##name;                                                 \
 	const struct exec_desc exec_##name = {.gen = gen_##name}
 
-/* One instruction on XMM with a memory operand of @size, and an immediate prepared by @prep. */
-#define VEC_XP(name, size, prep, expr)                                                            \
+#define AVX_DESC(name, ...)                                                                       \
+	static const struct avx_forms v##name##_forms = {__VA_ARGS__};                              \
+	static void gen_v##name(struct builder *b, const struct insn *in,                           \
+				u32 arg UNUSED)                                                     \
+	{                                                                                          \
+		avx_emit(b, in, &v##name##_forms);                                                  \
+	}                                                                                          \
+	extern const struct exec_desc exec_v##name;                                                \
+	const struct exec_desc exec_v##name = {.gen = gen_v##name}
+#define AVX_FORMS(name) .w = VEC_FORM(w_##name), .y = VEC_FORM(y_##name)
+
+/* VEX alone */
+#define AVX_P(name, prep, expr)                                                                   \
+	AVX_128(name, 16, expr)                                                                    \
+	AVX_256(name, expr)                                                                        \
+	AVX_DESC(name, AVX_FORMS(name), .prepare = prep);
+
+/* Legacy SSE alone, on XMM with a memory operand of @size and an immediate prepared by @prep. */
+#define VEC_LEGACY_P(name, size, prep, expr)                                                      \
 	VEC_HANDLERS(x_##name, X, size, expr)                                                      \
 	VEC_DESC(name, .x = VEC_FORM(x_##name), .prepare = prep);
-#define VEC_X(name, size, expr) VEC_XP(name, size, NULL, expr)
+#define VEC_LEGACY(name, size, expr) VEC_LEGACY_P(name, size, NULL, expr)
+/* One instruction on XMM and, lane by lane, YMM. */
+#define VEC_XP(name, prep, expr)                                                                  \
+	VEC_LEGACY_P(name, 16A, prep, expr)                                                        \
+	AVX_P(name, prep, expr)
+#define VEC_X(name, expr) VEC_XP(name, NULL, expr)
 /* On XMM by @xexpr and on MMX by @mexpr, with MMX memory operands of @msize. */
 #define VEC_XMP(name, msize, prep, xexpr, mexpr)                                                  \
 	VEC_HANDLERS(x_##name, X, 16A, xexpr)                                                      \
 	VEC_HANDLERS(m_##name, M, msize, mexpr)                                                    \
-	VEC_DESC(name, .x = VEC_FORM(x_##name), .mmx = VEC_FORM(m_##name), .prepare = prep);
+	VEC_DESC(name, .x = VEC_FORM(x_##name), .mmx = VEC_FORM(m_##name), .prepare = prep);          \
+	AVX_P(name, prep, xexpr)
 #define VEC_XM(name, xexpr, mexpr) VEC_XMP(name, 8, NULL, xexpr, mexpr)
 /* The lane-wise ones: the same expression serves both. */
 #define VEC_BOTH(name, expr) VEC_XM(name, expr, expr)
@@ -201,6 +285,14 @@ struct soft_op; /* how its elements are computed by cpu/fpu (vec_fp.c) */
  * underflow, else NULL.
  */
 MUST_CHECK int vec_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, const struct soft_op *soft);
+/** The same for VEX instructions that compute lane by lane. */
+MUST_CHECK int avx_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, const struct soft_op *soft);
+
+/** For conversions that double (@widen) or halve the element size. */
+MUST_CHECK int avx_exact_convert(struct cpu *cpu, const struct insn *in, vec_fn fn, bool widen,
+				 const struct soft_op *soft);
+/** Raises or records @flags of an operation computed elsewhere (cpu/fpu): 1 if nothing may be committed. */
+MUST_CHECK int vec_commit_flags(struct cpu *cpu, u32 flags);
 
 /* ---- tables for shuffles by immediate (vec_perm.c) ------------------------------------------------------- */
 

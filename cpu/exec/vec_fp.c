@@ -206,6 +206,87 @@ static int read_source(struct cpu *cpu, const struct insn *in, unsigned i, vec12
 	}
 }
 
+int vec_commit_flags(struct cpu *cpu, u32 flags)
+{
+	cpu_mxcsr_sync(cpu);
+	return commit_flags(cpu, visible(flags, cpu->mxcsr));
+}
+
+/* The second source's lanes, of a VEX instruction; an integer is sign-extended. */
+static int read_lanes(struct cpu *cpu, const struct insn *in, unsigned s, union vec *b)
+{
+	const struct operand *o = &in->op[s];
+
+	memset(b, 0, sizeof(*b));
+	if (o->kind != OPK_GPR && op_read_bytes(cpu, in, s, b))
+		return 1;
+	if (o->kind == OPK_GPR)
+		b->q[0] = (u64)sext(cpu->r[o->reg], o->size * 8);
+	else if (o->size == 4)
+		b->q[0] = (u64)(s64)(s32)b->d[0];
+	return 0;
+}
+
+#define LANE(v, n) _mm_load_si128((const vec128 *)&(v).q[2 * (n)])
+
+/* Writes 16 or 32 bytes of result to a VEX destination, or a general register. */
+static void write_lanes(struct cpu *cpu, const struct operand *dst, vec128 r0, vec128 r1)
+{
+	u16 off = operand_off(dst);
+
+	if (dst->kind == OPK_GPR) {
+		reg_write(cpu, dst->reg, dst->size, (u64)_mm_cvtsi128_si64(r0));
+		return;
+	}
+	XMM(off) = r0;
+	XMM(off + 16) = r1;
+}
+
+int avx_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, const struct soft_op *soft)
+{
+	unsigned s = avx_last_source(in);
+	const union vec *a = (const void *)((char *)cpu + operand_off(&in->op[s == 2]));
+	bool two = in->op[0].size == 32;
+	struct trial t0, t1 = {_mm_setzero_si128(), 0};
+	union vec b;
+	u32 flags;
+
+	if (read_lanes(cpu, in, s, &b))
+		return 1;
+	t0 = try_fn(cpu, fn, LANE(*a, 0), LANE(b, 0), imm, soft);
+	if (two)
+		t1 = try_fn(cpu, fn, LANE(*a, 1), LANE(b, 1), imm, soft);
+	flags = t0.flags | t1.flags;
+	if (!soft || soft->shape != SOFT_DOT) /* which has seen to it by stages */
+		flags = visible(flags, cpu->mxcsr);
+	if (commit_flags(cpu, flags))
+		return 1;
+	write_lanes(cpu, &in->op[0], t0.result, t1.result);
+	return 0;
+}
+
+int avx_exact_convert(struct cpu *cpu, const struct insn *in, vec_fn fn, bool widen, const struct soft_op *soft)
+{
+	bool two = in->vex_l == 32;
+	vec128 zero = _mm_setzero_si128(), b1;
+	struct trial t0, t1 = {zero, 0};
+	union vec b;
+
+	if (read_lanes(cpu, in, 1, &b))
+		return 1;
+	b1 = widen ? _mm_srli_si128(LANE(b, 0), 8) : LANE(b, 1);
+	t0 = try_fn(cpu, fn, zero, LANE(b, 0), 0, soft);
+	if (two)
+		t1 = try_fn(cpu, fn, zero, b1, 0, soft);
+	if (commit_flags(cpu, visible(t0.flags | t1.flags, cpu->mxcsr)))
+		return 1;
+	if (widen)
+		write_lanes(cpu, &in->op[0], t0.result, t1.result);
+	else
+		write_lanes(cpu, &in->op[0], _mm_unpacklo_epi64(t0.result, t1.result), zero);
+	return 0;
+}
+
 int vec_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, const struct soft_op *soft)
 {
 	const struct operand *dst = &in->op[0];
@@ -246,10 +327,31 @@ int vec_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, const 
 		return vec_exact(cpu, in, try_##name, (u8)in->imm, soft);                           \
 	}
 
-#define FP(name, size, soft, expr)                                                                \
+#define FP_LEGACY(name, size, soft, expr)                                                         \
 	EXACT(name, soft, expr)                                                                    \
 	VEC_HANDLERS(x_##name, X, size, expr)                                                      \
 	VEC_DESC(name, .x = VEC_FORM(x_##name), .exact = exact_##name);
+
+#define AVX_EXACT(name, soft)                                                                     \
+	static int exact_v##name(struct cpu *cpu, const struct insn *in)                            \
+	{                                                                                          \
+		return avx_exact(cpu, in, try_##name, (u8)in->imm, soft);                           \
+	}
+#define AVX_FP_4(name, soft, expr) AVX_FP_SCALAR(name, 4, soft, expr)
+#define AVX_FP_8(name, soft, expr) AVX_FP_SCALAR(name, 8, soft, expr)
+#define AVX_FP_SCALAR(name, size, soft, expr)                                                     \
+	AVX_EXACT(name, soft)                                                                      \
+	AVX_128(name, size, expr)                                                                  \
+	AVX_DESC(name, .w = VEC_FORM(w_##name), .exact = exact_v##name);
+#define AVX_FP_16A(name, soft, expr)                                                              \
+	AVX_EXACT(name, soft)                                                                      \
+	AVX_128(name, 16, expr)                                                                    \
+	AVX_256(name, expr)                                                                        \
+	AVX_DESC(name, AVX_FORMS(name), .exact = exact_v##name);
+
+#define FP(name, size, soft, expr)                                                                \
+	FP_LEGACY(name, size, soft, expr)                                                          \
+	AVX_FP_##size(name, soft, expr)
 
 /* ---- arithmetic ------------------------------------------------------------------------------------------------- */
 
@@ -318,12 +420,62 @@ UNARY(rsqrtps, 16A, NULL)
 	}
 #define COMPARE(op, size)                                                                         \
 	HOST_CMP(op)                                                                               \
-	FP(op, size, NULL, host_##op(a, b, imm))
+	FP_LEGACY(op, size, NULL, host_##op(a, b, imm))
 
 COMPARE(cmpss, 4)
 COMPARE(cmpps, 16A)
 COMPARE(cmpsd, 8)
 COMPARE(cmppd, 16A)
+
+/* VEX has 32 predicates: those beyond the host's eight by cpu/fpu, as a simple operation. */
+static vec128 soft_cmp(vec128 va, vec128 vb, unsigned predicate, unsigned n, unsigned size)
+{
+	struct sse_env env = {.mxcsr = _mm_getcsr() & ~MXCSR_FLAGS};
+	union vec a, b;
+
+	_mm_store_si128((vec128 *)&a, va);
+	_mm_store_si128((vec128 *)&b, vb);
+	for (unsigned i = 0; i < n; i++) {
+		if (size == 4)
+			a.d[i] = f32_cmp(a.d[i], b.d[i], predicate, &env) ? 0xffffffff : 0;
+		else
+			a.q[i] = f64_cmp(a.q[i], b.q[i], predicate, &env) ? ~0ull : 0;
+	}
+	_mm_setcsr(_mm_getcsr() | env.raised);
+	return LANE(a, 0);
+}
+
+#define AVX_COMPARE(op, size, n, bytes)                                                           \
+	static vec128 try_v##op(vec128 a, vec128 b, u64 imm)                                        \
+	{                                                                                          \
+		imm &= 31;                                                                          \
+		return imm < 8 ? host_##op(a, b, imm) : soft_cmp(a, b, (unsigned)imm, n, bytes);     \
+	}                                                                                          \
+	static int exact_v##op(struct cpu *cpu, const struct insn *in)                              \
+	{                                                                                          \
+		return avx_exact(cpu, in, try_v##op, (u8)in->imm, NULL);                            \
+	}                                                                                          \
+	static const struct avx_forms v##op##_forms = {AVX_CMP_FORMS_##size(op), .exact = exact_v##op};\
+	VEC_GEN(v##op)                                                                             \
+	{                                                                                          \
+		if ((in->imm & 31) < 8)                                                             \
+			avx_emit(b, in, &v##op##_forms);                                            \
+		else                                                                                \
+			emit_call(b, in, exact_v##op);                                              \
+	}
+#define AVX_CMP_FORMS_4(op) .w = VEC_FORM(w_##op)
+#define AVX_CMP_FORMS_8(op) .w = VEC_FORM(w_##op)
+#define AVX_CMP_FORMS_16(op) AVX_FORMS(op)
+AVX_128(cmpss, 4, host_cmpss(a, b, imm))
+AVX_128(cmpsd, 8, host_cmpsd(a, b, imm))
+AVX_128(cmpps, 16, host_cmpps(a, b, imm))
+AVX_128(cmppd, 16, host_cmppd(a, b, imm))
+AVX_256(cmpps, host_cmpps(a, b, imm))
+AVX_256(cmppd, host_cmppd(a, b, imm))
+AVX_COMPARE(cmpss, 4, 1, 4)
+AVX_COMPARE(cmpsd, 8, 1, 8)
+AVX_COMPARE(cmpps, 16, 4, 4)
+AVX_COMPARE(cmppd, 16, 2, 8)
 
 /* ---- COMIS, UCOMIS: the host's ZF, PF, CF; SF, OF and AF are cleared. Left as FK_RES ----------------------------- */
 
@@ -402,16 +554,53 @@ COMI(comisd, 8)
 
 /* ---- conversions within vector registers -------------------------------------------------------------------------- */
 
+/* These change the size of elements: VEX.256 reads or writes half a register. */
+#define CONVERT(name, size, soft)                                                                 \
+	HOST1(name)                                                                                \
+	FP_LEGACY(name, size, soft, host_##name(b))                                                \
+	AVX_CONVERT_##size(name, soft)
+#define AVX_CONVERT_8(name, soft)                                                                 \
+	AVX_CONVERT(name, true, soft)                                                              \
+	AVX_128(name, 8, host_##name(b))                                                           \
+	static void y_##name##_rr(UOP_ARGS)                                                        \
+	{                                                                                          \
+		vec128 h = _mm_srli_si128(XMM(u->base), 8);                                         \
+		AVX_LANE(0, XMM(u->base), host_##name(b));                                          \
+		AVX_LANE(1, h, host_##name(b));                                                     \
+		NEXT;                                                                               \
+	}                                                                                          \
+	VEC_LOAD(y_##name, 16, AVX_LANE(0, m, host_##name(b));                                      \
+		 AVX_LANE(1, _mm_srli_si128(m, 8), host_##name(b)))                                 \
+	AVX_DESC(name, AVX_FORMS(name), .exact = exact_v##name);
+#define AVX_CONVERT_16A(name, soft)                                                               \
+	AVX_CONVERT(name, false, soft)                                                             \
+	AVX_128(name, 16, host_##name(b))                                                          \
+	static void y_##name##_rr(UOP_ARGS)                                                        \
+	{                                                                                          \
+		XMM(u->dst) = _mm_unpacklo_epi64(host_##name(XMM(u->base)), host_##name(XMM(u->base + 16)));\
+		ZERO_UPPER(u->dst);                                                                 \
+		NEXT;                                                                               \
+	}                                                                                          \
+	VEC_LOAD(y_##name, 32,                                                                      \
+		 XMM(u->dst) = _mm_unpacklo_epi64(host_##name(m.l[0]), host_##name(m.l[1]));         \
+		 ZERO_UPPER(u->dst))                                                                \
+	AVX_DESC(name, AVX_FORMS(name), .exact = exact_v##name);
+#define AVX_CONVERT(name, widen, soft)                                                            \
+	static int exact_v##name(struct cpu *cpu, const struct insn *in)                            \
+	{                                                                                          \
+		return avx_exact_convert(cpu, in, try_##name, widen, soft);                         \
+	}
+
 ARITH(cvtss2sd, 4, NULL)
 ARITH(cvtsd2ss, 8, SOFT(NARROW1, 8, add))
-UNARY(cvtps2pd, 8, NULL)
-UNARY(cvtpd2ps, 16A, SOFT(NARROW2, 8, add))
+CONVERT(cvtps2pd, 8, NULL)
+CONVERT(cvtpd2ps, 16A, SOFT(NARROW2, 8, add))
 UNARY(cvtdq2ps, 16A, NULL)
 UNARY(cvtps2dq, 16A, NULL)
 UNARY(cvttps2dq, 16A, NULL)
-UNARY(cvtdq2pd, 8, NULL)
-UNARY(cvtpd2dq, 16A, NULL)
-UNARY(cvttpd2dq, 16A, NULL)
+CONVERT(cvtdq2pd, 8, NULL)
+CONVERT(cvtpd2dq, 16A, NULL)
+CONVERT(cvttpd2dq, 16A, NULL)
 
 /*
  * Between MMX and XMM: as the 128-bit conversions with zeros above, which convert without raising anything.
@@ -467,6 +656,32 @@ CVT_TO_MM(cvttpd2pi, 16A, host_cvttpd2dq(b))
 	VEC_GEN(name)                                                                                \
 	{                                                                                          \
 		emit_gpr_form(b, in, name##_forms, in->op[1].size, exact_##name);                   \
+	}                                                                                          \
+	AVX_FROM_INT(name)
+
+#define AVX_FROM_INT(name)                                                                        \
+	AVX_EXACT(name, NULL)                                                                      \
+	static void w_##name##_4_rr(UOP_ARGS)                                                      \
+	{                                                                                          \
+		XMM(u->dst) = host_##name(XMM(u->src), SREG32(u->base));                            \
+		ZERO_UPPER(u->dst);                                                                 \
+		NEXT;                                                                               \
+	}                                                                                          \
+	static void w_##name##_8_rr(UOP_ARGS)                                                      \
+	{                                                                                          \
+		XMM(u->dst) = host_##name(XMM(u->src), SREG64(u->base));                            \
+		ZERO_UPPER(u->dst);                                                                 \
+		NEXT;                                                                               \
+	}                                                                                          \
+	VEC_LOAD(w_##name##_4, 4, XMM(u->dst) = host_##name(XMM(u->src), (s32)m); ZERO_UPPER(u->dst))\
+	VEC_LOAD(w_##name##_8, 8, XMM(u->dst) = host_##name(XMM(u->src), (s64)m); ZERO_UPPER(u->dst))\
+	static const struct vec_form v##name##_forms[] = {VEC_FORM(w_##name##_4), VEC_FORM(w_##name##_8)};\
+	VEC_GEN(v##name)                                                                           \
+	{                                                                                          \
+		if (b->mode & MODE_MXCSR_EXACT)                                                     \
+			emit_call(b, in, exact_v##name);                                            \
+		else                                                                                \
+			avx_emit_form(b, in, &v##name##_forms[in->op[2].size == 8], 2);             \
 	}
 
 /* Chooses the 4- or 8-byte form by the size of the integer operand. */

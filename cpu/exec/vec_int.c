@@ -28,14 +28,14 @@ VEC_BOTH(pminub, _mm_min_epu8(a, b))
 VEC_BOTH(pmaxub, _mm_max_epu8(a, b))
 VEC_BOTH(pminsw, _mm_min_epi16(a, b))
 VEC_BOTH(pmaxsw, _mm_max_epi16(a, b))
-VEC_X(pminsb, 16A, _mm_min_epi8(a, b))
-VEC_X(pmaxsb, 16A, _mm_max_epi8(a, b))
-VEC_X(pminuw, 16A, _mm_min_epu16(a, b))
-VEC_X(pmaxuw, 16A, _mm_max_epu16(a, b))
-VEC_X(pminsd, 16A, _mm_min_epi32(a, b))
-VEC_X(pmaxsd, 16A, _mm_max_epi32(a, b))
-VEC_X(pminud, 16A, _mm_min_epu32(a, b))
-VEC_X(pmaxud, 16A, _mm_max_epu32(a, b))
+VEC_X(pminsb, _mm_min_epi8(a, b))
+VEC_X(pmaxsb, _mm_max_epi8(a, b))
+VEC_X(pminuw, _mm_min_epu16(a, b))
+VEC_X(pmaxuw, _mm_max_epu16(a, b))
+VEC_X(pminsd, _mm_min_epi32(a, b))
+VEC_X(pmaxsd, _mm_max_epi32(a, b))
+VEC_X(pminud, _mm_min_epu32(a, b))
+VEC_X(pmaxud, _mm_max_epu32(a, b))
 VEC_BOTH(pabsb, _mm_abs_epi8(b))
 VEC_BOTH(pabsw, _mm_abs_epi16(b))
 VEC_BOTH(pabsd, _mm_abs_epi32(b))
@@ -50,14 +50,14 @@ VEC_BOTH(pmulhw, _mm_mulhi_epi16(a, b))
 VEC_BOTH(pmulhuw, _mm_mulhi_epu16(a, b))
 VEC_BOTH(pmulhrsw, _mm_mulhrs_epi16(a, b))
 VEC_BOTH(pmuludq, _mm_mul_epu32(a, b))
-VEC_X(pmuldq, 16A, _mm_mul_epi32(a, b))
-VEC_X(pmulld, 16A, _mm_mullo_epi32(a, b))
+VEC_X(pmuldq, _mm_mul_epi32(a, b))
+VEC_X(pmulld, _mm_mullo_epi32(a, b))
 VEC_BOTH(pmaddwd, _mm_madd_epi16(a, b))
 VEC_BOTH(pmaddubsw, _mm_maddubs_epi16(a, b))
 VEC_BOTH(psadbw, _mm_sad_epu8(a, b))
-VEC_X(phminposuw, 16A, _mm_minpos_epu16(b))
+VEC_X(phminposuw, _mm_minpos_epu16(b))
 
-/* MPSADBW: imm8 bit 2 chooses where in the destination, bits 1:0 where in the source. */
+/* MPSADBW: imm8 bit 2 chooses where in the destination, bits 1:0 where in the source; upper lane: bits 5:3. */
 static ALWAYS_INLINE vec128 mpsadbw(vec128 a, vec128 b, u64 imm)
 {
 	switch (imm & 7) {
@@ -71,7 +71,7 @@ static ALWAYS_INLINE vec128 mpsadbw(vec128 a, vec128 b, u64 imm)
 	default: return _mm_mpsadbw_epu8(a, b, 7);
 	}
 }
-VEC_X(mpsadbw, 16A, mpsadbw(a, b, imm))
+VEC_X(mpsadbw, mpsadbw(a, b, imm >> 3 * lane))
 
 /* Horizontal: on MMX both operands fit one register. */
 #define HORIZONTAL(name, op)                                                                      \
@@ -85,7 +85,7 @@ HORIZONTAL(phsubsw, _mm_hsubs_epi16)
 HORIZONTAL(packsswb, _mm_packs_epi16)
 HORIZONTAL(packssdw, _mm_packs_epi32)
 HORIZONTAL(packuswb, _mm_packus_epi16)
-VEC_X(packusdw, 16A, _mm_packus_epi32(a, b))
+VEC_X(packusdw, _mm_packus_epi32(a, b))
 
 /* ---- logic and comparison ---------------------------------------------------------------------------------- */
 
@@ -93,22 +93,22 @@ VEC_BOTH(pand, _mm_and_si128(a, b))
 VEC_BOTH(pandn, _mm_andnot_si128(a, b))
 VEC_BOTH(por, _mm_or_si128(a, b))
 VEC_BOTH(pxor, _mm_xor_si128(a, b))
-VEC_X(andps, 16A, _mm_and_si128(a, b))
-VEC_X(andpd, 16A, _mm_and_si128(a, b))
-VEC_X(andnps, 16A, _mm_andnot_si128(a, b))
-VEC_X(andnpd, 16A, _mm_andnot_si128(a, b))
-VEC_X(orps, 16A, _mm_or_si128(a, b))
-VEC_X(orpd, 16A, _mm_or_si128(a, b))
-VEC_X(xorps, 16A, _mm_xor_si128(a, b))
-VEC_X(xorpd, 16A, _mm_xor_si128(a, b))
+VEC_X(andps, _mm_and_si128(a, b))
+VEC_X(andpd, _mm_and_si128(a, b))
+VEC_X(andnps, _mm_andnot_si128(a, b))
+VEC_X(andnpd, _mm_andnot_si128(a, b))
+VEC_X(orps, _mm_or_si128(a, b))
+VEC_X(orpd, _mm_or_si128(a, b))
+VEC_X(xorps, _mm_xor_si128(a, b))
+VEC_X(xorpd, _mm_xor_si128(a, b))
 VEC_BOTH(pcmpeqb, _mm_cmpeq_epi8(a, b))
 VEC_BOTH(pcmpeqw, _mm_cmpeq_epi16(a, b))
 VEC_BOTH(pcmpeqd, _mm_cmpeq_epi32(a, b))
-VEC_X(pcmpeqq, 16A, _mm_cmpeq_epi64(a, b))
+VEC_X(pcmpeqq, _mm_cmpeq_epi64(a, b))
 VEC_BOTH(pcmpgtb, _mm_cmpgt_epi8(a, b))
 VEC_BOTH(pcmpgtw, _mm_cmpgt_epi16(a, b))
 VEC_BOTH(pcmpgtd, _mm_cmpgt_epi32(a, b))
-VEC_X(pcmpgtq, 16A, _mm_cmpgt_epi64(a, b))
+VEC_X(pcmpgtq, _mm_cmpgt_epi64(a, b))
 
 /* PTEST: ZF = no common bit, CF = b within a, the rest cleared; encoded as FK_RES. */
 #define PTEST(bval)                                                                               \
@@ -153,7 +153,50 @@ VEC_GEN(ptest)
 	VEC_GEN(name)                                                                              \
 	{                                                                                          \
 		emit_shift(b, in, &name##_forms, x_##name##_imm, m_##name##_imm);                   \
+	}                                                                                          \
+	AVX_SHIFT(name, op)
+
+/* One count for both lanes: of 16 bytes also in memory, or an immediate. */
+#define AVX_SHIFT(name, op)                                                                       \
+	AVX_128(name, 16, op(a, b))                                                                \
+	static void y_##name##_rr(UOP_ARGS)                                                        \
+	{                                                                                          \
+		vec128 count = XMM(u->base);                                                        \
+		AVX_LANE(0, count, op(a, b));                                                       \
+		AVX_LANE(1, count, op(a, b));                                                       \
+		NEXT;                                                                               \
+	}                                                                                          \
+	VEC_LOAD(y_##name, 16, AVX_LANE(0, m, op(a, b)); AVX_LANE(1, m, op(a, b)))                   \
+	static void w_##name##_imm(UOP_ARGS)                                                       \
+	{                                                                                          \
+		AVX_LANE(0, _mm_cvtsi64_si128((s64)u->imm), op(a, b));                              \
+		ZERO_UPPER(u->dst);                                                                 \
+		NEXT;                                                                               \
+	}                                                                                          \
+	static void y_##name##_imm(UOP_ARGS)                                                       \
+	{                                                                                          \
+		AVX_LANE(0, _mm_cvtsi64_si128((s64)u->imm), op(a, b));                              \
+		AVX_LANE(1, _mm_cvtsi64_si128((s64)u->imm), op(a, b));                              \
+		NEXT;                                                                               \
+	}                                                                                          \
+	static const struct avx_forms v##name##_forms = {AVX_FORMS(name)};                          \
+	VEC_GEN(v##name)                                                                           \
+	{                                                                                          \
+		emit_avx_shift(b, in, &v##name##_forms, w_##name##_imm, y_##name##_imm);            \
 	}
+
+static void emit_avx_shift(struct builder *b, const struct insn *in, const struct avx_forms *f, uop_fn w,
+			   uop_fn y)
+{
+	struct uop *u;
+
+	if (in->op[2].kind != OPK_IMM)
+		return avx_emit(b, in, f);
+	u = emit(b, in->vex_l == 32 ? y : w);
+	u->dst = operand_off(&in->op[0]);
+	u->src = operand_off(&in->op[1]);
+	u->imm = (u8)in->imm;
+}
 
 static void emit_shift(struct builder *b, const struct insn *in, const struct vec_forms *f, uop_fn ximm,
 		       uop_fn mimm)
@@ -189,6 +232,38 @@ static void emit_byte_shift(struct builder *b, const struct insn *in, const u8 *
 	struct uop *u = emit(b, byte_shift);
 	u->dst = operand_off(&in->op[0]);
 	u->imm = (uintptr_t)control;
+}
+
+static void w_byte_shift(UOP_ARGS)
+{
+	AVX_LANE(0, XMM(u->src), _mm_shuffle_epi8(a, vec_byte_shift_control((const u8 *)imm)));
+	ZERO_UPPER(u->dst);
+	NEXT;
+}
+
+static void y_byte_shift(UOP_ARGS)
+{
+	AVX_LANE(0, XMM(u->src), _mm_shuffle_epi8(a, vec_byte_shift_control((const u8 *)imm)));
+	AVX_LANE(1, XMM(u->src + 16), _mm_shuffle_epi8(a, vec_byte_shift_control((const u8 *)imm)));
+	NEXT;
+}
+
+static void emit_avx_byte_shift(struct builder *b, const struct insn *in, const u8 *control)
+{
+	struct uop *u = emit(b, in->vex_l == 32 ? y_byte_shift : w_byte_shift);
+	u->dst = operand_off(&in->op[0]);
+	u->src = operand_off(&in->op[1]);
+	u->imm = (uintptr_t)control;
+}
+
+VEC_GEN(vpsrldq)
+{
+	emit_avx_byte_shift(b, in, vec_window + 16 + MIN((u8)in->imm, 16));
+}
+
+VEC_GEN(vpslldq)
+{
+	emit_avx_byte_shift(b, in, vec_window + 16 - MIN((u8)in->imm, 16));
 }
 
 VEC_GEN(psrldq)

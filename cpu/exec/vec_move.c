@@ -205,9 +205,9 @@ MOVE_HALF(movlhps, movh_form, store8hi_mem)
 
 /* ---- duplications ------------------------------------------------------------------------------------------- */
 
-VEC_X(movddup, 8, _mm_unpacklo_epi64(b, b))
-VEC_X(movsldup, 16A, _mm_shuffle_epi32(b, 0xa0))
-VEC_X(movshdup, 16A, _mm_shuffle_epi32(b, 0xf5))
+VEC_LEGACY(movddup, 8, _mm_unpacklo_epi64(b, b))
+VEC_X(movsldup, _mm_shuffle_epi32(b, 0xa0))
+VEC_X(movshdup, _mm_shuffle_epi32(b, 0xf5))
 
 /* ---- sign masks to a general register ------------------------------------------------------------------------ */
 
@@ -239,6 +239,150 @@ VEC_GEN(pmovmskb)
 	emit_reg(b, in, in->op[1].kind == OPK_MM ? mask_mm : mask_xmm);
 	vec_emit_mmx_done(b, in);
 }
+
+static void mask_ps256(UOP_ARGS)
+{
+	vec128 l = XMM(u->src), h = XMM(u->src + 16);
+	SETREG64(u->dst, (u32)(_mm_movemask_ps(_mm_castsi128_ps(l)) | _mm_movemask_ps(_mm_castsi128_ps(h)) << 4));
+	NEXT;
+}
+
+static void mask_pd256(UOP_ARGS)
+{
+	vec128 l = XMM(u->src), h = XMM(u->src + 16);
+	SETREG64(u->dst, (u32)(_mm_movemask_pd(_mm_castsi128_pd(l)) | _mm_movemask_pd(_mm_castsi128_pd(h)) << 2));
+	NEXT;
+}
+
+static void mask_ymm(UOP_ARGS)
+{
+	vec128 l = XMM(u->src), h = XMM(u->src + 16);
+	SETREG64(u->dst, (u32)_mm_movemask_epi8(l) | (u32)_mm_movemask_epi8(h) << 16);
+	NEXT;
+}
+
+VEC_GEN(vmovmskps)
+{
+	emit_reg(b, in, in->vex_l == 32 ? mask_ps256 : mask_ps);
+}
+
+VEC_GEN(vmovmskpd)
+{
+	emit_reg(b, in, in->vex_l == 32 ? mask_pd256 : mask_pd);
+}
+
+VEC_GEN(vpmovmskb)
+{
+	emit_reg(b, in, in->vex_l == 32 ? mask_ymm : mask_xmm);
+}
+
+/* ---- VEX: whole registers -------------------------------------------------------------------------------------- */
+
+AVX_128(mov, 16, b)
+AVX_256(mov, b)
+VEC_LOAD(w_mova, 16A, AVX_LANE(0, m, b); ZERO_UPPER(u->dst))
+VEC_LOAD(y_mova, 32A, AVX_LANE(0, m.l[0], b); AVX_LANE(1, m.l[1], b))
+VEC_STORE(store32, 32, ((struct vec256){{XMM(u->src), XMM(u->src + 16)}}))
+VEC_STORE(store32a, 32A, ((struct vec256){{XMM(u->src), XMM(u->src + 16)}}))
+
+/* By length: 128, 256. */
+static const struct vec_form avx_mov[2] = {VEC_FORM(w_mov), VEC_FORM(y_mov)},
+			     avx_mova[2] = {{w_mov_rr, EAM3(w_mova)}, {y_mov_rr, EAM3(y_mova)}};
+static const uop_fn avx_store[2][EAM_COUNT] = {EAM3(store16), EAM3(store32)},
+		    avx_storea[2][EAM_COUNT] = {EAM3(store16a), EAM3(store32a)};
+
+static void emit_avx_move(struct builder *b, const struct insn *in, const struct vec_form load[2],
+			  const uop_fn store[2][EAM_COUNT])
+{
+	bool y = in->vex_l == 32;
+
+	if (in->op[0].kind == OPK_MEM)
+		vec_emit_store(b, in, store[y]);
+	else
+		avx_emit_form(b, in, &load[y], 1);
+}
+
+#define AVX_MOVE(name, load, store)                                                               \
+	VEC_GEN(name)                                                                              \
+	{                                                                                          \
+		emit_avx_move(b, in, load, store);                                                  \
+	}
+AVX_MOVE(vmovaps, avx_mova, avx_storea)
+AVX_MOVE(vmovapd, avx_mova, avx_storea)
+AVX_MOVE(vmovdqa, avx_mova, avx_storea)
+AVX_MOVE(vmovntps, avx_mova, avx_storea)
+AVX_MOVE(vmovntpd, avx_mova, avx_storea)
+AVX_MOVE(vmovntdq, avx_mova, avx_storea)
+AVX_MOVE(vmovntdqa, avx_mova, avx_storea)
+AVX_MOVE(vmovups, avx_mov, avx_store)
+AVX_MOVE(vmovupd, avx_mov, avx_store)
+AVX_MOVE(vmovdqu, avx_mov, avx_store)
+AVX_MOVE(vlddqu, avx_mov, avx_store)
+
+/* ---- VEX: scalars and halves -------------------------------------------------------------------------------------- */
+
+AVX_128(movq, 8, _mm_move_epi64(b))
+AVX_128(movd, 4, b)
+AVX_128(merge_sd, 8, _mm_blend_epi16(a, b, 0x0f))
+AVX_128(merge_ss, 4, _mm_blend_epi16(a, b, 0x03))
+AVX_128(merge_high, 8, _mm_unpacklo_epi64(a, b))
+AVX_128(high_low, 8, _mm_unpackhi_epi64(b, a))
+
+static const struct vec_form avx_movq = VEC_FORM(w_movq), avx_movd = VEC_FORM(w_movd),
+			     avx_merge_sd = VEC_FORM(w_merge_sd), avx_merge_ss = VEC_FORM(w_merge_ss),
+			     avx_merge_high = VEC_FORM(w_merge_high), avx_high_low = VEC_FORM(w_high_low);
+
+/* Stores have memory first; merging forms have three operands. */
+static void emit_avx_part(struct builder *b, const struct insn *in, const struct vec_form *load,
+			  const struct vec_form *merge, const uop_fn store[EAM_COUNT])
+{
+	if (in->op[0].kind == OPK_MEM)
+		vec_emit_store(b, in, store);
+	else if (in->nops == 3)
+		avx_emit_form(b, in, merge, 2);
+	else
+		avx_emit_form(b, in, load, 1);
+}
+
+#define AVX_PART(name, load, merge, store)                                                        \
+	VEC_GEN(name)                                                                              \
+	{                                                                                          \
+		emit_avx_part(b, in, &load, &merge, store);                                         \
+	}
+AVX_PART(vmovq, avx_movq, avx_movq, store8_mem)
+AVX_PART(vmovsd, avx_movq, avx_merge_sd, store8_mem)
+AVX_PART(vmovss, avx_movd, avx_merge_ss, store4_mem)
+AVX_PART(vmovlps, avx_movq, avx_merge_sd, store8_mem)
+AVX_PART(vmovlpd, avx_movq, avx_merge_sd, store8_mem)
+AVX_PART(vmovhps, avx_movq, avx_merge_high, store8hi_mem)
+AVX_PART(vmovhpd, avx_movq, avx_merge_high, store8hi_mem)
+AVX_PART(vmovlhps, avx_movq, avx_merge_high, store8_mem)
+AVX_PART(vmovhlps, avx_movq, avx_high_low, store8_mem)
+
+static void w_gpr32_rr(UOP_ARGS)
+{
+	XMM(u->dst) = _mm_cvtsi32_si128((s32)REG32(u->base));
+	ZERO_UPPER(u->dst);
+	NEXT;
+}
+
+static void w_gpr64_rr(UOP_ARGS)
+{
+	XMM(u->dst) = _mm_cvtsi64_si128((s64)REG64(u->base));
+	ZERO_UPPER(u->dst);
+	NEXT;
+}
+
+static const struct vec_form avx_from_gpr[2] = {{w_gpr32_rr, EAM3(w_movd)}, {w_gpr64_rr, EAM3(w_movq)}};
+
+VEC_GEN(vmovd_q)
+{
+	avx_emit_form(b, in, &avx_from_gpr[in->op[1].size == 8], 1);
+}
+
+AVX_128(movddup, 8, _mm_unpacklo_epi64(b, b))
+AVX_256(movddup, _mm_unpacklo_epi64(b, b))
+AVX_DESC(movddup, AVX_FORMS(movddup));
 
 /* ---- MASKMOVQ, MASKMOVDQU: selected bytes to [rDI] --------------------------------------------------------------- */
 

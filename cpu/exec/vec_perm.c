@@ -54,10 +54,15 @@ static u64 prep_pshufhw(u64 imm)
 	return (uintptr_t)pshufhw_table[(u8)imm];
 }
 
-/* SHUFPD is SHUFPS with both halves of a quadword chosen together. */
+/* SHUFPD is SHUFPS with both halves of a quadword chosen together. A table index per lane. */
+static u64 shufpd_index(u64 imm)
+{
+	return (imm & 1 ? 0x0e : 0x04) | (imm & 2 ? 0xe0 : 0x40);
+}
+
 static u64 prep_shufpd(u64 imm)
 {
-	return prep_pshufd((imm & 1 ? 0x0e : 0x04) | (imm & 2 ? 0xe0 : 0x40));
+	return shufpd_index(imm) | shufpd_index(imm >> 2) << 8;
 }
 
 static u64 prep_blendw(u64 imm)
@@ -65,18 +70,21 @@ static u64 prep_blendw(u64 imm)
 	return (uintptr_t)blendw_table[(u8)imm];
 }
 
-/* Each immediate bit spread over the words of its element. */
+/* Each immediate bit spread over the words of its element; a table index per lane. */
 static u64 prep_blendps(u64 imm)
 {
 	u64 w = 0;
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < 8; i++)
 		w |= imm >> i & 1 ? 3ull << 2 * i : 0;
-	return prep_blendw(w);
+	return w;
 }
 
 static u64 prep_blendpd(u64 imm)
 {
-	return prep_blendw((imm & 1 ? 0x0f : 0) | (imm & 2 ? 0xf0 : 0));
+	u64 w = 0;
+	for (unsigned i = 0; i < 4; i++)
+		w |= imm >> i & 1 ? 15ull << 4 * i : 0;
+	return w;
 }
 
 static u64 prep_palignr(u64 imm)
@@ -85,18 +93,19 @@ static u64 prep_palignr(u64 imm)
 }
 
 #define TABLE_ROW _mm_load_si128((const vec128 *)imm)
+#define LANE_ROW(table) _mm_load_si128((const vec128 *)(table)[imm >> 8 * lane & 0xff])
 
 /* ---- shuffles ------------------------------------------------------------------------------------------------- */
 
 VEC_XM(pshufb, _mm_shuffle_epi8(a, b), _mm_shuffle_epi8(a, _mm_and_si128(b, _mm_set1_epi8((char)0x87))))
-VEC_XP(pshufd, 16A, prep_pshufd, _mm_shuffle_epi8(b, TABLE_ROW))
-VEC_XP(pshuflw, 16A, prep_pshuflw, _mm_shuffle_epi8(b, TABLE_ROW))
-VEC_XP(pshufhw, 16A, prep_pshufhw, _mm_shuffle_epi8(b, TABLE_ROW))
+VEC_XP(pshufd, prep_pshufd, _mm_shuffle_epi8(b, TABLE_ROW))
+VEC_XP(pshuflw, prep_pshuflw, _mm_shuffle_epi8(b, TABLE_ROW))
+VEC_XP(pshufhw, prep_pshufhw, _mm_shuffle_epi8(b, TABLE_ROW))
 
 /* The low half of the result comes from a, the high half from b, by the same control. */
-#define SHUF2 _mm_blend_epi16(_mm_shuffle_epi8(a, TABLE_ROW), _mm_shuffle_epi8(b, TABLE_ROW), 0xf0)
-VEC_XP(shufps, 16A, prep_pshufd, SHUF2)
-VEC_XP(shufpd, 16A, prep_shufpd, SHUF2)
+#define SHUF2(row) _mm_blend_epi16(_mm_shuffle_epi8(a, row), _mm_shuffle_epi8(b, row), 0xf0)
+VEC_XP(shufps, prep_pshufd, SHUF2(TABLE_ROW))
+VEC_XP(shufpd, prep_shufpd, SHUF2(LANE_ROW(pshufd_table)))
 
 /* PSHUFW exists on MMX only. */
 VEC_HANDLERS(m_pshufw, M, 8, _mm_shuffle_epi8(b, TABLE_ROW))
@@ -119,39 +128,41 @@ UNPACK_LOW(punpckldq, _mm_unpacklo_epi32)
 UNPACK_HIGH(punpckhbw, _mm_unpackhi_epi8, _mm_unpacklo_epi8)
 UNPACK_HIGH(punpckhwd, _mm_unpackhi_epi16, _mm_unpacklo_epi16)
 UNPACK_HIGH(punpckhdq, _mm_unpackhi_epi32, _mm_unpacklo_epi32)
-VEC_X(punpcklqdq, 16A, _mm_unpacklo_epi64(a, b))
-VEC_X(punpckhqdq, 16A, _mm_unpackhi_epi64(a, b))
-VEC_X(unpcklps, 16A, _mm_unpacklo_epi32(a, b))
-VEC_X(unpckhps, 16A, _mm_unpackhi_epi32(a, b))
-VEC_X(unpcklpd, 16A, _mm_unpacklo_epi64(a, b))
-VEC_X(unpckhpd, 16A, _mm_unpackhi_epi64(a, b))
+VEC_X(punpcklqdq, _mm_unpacklo_epi64(a, b))
+VEC_X(punpckhqdq, _mm_unpackhi_epi64(a, b))
+VEC_X(unpcklps, _mm_unpacklo_epi32(a, b))
+VEC_X(unpckhps, _mm_unpackhi_epi32(a, b))
+VEC_X(unpcklpd, _mm_unpacklo_epi64(a, b))
+VEC_X(unpckhpd, _mm_unpackhi_epi64(a, b))
 
 /* ---- blends ----------------------------------------------------------------------------------------------------- */
 
 #define PS(v) _mm_castsi128_ps(v)
 #define PD(v) _mm_castsi128_pd(v)
-VEC_XP(pblendw, 16A, prep_blendw, _mm_blendv_epi8(a, b, TABLE_ROW))
-VEC_XP(blendps, 16A, prep_blendps, _mm_blendv_epi8(a, b, TABLE_ROW))
-VEC_XP(blendpd, 16A, prep_blendpd, _mm_blendv_epi8(a, b, TABLE_ROW))
+VEC_XP(pblendw, prep_blendw, _mm_blendv_epi8(a, b, TABLE_ROW))
+VEC_XP(blendps, prep_blendps, _mm_blendv_epi8(a, b, LANE_ROW(blendw_table)))
+VEC_XP(blendpd, prep_blendpd, _mm_blendv_epi8(a, b, LANE_ROW(blendw_table)))
+/* VPBLENDD: the same as VBLENDPS on integers. */
+AVX_P(pblendd, prep_blendps, _mm_blendv_epi8(a, b, LANE_ROW(blendw_table)))
 /* By the sign bits of XMM0. */
-VEC_X(pblendvb, 16A, _mm_blendv_epi8(a, b, cpu_xmm0(cpu)))
-VEC_X(blendvps, 16A, _mm_castps_si128(_mm_blendv_ps(PS(a), PS(b), PS(cpu_xmm0(cpu)))))
-VEC_X(blendvpd, 16A, _mm_castpd_si128(_mm_blendv_pd(PD(a), PD(b), PD(cpu_xmm0(cpu)))))
+VEC_LEGACY(pblendvb, 16A, _mm_blendv_epi8(a, b, cpu_xmm0(cpu)))
+VEC_LEGACY(blendvps, 16A, _mm_castps_si128(_mm_blendv_ps(PS(a), PS(b), PS(cpu_xmm0(cpu)))))
+VEC_LEGACY(blendvpd, 16A, _mm_castpd_si128(_mm_blendv_pd(PD(a), PD(b), PD(cpu_xmm0(cpu)))))
 
 /* ---- widening moves ---------------------------------------------------------------------------------------------- */
 
-VEC_X(pmovsxbw, 8, _mm_cvtepi8_epi16(b))
-VEC_X(pmovsxbd, 4, _mm_cvtepi8_epi32(b))
-VEC_X(pmovsxbq, 2, _mm_cvtepi8_epi64(b))
-VEC_X(pmovsxwd, 8, _mm_cvtepi16_epi32(b))
-VEC_X(pmovsxwq, 4, _mm_cvtepi16_epi64(b))
-VEC_X(pmovsxdq, 8, _mm_cvtepi32_epi64(b))
-VEC_X(pmovzxbw, 8, _mm_cvtepu8_epi16(b))
-VEC_X(pmovzxbd, 4, _mm_cvtepu8_epi32(b))
-VEC_X(pmovzxbq, 2, _mm_cvtepu8_epi64(b))
-VEC_X(pmovzxwd, 8, _mm_cvtepu16_epi32(b))
-VEC_X(pmovzxwq, 4, _mm_cvtepu16_epi64(b))
-VEC_X(pmovzxdq, 8, _mm_cvtepu32_epi64(b))
+VEC_LEGACY(pmovsxbw, 8, _mm_cvtepi8_epi16(b))
+VEC_LEGACY(pmovsxbd, 4, _mm_cvtepi8_epi32(b))
+VEC_LEGACY(pmovsxbq, 2, _mm_cvtepi8_epi64(b))
+VEC_LEGACY(pmovsxwd, 8, _mm_cvtepi16_epi32(b))
+VEC_LEGACY(pmovsxwq, 4, _mm_cvtepi16_epi64(b))
+VEC_LEGACY(pmovsxdq, 8, _mm_cvtepi32_epi64(b))
+VEC_LEGACY(pmovzxbw, 8, _mm_cvtepu8_epi16(b))
+VEC_LEGACY(pmovzxbd, 4, _mm_cvtepu8_epi32(b))
+VEC_LEGACY(pmovzxbq, 2, _mm_cvtepu8_epi64(b))
+VEC_LEGACY(pmovzxwd, 8, _mm_cvtepu16_epi32(b))
+VEC_LEGACY(pmovzxwq, 4, _mm_cvtepu16_epi64(b))
+VEC_LEGACY(pmovzxdq, 8, _mm_cvtepu32_epi64(b))
 
 /* ---- insertions: the element is a slice of the register at an offset known when the block is built ------------------ */
 
@@ -224,8 +235,7 @@ static const struct vec_form insertps_form = VEC_FORM(insertps);
 VEC_GEN(insertps)
 {
 	struct uop *u = vec_emit_form(b, in, &insertps_form, 1);
-	u64 zeroed = (prep_blendps(in->imm & 15) - (uintptr_t)blendw_table) / 16;
-	u->imm = (u8)in->imm | zeroed << 8;
+	u->imm = (u8)in->imm | prep_blendps(in->imm & 15) << 8;
 }
 
 /* ---- extractions ---------------------------------------------------------------------------------------------------- */

@@ -169,3 +169,28 @@ SIMPLE(pcmpistrm)
 {
 	return str_mask(cpu, in, false);
 }
+
+/* VEX forms: the same, but XMM0 as a result is a VEX destination. */
+#define STR_VEX_INDEX(name)                                                                       \
+	extern const struct exec_desc exec_v##name;                                                \
+	const struct exec_desc exec_v##name = {.op = op_##name}
+STR_VEX_INDEX(pcmpestri);
+STR_VEX_INDEX(pcmpistri);
+
+static int str_mask_vex(struct cpu *cpu, const struct insn *in, bool is_explicit)
+{
+	if (str_mask(cpu, in, is_explicit))
+		return 1;
+	memset(cpu->v[0].b + 16, 0, sizeof(cpu->v[0]) - 16);
+	return 0;
+}
+
+SIMPLE(vpcmpestrm)
+{
+	return str_mask_vex(cpu, in, true);
+}
+
+SIMPLE(vpcmpistrm)
+{
+	return str_mask_vex(cpu, in, false);
+}
