@@ -798,7 +798,10 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 	of = TOP_BIT(bits, r) ^ (r >> (bits - 2) & 1)
 
 #define COUNT_MASK(bits) (bits == 64 ? 63 : 31)
-/* OF is defined for counts of 1 only; other counts leave it 0 (shifts) or alone (rotates). */
+/*
+ * OF is defined for counts of 1 only; other counts leave it 0 (shifts) or alone (rotates of 32 and 64 bits, which
+ * hashes are made of).
+ */
 #define SHIFT_FLAGS(bits, overflow) fa = SX(bits, r), fb = cf | (overflow) << 11, KIND(FK_RES)
 #define ROTATE_FLAGS(bits, overflow) ROTATE_FLAGS_##overflow
 #define ROTATE_FLAGS_of fb = (fb & ~(u64)(FL_CF | FL_OF)) | cf | of << 11
@@ -814,11 +817,13 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 		SETREG##bits(u->dst, r);                                                            \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void op##bits##_1_f(UOP_ARGS)                                                       \
+	static void op##bits##_o_f(UOP_ARGS)                                                       \
 	{                                                                                          \
 		u##bits v = REG##bits(u->base), r;                                                  \
+		unsigned c = u->sh;                                                                 \
+		ea = c;                                                                             \
 		u64 cf, of;                                                                         \
-		CALC_##op(bits, 1);                                                                 \
+		CALC_##op(bits, c);                                                                 \
 		SETREG##bits(u->dst, r);                                                            \
 		FLAGS(bits, of);                                                                    \
 		NEXT;                                                                               \
@@ -872,14 +877,14 @@ enum shift { SH_SHL, SH_SHR, SH_SAR, SH_ROL, SH_ROR };
 		{{op##8_i_n, op##16_i_n, op##32_i_n, op##64_i_n},                                    \
 		 {op##8_i_f, op##16_i_f, op##32_i_f, op##64_i_f}},                                   \
 		{{op##8_i_n, op##16_i_n, op##32_i_n, op##64_i_n},                                    \
-		 {op##8_1_f, op##16_1_f, op##32_1_f, op##64_1_f}},                                   \
+		 {op##8_o_f, op##16_o_f, op##32_o_f, op##64_o_f}},                                   \
 		{{op##8_c_n, op##16_c_n, op##32_c_n, op##64_c_n},                                    \
 		 {op##8_c_f, op##16_c_f, op##32_c_f, op##64_c_f}},                                   \
 	}
 
 static void gen_shift(struct builder *b, const struct insn *in, u32 op)
 {
-	/* [operation][by constant, by 1, by CL][flags kept][log2 size] */
+	/* [operation][by constant, the same with OF, by CL][flags kept][log2 size] */
 	static const uop_fn fns[][3][2][4] = {
 		[SH_SHL] = SHIFT_FNS(shl), [SH_SHR] = SHIFT_FNS(shr), [SH_SAR] = SHIFT_FNS(sar),
 		[SH_ROL] = SHIFT_FNS(rol), [SH_ROR] = SHIFT_FNS(ror),
@@ -900,7 +905,8 @@ static void gen_shift(struct builder *b, const struct insn *in, u32 op)
 		need_res(b);
 	u16 off = load_rmw_tmp(b, in, 0);
 	if (by_cl || count) {
-		uop_fn fn = fns[op][by_cl ? 2 : count == 1][keep][lg(size)];
+		bool with_of = count == 1 || (rotate && size <= 2);
+		uop_fn fn = fns[op][by_cl ? 2 : with_of][keep][lg(size)];
 		if (by_cl && off == REG_OFF(RCX)) { /* the count is in the register it works on */
 			struct uop *u = emit(b, fn);
 			u->dst = u->base = off;

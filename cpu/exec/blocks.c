@@ -142,14 +142,20 @@ static u64 line_bits(unsigned first, unsigned last)
 /* The lines of page @page that block @b covers. */
 static u64 block_lines(const struct block *b, u64 page)
 {
-	unsigned off = b->phys & 0xfff;
-	u64 lines = 0;
+	return (page == (b->phys & ~0xfffull) ? b->lines : 0) | (page == b->phys2 ? b->lines2 : 0);
+}
 
-	if (page == b->phys2)
-		lines = line_bits(0, off + b->bytes - 4096 - 1);
-	if (page == (b->phys & ~0xfffull)) /* both, where a page is mapped behind itself */
-		lines |= line_bits(off, MIN(off + b->bytes, 4096u) - 1);
-	return lines;
+/* What the built instructions cover of their page, and of the next. */
+static void covered_lines(const struct builder *bl, struct block *b)
+{
+	b->lines = b->lines2 = 0;
+	for (unsigned i = 0; i < bl->count; i++) {
+		unsigned first = bl->off[i], last = first + bl->insn[i].len - 1;
+
+		b->lines |= line_bits(first, MIN(last, 4095u));
+		if (last > 4095)
+			b->lines2 |= line_bits(0, last - 4096);
+	}
 }
 
 static bool register_code(struct cpu *cpu, struct block *b, u64 page, u8 *host)
@@ -296,6 +302,8 @@ const struct uop *block_rest_of_insn(struct cpu *cpu, const struct uop *u)
 
 /* ---- building --------------------------------------------------------------------------------------------------- */
 
+extern const struct exec_desc exec_jmp_rel;
+
 static void decode_mode_of(const struct cpu *cpu, struct decode_mode *m)
 {
 	*m = (struct decode_mode){
@@ -327,40 +335,65 @@ static u64 code_room(const struct cpu *cpu)
 	return cpu_long64(cpu) ? ~0ull : (u64)cpu->seg[CS].limit - cpu->rip + 1;
 }
 
-/* Decodes from @code; stops at what does not fit whole into @avail. Returns the status of the first instruction. */
+/*
+ * Page offset of the instruction to decode after @in, which ends at @next: a direct jump within the page is followed, so
+ * that it costs nothing when executed, unless it leads back into the block.
+ */
+static unsigned successor(const struct cpu *cpu, const struct insn *in, unsigned next)
+{
+	const struct builder *b = &cpu->blocks->builder;
+	s64 target = (s64)next + (s64)in->imm;
+
+	if (insn_exec(in) != &exec_jmp_rel || code_not_flat(cpu->mode) || in->opsize < 4 ||
+	    target < 0 || target > 4095)
+		return 0;
+	for (unsigned i = 0; i < b->count; i++)
+		if (b->off[i] == target)
+			return 0;
+	return (unsigned)target;
+}
+
+/*
+ * Decodes into the builder up to @max instructions from page offset @off, whose byte is *@code, with @avail bytes from there.
+ * Stops at what does not fit whole. Returns the status of the first instruction.
+ */
 static enum decode_status decode_run(struct cpu *cpu, const u8 *code, unsigned avail, unsigned off, unsigned max)
 {
 	struct builder *b = &cpu->blocks->builder;
 	u64 limit_room = code_room(cpu);
 	enum decode_status first = DECODE_OK;
 	struct decode_mode m;
-	unsigned pos = 0;
+	unsigned pos = off, end = off + avail;
 
 	decode_mode_of(cpu, &m);
 	b->count = 0;
 	while (b->count < max) {
 		struct insn *in = &b->insn[b->count];
-		unsigned room = avail - pos > 15 ? 15 : avail - pos;
-		enum decode_status st = room ? insn_decode(&m, code + pos, room, in) : DECODE_SHORT;
+		unsigned room = MIN(end - pos, 15u);
+		enum decode_status st = room ? insn_decode(&m, code + ((int)pos - (int)off), room, in) : DECODE_SHORT;
 
 		if (b->count == 0)
 			first = st;
-		if (st == DECODE_SHORT || (st == DECODE_OK && pos + in->len > limit_room)) {
+		if (st == DECODE_SHORT || (st == DECODE_OK && pos - off + in->len > limit_room)) {
 			if (st == DECODE_OK && b->count == 0)
 				first = DECODE_SHORT;
 			break;
 		}
-		b->off[b->count++] = (u16)(off + pos);
+		b->off[b->count++] = (u16)pos;
 		if (st != DECODE_OK) {
 			undefined_insn(in, st);
 			pos++;
 			break;
 		}
 		pos += in->len;
-		if (ends_block(in))
-			break;
+		if (ends_block(in)) {
+			unsigned target = max > 1 ? successor(cpu, in, pos) : 0;
+			if (!target)
+				break;
+			pos = target;
+		}
 	}
-	b->off[b->count] = (u16)(off + pos);
+	b->off[b->count] = (u16)pos;
 	return first;
 }
 
@@ -407,8 +440,8 @@ static struct block *build_cached(struct cpu *cpu, u64 phys, u8 *host, u64 phys2
 	*b = (struct block){
 		.phys = phys, .phys2 = phys2, .rip_page = bl->rip_page, .cs_limit = cpu->seg[CS].limit,
 		.mode = cpu->mode, .count = (u8)bl->count, .cached = true,
-		.bytes = (u16)(bl->off[bl->count] - bl->off[0]),
 	};
+	covered_lines(bl, b);
 	b->insns = (struct insn *)((u8 *)b->uops + uops);
 	place(bl, b->uops, b->insns, 4096);
 	if (!register_code(cpu, b, phys & ~0xfffull, host) ||

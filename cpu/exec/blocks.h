@@ -14,7 +14,7 @@ struct block {
 	u64 rip_page;  /* part of the key where code is not flat */
 	u32 cs_limit;  /* the same */
 	u32 mode;
-	u16 bytes;     /* code bytes covered, from phys (in both pages) */
+	u64 lines, lines2; /* 64-byte lines of code it covers in its page and in phys2's */
 	u8 count;      /* instructions */
 	bool cached;   /* may be linked to */
 	struct block *hash_next;

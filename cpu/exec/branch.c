@@ -433,6 +433,9 @@ static void gen_jmp_rel(struct builder *b, const struct insn *in, u32 arg)
 {
 	s64 taken;
 
+	if (b->cur + 1 < b->count) /* followed: the block goes on at its target */
+		return;
+
 	if (!branch_target(b, in, &taken)) {
 		emit_call_end(b, in, op_jump_rel);
 		return;

@@ -330,7 +330,7 @@ static bool constant_shift(const struct insn *in)
 	       (in->op[1].kind == OPK_IMM && (in->imm & (in->op[0].size == 8 ? 63 : 31)));
 }
 
-extern const struct exec_desc exec_add, exec_sub, exec_and, exec_or, exec_xor, exec_adc, exec_sbb;
+extern const struct exec_desc exec_add, exec_sub, exec_and, exec_or, exec_xor, exec_adc, exec_sbb, exec_jmp_rel;
 
 /*
  * A slow access can end the chain behind its instruction, where the flags must then be right. The handlers of the ALU
@@ -352,6 +352,8 @@ static void find_live_flags(struct builder *b)
 		const struct insn *in = &b->insn[i];
 
 		b->live[i] = live;
+		if (i + 1 < b->count && insn_exec(in) == &exec_jmp_rel)
+			continue; /* a followed jump leaves no trace */
 		if (in->row == UINT16_MAX || is_barrier(in)) {
 			if (in->row != UINT16_MAX && may_leave_behind(in))
 				b->live[i] = FL_ARITH;
