@@ -75,11 +75,21 @@ static void pic_intr_sink(void *ctx, unsigned n, bool level)
 		lapic_set_lint(pc->lapic[i], 0, level);
 }
 
+/* IRQ8# also reaches the power management chip (82371AB, PMSTS.RTC_STS). */
+static void rtc_irq_sink(void *ctx, unsigned n, bool level)
+{
+	struct pc *pc = ctx;
+	pic_sink(pc->pic, n, level);
+	if (level)
+		piix4pm_rtc_alarm(pc->piix4pm);
+}
+
 static void connect_wires(struct pc *pc)
 {
 	irq_connect(pic_output(pc->pic), pic_intr_sink, pc, 0);
 	for (unsigned i = 0; i < 16; i++)
 		irq_connect(&pc->gsi.pic[i], pic_sink, pc->pic, i);
+	irq_connect(&pc->gsi.pic[8], rtc_irq_sink, pc, 8);
 	for (unsigned i = 0; i < GSI_COUNT; i++)
 		irq_connect(&pc->gsi.ioapic[i], ioapic_sink, pc->ioapic, i);
 	pc->pci.pirq = piix3_pirq;
@@ -350,6 +360,21 @@ void pc_firmware_setup(struct pc *pc)
 	bus_io_write(pc->env.bus, 0x4d0, 0, 1);
 	bus_io_write(pc->env.bus, 0x4d1, 0x0e, 1); /* IRQ 9, 10, 11 are level triggered */
 	lapic_virtual_wire(pc->lapic[0]);
+}
+
+u16 pc_wake_status(struct pc *pc)
+{
+	return piix4pm_wake_status(pc->piix4pm);
+}
+
+bool pc_wakes_by_rtc(struct pc *pc)
+{
+	return piix4pm_wakes_by_rtc(pc->piix4pm);
+}
+
+void pc_wake(struct pc *pc, u16 status)
+{
+	piix4pm_wake(pc->piix4pm, status);
 }
 
 /* ---- the CPU's side ---------------------------------------------------------------------- */

@@ -71,6 +71,15 @@ void pc_msi(struct pc *pc, u64 addr, u32 data);
  * 11, 11) programmed, BARs assigned. */
 void pc_firmware_setup(struct pc *pc);
 
+/* ---- sleep (ACPI S3) --------------------------------------------------------------------------------- */
+
+/** PM1 status bits of what ends sleep now; 0: sleep on. */
+u16 pc_wake_status(struct pc *pc);
+/** May the real-time clock end it? */
+bool pc_wakes_by_rtc(struct pc *pc);
+/** After pc_reset() and pc_firmware_setup(): the board woke up because of @status. */
+void pc_wake(struct pc *pc, u16 status);
+
 /* ---- for struct cpu_bus ------------------------------------------------------------------ */
 
 /** Interrupt acknowledge of CPU @cpu: from its local APIC, else (ExtINT) from the 8259As. */

@@ -104,11 +104,10 @@ static void hook_reset(void *ctx, bool cpu_only)
 static void hook_power(void *ctx, enum power_state state)
 {
 	struct machine *m = ctx;
-	if (state != POWER_OFF) {
-		log_unimplemented(&m->log, "ACPI sleep state S3: the guest stays awake");
-		return;
-	}
-	m->off_wanted = true;
+	if (state == POWER_OFF)
+		m->off_wanted = true;
+	else
+		m->suspended = true;
 	raise_event(m, CPU_EV_STOP);
 }
 

@@ -259,11 +259,9 @@ int machine_start_guest(struct machine *m, struct errtext *e)
 	return m->kernel.data ? direct_boot(m, e) : 0;
 }
 
-void machine_reset(struct machine *m)
+static void reset_chips(struct machine *m, bool cpu_only)
 {
-	struct errtext e;
-	bool cpu_only = m->reset_cpu_only && !m->kernel.data;
-	m->reset_wanted = m->reset_cpu_only = false;
+	m->reset_wanted = m->reset_cpu_only = m->suspended = false;
 	m->halt_virtual_ns = 0;
 	if (!cpu_only)
 		pc_reset(&m->pc, RESET_HARD);
@@ -271,6 +269,45 @@ void machine_reset(struct machine *m)
 	cpu_reset(m->cpu, false);
 	mmu_flush_all(m->cpu);
 	cpu_blocks_flush(m->cpu);
+}
+
+/* Where the operating system left FACS.Firmware_Waking_Vector (ACPI 6.0, 5.2.10); 0: nowhere. */
+static u32 waking_vector(struct machine *m)
+{
+	u8 *segment = ram_at(&m->ram, ACPI_SEGMENT, 0x10000);
+	u32 vector = 0;
+	for (unsigned at = 0; segment && at < 0x10000; at += 64)
+		if (!memcmp(segment + at, "FACS", 4)) {
+			memcpy(&vector, segment + at + 12, 4);
+			break;
+		}
+	return vector;
+}
+
+/* Real-mode wake-up of ACPI 6.0, 16.3.1: what firmware does when it finds the machine sleeping. A guest under -bios has its own. */
+void machine_resume(struct machine *m)
+{
+	u16 status = pc_wake_status(&m->pc);
+	u32 vector = m->kernel.data ? waking_vector(m) : 0;
+	if (!vector || vector > 0xfffff) {
+		log_unimplemented(&m->log, "waking vector %08x: the machine resets instead", vector);
+		machine_reset(m);
+		return;
+	}
+	const struct boot_entry entry = {
+	    .mode = BOOT_REAL16, .real_cs = (u16)(vector >> 4), .eip = vector & 15};
+	reset_chips(m, false);
+	pc_firmware_setup(&m->pc);
+	bios_program_chips(&m->bus);
+	pc_wake(&m->pc, status);
+	enter(m->cpu, &entry);
+}
+
+void machine_reset(struct machine *m)
+{
+	struct errtext e;
+	bool cpu_only = m->reset_cpu_only && !m->kernel.data;
+	reset_chips(m, cpu_only);
 	/* The same bytes loaded once before: this cannot fail, and would be ours to fix. */
 	if (!cpu_only && machine_start_guest(m, &e)) {
 		snprintf(m->explanation, sizeof(m->explanation), "after reset: %s", e.s);

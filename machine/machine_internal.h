@@ -66,6 +66,7 @@ struct machine {
 	u32 steps;           /* of the loop, to look at the host now and then */
 	bool reset_wanted, reset_cpu_only;
 	bool off_wanted;
+	bool suspended; /* ACPI S3: only RAM and what can wake the machine are powered */
 	unsigned triple_faults;
 	enum end_reason end;
 	u32 debug_code;
@@ -88,6 +89,8 @@ MUST_CHECK int machine_map_rom(struct machine *m, struct errtext *e);
 MUST_CHECK int machine_start_guest(struct machine *m, struct errtext *e);
 /** Resets board and processor and starts the guest again. */
 void machine_reset(struct machine *m);
+/** Ends ACPI S3: RAM stays, the rest is reset, and the guest goes on at its waking vector. */
+void machine_resume(struct machine *m);
 /** Writes what led to the shutdown into m->explanation. */
 void machine_explain_triple_fault(struct machine *m);
 /** Writes why nothing can wake the processor into m->explanation. */

@@ -73,6 +73,9 @@ static void sleep_for_input(struct machine *m, u64 ns)
 static bool woken(const struct machine *m)
 {
 	u32 wake = CPU_EV_SMI | CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_RESET;
+	if (m->suspended)
+		return m->end || m->reset_wanted || m->off_wanted ||
+		       pc_wake_status((struct pc *)&m->pc);
 	if (m->cpu->rflags & FL_IF)
 		wake |= CPU_EV_INTR;
 	if (!m->cpu->nmi_blocked)
@@ -143,6 +146,23 @@ static void idle(struct machine *m)
 		m->idle_ns += deadline - now;
 }
 
+/* In ACPI S3 the processor is off; devices that can wake the machine go on. */
+static void asleep(struct machine *m)
+{
+	u64 deadline = clock_next_deadline(&m->clock), now = machine_now(m);
+	if (pc_wake_status(&m->pc)) {
+		machine_resume(m);
+	} else if (interactive(m)) {
+		sleep_until(m, deadline);
+	} else if (deadline == CLOCK_NEVER || !pc_wakes_by_rtc(&m->pc)) {
+		snprintf(m->explanation, sizeof(m->explanation),
+			 "The guest sleeps in ACPI state S3, and nothing is enabled that would wake it.");
+		m->end = END_HANG;
+	} else if (deadline > now) {
+		m->idle_ns += deadline - now;
+	}
+}
+
 /* ---- the loop ------------------------------------------------------------------------------- */
 
 static u64 slice(struct machine *m)
@@ -206,6 +226,10 @@ static void step(struct machine *m)
 		m->end = END_MAX_INSNS;
 	if (m->end)
 		return;
+	if (m->suspended) {
+		asleep(m);
+		return;
+	}
 	cpu_event_clear(m->cpu, CPU_EV_STOP); /* what it stood for has just been looked at */
 	enum cpu_exit why = cpu_run(m->cpu, slice(m));
 	if (cpu_icount(m->cpu) != icount)

@@ -109,6 +109,27 @@ void piix4pm_power_button(struct device *d)
 	acpi_pm_raise(&((struct piix4pm *)d)->pm, PM1_PWRBTN);
 }
 
+void piix4pm_rtc_alarm(struct device *d)
+{
+	acpi_pm_raise(&((struct piix4pm *)d)->pm, PM1_RTC);
+}
+
+u16 piix4pm_wake_status(struct device *d)
+{
+	const struct acpi_pm *pm = &((struct piix4pm *)d)->pm;
+	return pm->status & (PM1_PWRBTN | (pm->enable & PM1_RTC));
+}
+
+bool piix4pm_wakes_by_rtc(struct device *d)
+{
+	return ((struct piix4pm *)d)->pm.enable & PM1_RTC;
+}
+
+void piix4pm_wake(struct device *d, u16 status)
+{
+	acpi_pm_raise(&((struct piix4pm *)d)->pm, PM1_WAK | status);
+}
+
 /* ---- life -------------------------------------------------------------------------------- */
 
 static int init(struct device *d, char *err, size_t n)
