@@ -433,39 +433,67 @@ static bool selected(const union vec *mask, unsigned i, unsigned size)
 	return mask->b[(i + 1) * size - 1] & 0x80;
 }
 
-static int masked_load(struct cpu *cpu, const struct insn *in, u64 lin, unsigned size)
+/* Linear address of element @i: segment and canonical checks too are made of what is accessed only. */
+static int element_linear(struct cpu *cpu, const struct insn *in, unsigned i, unsigned size, unsigned acc, u64 *lin)
+{
+	return seg_linear(cpu, in->seg, zext_bytes(op_ea(cpu, in) + i * size, in->adsize), size, acc, lin);
+}
+
+static int masked_load(struct cpu *cpu, const struct insn *in, unsigned size)
 {
 	const union vec *mask = &cpu->v[in->op[1].reg];
 	union vec r = {.q = {0}};
+	u64 lin;
 
 	for (unsigned i = 0; i < in->vex_l / size; i++)
-		if (selected(mask, i, size) && mem_read(cpu, lin + i * size, r.b + i * size, size, ACC_R))
+		if (selected(mask, i, size) && (element_linear(cpu, in, i, size, ACC_R, &lin) ||
+						mem_read(cpu, lin, r.b + i * size, size, ACC_R)))
 			return 1;
 	return put_vec(cpu, in, &r, in->vex_l);
 }
 
-static int masked_store(struct cpu *cpu, const struct insn *in, u64 lin, unsigned size)
+/*
+ * A store across pages, as hardware reports it: the first page's elements by their first byte; then the second page by
+ * the last byte of the last element, or, when the first page had none, by the first byte of the first.
+ */
+static int probe_selected(struct cpu *cpu, const u64 *lin, const union vec *mask, unsigned n, unsigned size)
+{
+	int first = -1, last = -1;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!selected(mask, i, size))
+			continue;
+		if (first < 0)
+			first = (int)i;
+		last = (int)i;
+		if (!((lin[i] ^ lin[first]) >> 12) && mem_probe(cpu, lin[i], 1, ACC_W))
+			return 1;
+	}
+	if (last < 0)
+		return 0;
+	return mem_probe(cpu, lin[last] + size - 1, 1, ACC_W);
+}
+
+static int masked_store(struct cpu *cpu, const struct insn *in, unsigned size)
 {
 	const union vec *mask = &cpu->v[in->op[1].reg], *data = &cpu->v[in->op[2].reg];
+	unsigned n = in->vex_l / size;
+	u64 lin[8];
 
-	for (unsigned i = 0; i < in->vex_l / size; i++)
-		if (selected(mask, i, size) && mem_probe(cpu, lin + i * size, size, ACC_W))
+	for (unsigned i = 0; i < n; i++)
+		if (selected(mask, i, size) && element_linear(cpu, in, i, size, ACC_W, &lin[i]))
 			return 1;
-	for (unsigned i = 0; i < in->vex_l / size; i++)
-		if (selected(mask, i, size) &&
-		    mem_write(cpu, lin + i * size, data->b + i * size, size, ACC_W))
+	if (probe_selected(cpu, lin, mask, n, size))
+		return 1;
+	for (unsigned i = 0; i < n; i++)
+		if (selected(mask, i, size) && mem_write(cpu, lin[i], data->b + i * size, size, ACC_W))
 			return 1;
 	return 0;
 }
 
 static int masked_move(struct cpu *cpu, const struct insn *in, unsigned size)
 {
-	bool store = in->op[0].kind == OPK_MEM;
-	u64 lin;
-
-	if (op_linear(cpu, in, in->vex_l, store ? ACC_W : ACC_R, &lin))
-		return 1;
-	return store ? masked_store(cpu, in, lin, size) : masked_load(cpu, in, lin, size);
+	return in->op[0].kind == OPK_MEM ? masked_store(cpu, in, size) : masked_load(cpu, in, size);
 }
 
 SIMPLE(vmaskmovps)
@@ -512,13 +540,10 @@ SIMPLE(vcvtps2ph)
 	const union vec *s = &cpu->v[in->op[1].reg];
 	struct sse_env env = sse_env(cpu);
 	union vec r;
-	u64 lin;
 
 	for (unsigned i = 0; i < in->vex_l / 4u; i++)
 		r.w[i] = f32_to_f16(s->d[i], (u8)in->imm, &env);
-	if (in->op[0].kind == OPK_MEM && (op_linear(cpu, in, in->vex_l / 2u, ACC_W, &lin) ||
-					  mem_probe(cpu, lin, in->vex_l / 2u, ACC_W)))
-		return 1;
+	/* Flags come before the store: hardware keeps them when it faults. */
 	return vec_commit_flags(cpu, env.raised) || put_vec(cpu, in, &r, in->vex_l / 2u);
 }
 

@@ -393,6 +393,6 @@ static vec128 gf2p8_affine(vec128 a, vec128 b, u64 imm, bool invert)
 	return r.v;
 }
 
-VEC_X(gf2p8mulb, gf2p8_mul(a, b))
-VEC_X(gf2p8affineqb, gf2p8_affine(a, b, imm, false))
-VEC_X(gf2p8affineinvqb, gf2p8_affine(a, b, imm, true))
+VEC_LEGACY(gf2p8mulb, 16A, gf2p8_mul(a, b))
+VEC_LEGACY(gf2p8affineqb, 16A, gf2p8_affine(a, b, imm, false))
+VEC_LEGACY(gf2p8affineinvqb, 16A, gf2p8_affine(a, b, imm, true))

@@ -87,6 +87,22 @@ static u64 prep_blendpd(u64 imm)
 	return w;
 }
 
+/* For legacy SSE, which has one lane: the table row itself. */
+static u64 prep_shufpd1(u64 imm)
+{
+	return prep_pshufd(shufpd_index(imm));
+}
+
+static u64 prep_blendps1(u64 imm)
+{
+	return prep_blendw(prep_blendps(imm));
+}
+
+static u64 prep_blendpd1(u64 imm)
+{
+	return prep_blendw(prep_blendpd(imm));
+}
+
 static u64 prep_palignr(u64 imm)
 {
 	return (uintptr_t)(vec_window + 16 + MIN((u8)imm, 32));
@@ -105,7 +121,8 @@ VEC_XP(pshufhw, prep_pshufhw, _mm_shuffle_epi8(b, TABLE_ROW))
 /* The low half of the result comes from a, the high half from b, by the same control. */
 #define SHUF2(row) _mm_blend_epi16(_mm_shuffle_epi8(a, row), _mm_shuffle_epi8(b, row), 0xf0)
 VEC_XP(shufps, prep_pshufd, SHUF2(TABLE_ROW))
-VEC_XP(shufpd, prep_shufpd, SHUF2(LANE_ROW(pshufd_table)))
+VEC_LEGACY_P(shufpd, 16A, prep_shufpd1, SHUF2(TABLE_ROW))
+AVX_P(shufpd, prep_shufpd, SHUF2(LANE_ROW(pshufd_table)))
 
 /* PSHUFW exists on MMX only. */
 VEC_HANDLERS(m_pshufw, M, 8, _mm_shuffle_epi8(b, TABLE_ROW))
@@ -140,8 +157,10 @@ VEC_X(unpckhpd, _mm_unpackhi_epi64(a, b))
 #define PS(v) _mm_castsi128_ps(v)
 #define PD(v) _mm_castsi128_pd(v)
 VEC_XP(pblendw, prep_blendw, _mm_blendv_epi8(a, b, TABLE_ROW))
-VEC_XP(blendps, prep_blendps, _mm_blendv_epi8(a, b, LANE_ROW(blendw_table)))
-VEC_XP(blendpd, prep_blendpd, _mm_blendv_epi8(a, b, LANE_ROW(blendw_table)))
+VEC_LEGACY_P(blendps, 16A, prep_blendps1, _mm_blendv_epi8(a, b, TABLE_ROW))
+VEC_LEGACY_P(blendpd, 16A, prep_blendpd1, _mm_blendv_epi8(a, b, TABLE_ROW))
+AVX_P(blendps, prep_blendps, _mm_blendv_epi8(a, b, LANE_ROW(blendw_table)))
+AVX_P(blendpd, prep_blendpd, _mm_blendv_epi8(a, b, LANE_ROW(blendw_table)))
 /* VPBLENDD: the same as VBLENDPS on integers. */
 AVX_P(pblendd, prep_blendps, _mm_blendv_epi8(a, b, LANE_ROW(blendw_table)))
 /* By the sign bits of XMM0. */

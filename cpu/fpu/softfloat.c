@@ -195,7 +195,9 @@ static struct packed pack(const struct fp_num *n, const struct format *f, unsign
 	bool inexact, up, carry;
 	u64 kept;
 
-	if (tiny && !(env->masks & FPE_UE)) {
+	if (tiny && !(env->masks & FPE_UE) && f->prec == 11) {
+		env->flags |= FPE_UE; /* VCVTPS2PH: PE speaks of the denormal result */
+	} else if (tiny && !(env->masks & FPE_UE)) {
 		env->flags |= FPE_UE;
 		exp += f->wrap;
 		/* Too small even when wrapped: FSCALE, or CVTSD2SS, whose value nobody will see. */
