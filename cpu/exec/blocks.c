@@ -549,7 +549,7 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 		cpu_blocks_flush(cpu);
 	rip_page = cpu->rip - (lin & 0xfff);
 	cpu->r[R_CODE] = rip_page;
-	cpu->jump_key = cpu->tlb->gen << 20 ^ cpu->mode;
+	cpu->jump_key = jump_key(cpu);
 	if (j->rip == cpu->rip && j->key == cpu->jump_key) {
 		struct block *b = (struct block *)((u8 *)j->uops - offsetof(struct block, uops));
 		if (b->cached && b->count <= max_insns)

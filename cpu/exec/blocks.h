@@ -39,6 +39,12 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b);
 const struct uop *block_rest_of_insn(struct cpu *cpu, const struct uop *u);
 void uop_insn_end(UOP_ARGS);
 
+/** What jump cache entries must agree with now. */
+static inline u64 jump_key(const struct cpu *cpu)
+{
+	return cpu->tlb->gen << 20 ^ cpu->mode;
+}
+
 /** Builds the micro-operations of the instructions in @b (decoded, b->count of them). */
 void builder_emit_all(struct builder *b);
 

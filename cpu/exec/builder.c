@@ -129,10 +129,17 @@ static s64 operand_disp(const struct builder *b, const struct insn *in)
 	return in->base == R_CODE ? b->off[b->cur] + in->len + in->disp : in->disp;
 }
 
+/* Base of FS or GS can stand where an index would. */
+static bool base_as_index(const struct builder *b, const struct insn *in)
+{
+	return (b->mode & MODE_BITS) == MODE_64 && (in->seg == FS || in->seg == GS) && in->adsize == 8 &&
+	       in->index == R_ZERO;
+}
+
 static void fill_address(struct builder *b, const struct insn *in, struct uop *u)
 {
 	u->base = REG_OFF(in->base);
-	u->index = REG_OFF(in->index);
+	u->index = REG_OFF(base_as_index(b, in) ? R_SEGBASE + in->seg : in->index);
 	u->sh = in->scale;
 	u->disp = (s32)operand_disp(b, in);
 }
@@ -159,9 +166,9 @@ static enum ea_mode prepare_ea(struct builder *b, const struct insn *in, unsigne
 			u = emit(b, ea_add);
 			u->base = REG_OFF(R_SEGBASE + in->seg);
 		}
-	} else if (in->adsize == 8 && !seg_based) {
+	} else if (in->adsize == 8 && (!seg_based || base_as_index(b, in))) {
 		if (!whole)
-			return in->index == R_ZERO ? EAM_BD : EAM_BIS;
+			return in->index == R_ZERO && !seg_based ? EAM_BD : EAM_BIS;
 		u = emit(b, ea64_seg);
 		fill_address(b, in, u);
 		u->imm = REG_OFF(R_ZERO);
@@ -227,6 +234,13 @@ void emit_call(struct builder *b, const struct insn *in, exec_op op)
 
 	emit_call_as(b, in, op, flags ? uop_call_flags : uop_call);
 	if (flags)
+		b->sf = SF_DYNAMIC;
+}
+
+static void emit_call_checked(struct builder *b, const struct insn *in, exec_op op)
+{
+	emit_call_as(b, in, op, uop_call_checked);
+	if (touches_flags(in))
 		b->sf = SF_DYNAMIC;
 }
 
@@ -387,6 +401,8 @@ static void emit_insn(struct builder *b, const struct insn *in)
 		x->gen(b, in, x->arg);
 	else if ((r->attr & (IA_END | IA_BRANCH)) || ((r->attr & IA_REP) && (in->prefixes & (PFX_REP | PFX_REPNE))))
 		emit_call_end(b, in, x->op);
+	else if (x->checked)
+		emit_call_checked(b, in, x->op);
 	else
 		emit_call(b, in, x->op);
 }

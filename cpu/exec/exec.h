@@ -30,6 +30,7 @@ struct exec_desc {
 	exec_op op;   /* simple operation, or NULL */
 	exec_gen gen; /* emits micro-operations, or NULL */
 	u32 arg;      /* passed to gen: which member of a family */
+	bool checked; /* op may change the mode or let an event in: then the block is left behind it */
 };
 
 #define SIMPLE(name)                                                                              \
@@ -37,6 +38,13 @@ struct exec_desc {
 	const struct exec_desc exec_##name = {.op = op_##name};                                    \
 	static int op_##name(struct cpu *cpu __attribute__((unused)),                                \
 			    const struct insn *in __attribute__((unused)))
+
+/* The same for one that may change what blocks are built for, or let an event in, but mostly does not. */
+#define SIMPLE_CHECKED(name)                                                                      \
+	static int op_##name(struct cpu *cpu, const struct insn *in);                              \
+	const struct exec_desc exec_##name = {.op = op_##name, .checked = true};                   \
+	static int op_##name(struct cpu *cpu __attribute__((unused)),                              \
+			     const struct insn *in __attribute__((unused)))
 
 /* ---- operands, for simple operations ------------------------------------------------------------ */
 

@@ -226,6 +226,22 @@ void uop_call_end(UOP_ARGS)
 	cpu->cd--;
 }
 
+void uop_call_checked(UOP_ARGS)
+{
+	u32 mode = cpu->mode;
+
+	if (unlikely(call_op(UOP_PASS)))
+		return;
+	if (cpu->attn || cpu->events || cpu->mode != mode || (cpu->rflags & FL_RF)) {
+		cpu->cd--;
+		return;
+	}
+	cpu->jump_key = jump_key(cpu);
+	fa = cpu->fa;
+	fb = cpu->fb;
+	NEXT;
+}
+
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
 void cpu_event_set(struct cpu *cpu, u32 ev)
@@ -424,6 +440,9 @@ enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns)
 			why = cpu->activity == CPU_SHUTDOWN ? CPU_EXIT_SHUTDOWN : CPU_EXIT_HALT;
 			break;
 		}
+		/* With no event waiting the shadow cannot matter: a chain runs one instruction at least. */
+		if (!cpu->events && !(cpu->mode & MODE_TF))
+			cpu->int_shadow = 0;
 		if (unlikely(cpu->int_shadow || (cpu->rflags & FL_RF) || (cpu->mode & MODE_TF)))
 			step_one(cpu);
 		else

@@ -404,12 +404,12 @@ static int set_ac(struct cpu *cpu, bool on)
 	return 0;
 }
 
-SIMPLE(clac)
+SIMPLE_CHECKED(clac)
 {
 	return set_ac(cpu, false);
 }
 
-SIMPLE(stac)
+SIMPLE_CHECKED(stac)
 {
 	return set_ac(cpu, true);
 }
@@ -456,7 +456,7 @@ static int popf_mask(struct cpu *cpu, const struct insn *in, u64 *v, u32 *mask)
 	return 0;
 }
 
-SIMPLE(popf)
+SIMPLE_CHECKED(popf)
 {
 	u64 sp = cpu->r[RSP], v = 0;
 	u32 mask, old;

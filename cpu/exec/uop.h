@@ -120,6 +120,8 @@ void uop_undefined(UOP_ARGS);
 void uop_call(UOP_ARGS);
 void uop_call_flags(UOP_ARGS);
 void uop_call_end(UOP_ARGS);
+/** The same, ending the block only if the operation changed the mode or an event can be taken now. */
+void uop_call_checked(UOP_ARGS);
 
 /** Shortens the slice so that the block end, @n instructions on, leaves the chain. Returns the new cd. */
 s64 uop_clip(struct cpu *cpu, s64 cd, unsigned n);
@@ -139,6 +141,9 @@ s64 uop_clip(struct cpu *cpu, s64 cd, unsigned n);
 #define EA_bis (REG64(u->base) + (REG64(u->index) << u->sh) + (s64)u->disp)
 #define EA_pre ea /* by a preceding micro-operation (other address sizes, segment bases and checks) */
 enum ea_mode { EAM_BD, EAM_BIS, EAM_PRE, EAM_COUNT };
+
+/* Guest memory at a host address of any alignment. */
+#define HOST(type, at) (((struct { type v; } __attribute__((packed, may_alias)) *)(at))->v)
 
 #define TLB_MISS(e, size) unlikely((u64)(ea - (e)->tag) > 4096u - (size))
 
@@ -226,10 +231,9 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, unsigned size);
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
 		if (TLB_MISS(e, sizeof(type)))                                                      \
 			return slow(UOP_PASS);                                                      \
-		type *p = (type *)(e->host + ea);                                                   \
-		type m = *p;                                                                        \
+		type m = HOST(type, e->host + ea);                                                  \
 		__VA_ARGS__;                                                                        \
-		*p = m;                                                                             \
+		HOST(type, e->host + ea) = m;                                                       \
 		NEXT;                                                                               \
 	}
 
