@@ -2,18 +2,16 @@
 #include "machine/ram.h"
 
 #include <errno.h>
-#include <sys/mman.h>
+#include "base/host.h"
 
 int ram_init(struct ram *ram, u64 size_bytes)
 {
 	memset(ram, 0, sizeof(*ram));
 	if (!size_bytes || size_bytes & 4095 || size_bytes > BIT64(39))
 		return -EINVAL;
-	void *p = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
+	ram->host = host_alloc_pages(size_bytes);
+	if (!ram->host)
 		return -ENOMEM;
-	ram->host = p;
 	ram->size_bytes = size_bytes;
 	ram->low_bytes = MIN(size_bytes, RAM_LOW_MAX);
 	return 0;
@@ -21,8 +19,7 @@ int ram_init(struct ram *ram, u64 size_bytes)
 
 void ram_free(struct ram *ram)
 {
-	if (ram->host)
-		munmap(ram->host, ram->size_bytes);
+	host_free_pages(ram->host, ram->size_bytes);
 	memset(ram, 0, sizeof(*ram));
 }
 

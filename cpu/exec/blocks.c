@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
+#include "base/host.h"
 #include "base/log.h"
 #include "cpu/exec/blocks.h"
 
@@ -61,9 +61,8 @@ int blocks_init(struct cpu *cpu)
 
 	if (!c)
 		return -ENOMEM;
-	c->arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			-1, 0);
-	if (c->arena == MAP_FAILED) {
+	c->arena = host_alloc_pages(ARENA_SIZE);
+	if (!c->arena) {
 		free(c);
 		return -ENOMEM;
 	}
@@ -77,7 +76,7 @@ void blocks_free(struct cpu *cpu)
 {
 	if (!cpu->blocks)
 		return;
-	munmap(cpu->blocks->arena, ARENA_SIZE);
+	host_free_pages(cpu->blocks->arena, ARENA_SIZE);
 	free(cpu->blocks);
 	cpu->blocks = NULL;
 }
