@@ -74,6 +74,7 @@ static const struct {
     {"kvm64", CPU_MODEL_DEFAULT},
     {"qemu32", CPU_MODEL_DEFAULT},
     {"Skylake-Client", "skylake"},
+    {"Skylake-Server", "skylake"},
     {"Haswell", "haswell"},
     {"Conroe", "core2"},
     {"core2duo", "core2"},
@@ -88,6 +89,29 @@ static const struct {
 static const char *const cpu_ignored[] = {
     "host-phys-bits", "migratable", "enforce",    "check",    "vendor",    "phys-bits", "pmu",
     "l3-cache",       "kvm",        "hv_vpindex", "hv_synic", "hv_stimer", "hv_time",   NULL};
+
+/* QEMU's features that scripts ask for with any model: absent here, as under an accelerator without them. */
+static const char *const cpu_absent[] = {"svm",      "npt",      "skinit", "vmx", "vmx-mbec",
+					 "hv_passthrough", NULL};
+
+static bool absent_feature(struct cli *cli, const char *item)
+{
+	const char *name = item + (*item == '+' || *item == '-');
+	const struct cpu_model *model;
+	u32 feat[FEATURE_WORDS];
+	char spec[64], msg[300];
+	for (unsigned i = 0; cpu_absent[i]; i++) {
+		if (strcmp(name, cpu_absent[i]))
+			continue;
+		snprintf(spec, sizeof(spec), "max,+%s", name);
+		if (!cpu_model_parse(spec, &model, feat, msg, sizeof(msg)))
+			return false;
+		if (*item != '-')
+			cli_note(cli, "-cpu: '%s' is not modelled; the processor goes without", name);
+		return true;
+	}
+	return false;
+}
 
 static bool ignored_cpu_setting(struct cli *cli, const char *item)
 {
@@ -125,7 +149,7 @@ int opt_cpu(struct cli *cli, const char *value)
 	size_t n = (size_t)snprintf(spec, sizeof(spec), "%s", cpu_alias(item));
 	while ((item = strsep(&rest, ","))) {
 		const char *eq = strchr(item, '=');
-		if (ignored_cpu_setting(cli, item) || !*item)
+		if (ignored_cpu_setting(cli, item) || absent_feature(cli, item) || !*item)
 			continue;
 		/* "feature=on" is the same as "+feature" */
 		if (eq && (!strcmp(eq, "=on") || !strcmp(eq, "=off")))
@@ -146,7 +170,7 @@ static const char *const machine_types[] = {"pc", "help", NULL};
 /* Keys of -machine. Only hpet does anything. */
 static const char *const machine_keys[] = {"accel", "kernel_irqchip",  "kernel-irqchip", "hpet",
 					   "usb",   "vmport",          "graphics",       "smm",
-					   "type",  "dump-guest-core", "mem-merge",      NULL};
+					   "type",  "dump-guest-core", "mem-merge", "pit", NULL};
 
 static bool listed(const char *word, const char *const *list)
 {
@@ -193,7 +217,7 @@ int opt_machine(struct cli *cli, const char *value)
 		fprintf(cli->out,
 			"Machines:\n  pc    i440FX, PIIX3, PIIX4 power management (default)\n"
 			"Settings: hpet=on|off; accel, kernel_irqchip, usb, vmport, graphics, smm, "
-			"dump-guest-core, mem-merge are accepted and ignored\n");
+			"dump-guest-core, mem-merge, pit are accepted and ignored\n");
 		cli->done = true;
 		return 0;
 	}
