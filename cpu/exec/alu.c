@@ -385,7 +385,7 @@ ALU_DESC(test, ALU_TEST)
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
 		if (TLB_MISS(e, sizeof(u##bits)))                                                   \
 			return rmw##bits##_load_slow(UOP_PASS);                                     \
-		REG64(u->dst) = *(u##bits *)(e->host + ea);                                         \
+		REG64(u->dst) = HOST(u##bits, e->host + ea);                                      \
 		cpu->r[R_EA] = ea;                                                                  \
 		NEXT;                                                                               \
 	}
@@ -591,7 +591,7 @@ const struct exec_desc exec_pause = {.gen = gen_nothing};
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
 		if (TLB_MISS(e, sizeof(type)))                                                      \
 			return name##_slow(UOP_PASS);                                               \
-		*(type *)(e->host + ea) = (type)(value);                                            \
+		HOST(type, e->host + ea) = (type)(value);                                         \
 		SET_SP(ea);                                                                         \
 		NEXT;                                                                               \
 	}
@@ -616,7 +616,7 @@ PUSH(push32_i, u32, (u32)(SP32 - 4), u->imm)
 		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \
 		if (TLB_MISS(e, sizeof(type)))                                                      \
 			return name##_slow(UOP_PASS);                                               \
-		type m = *(type *)(e->host + ea);                                                   \
+		type m = HOST(type, e->host + ea);                                                \
 		SET_SP((type)(ea + size));                                                          \
 		REG64(u->dst) = m;                                                                  \
 		NEXT;                                                                               \

@@ -142,7 +142,7 @@ static const uop_fn jcc_fns[SF_KINDS][8] = COND_TABLE(jcc);
 		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \
 		if (TLB_MISS(e, sizeof(u##bits)))                                                   \
 			return name##_slow(UOP_PASS);                                               \
-		u##bits m = *(u##bits *)(e->host + ea);                                             \
+		u##bits m = HOST(u##bits, e->host + ea);                                          \
 		u##bits a = aval, b = bval;                                                         \
 		DO_##op(bits);                                                                      \
 		TAKE_BRANCH(op##_##c);                                                              \
@@ -531,7 +531,7 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
 		if (TLB_MISS(e, bits / 8))                                                          \
 			return call_direct##bits##_slow(UOP_PASS);                                  \
-		*(u##bits *)(e->host + ea) = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);              \
+		HOST(u##bits, e->host + ea) = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);           \
 		RSP_REG = ea;                                                                       \
 		CONTINUE_AT(u->target, u->icnt + 1);                                                \
 	}                                                                                          \
@@ -556,7 +556,7 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 		if (TLB_MISS(e, bits / 8))                                                          \
 			return call_indirect##bits##_slow(UOP_PASS);                                \
 		JUMP_INDIRECT(target, call_indirect##bits##_slow, {                                 \
-			*(u##bits *)(e->host + ea) = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);      \
+			HOST(u##bits, e->host + ea) = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);   \
 			RSP_REG = ea;                                                               \
 		});                                                                                 \
 	}                                                                                          \
@@ -578,7 +578,7 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \
 		if (TLB_MISS(e, bits / 8))                                                          \
 			return ret##bits##_slow(UOP_PASS);                                          \
-		u64 target = *(u##bits *)(e->host + ea);                                            \
+		u64 target = HOST(u##bits, e->host + ea);                                         \
 		JUMP_INDIRECT(target, ret##bits##_slow,                                             \
 			      RSP_REG = (u##bits)(ea + bits / 8 + u->imm));                         \
 	}
