@@ -19,6 +19,7 @@ enum reg {
 	R_CODE,          /* rip of byte 0 of the linear page that holds the running block (rip - page offset) */
 	R_TMP,           /* scratch between the micro-operations of one instruction */
 	R_EA,            /* linear address of a read-modify-write spread over several of them */
+	R_4GIB,          /* always 2^32 */
 	R_SEGBASE = 24,  /* + enum seg_reg: hidden base of each segment register, LDTR and TR */
 	NREGS = 32,
 };

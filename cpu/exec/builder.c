@@ -94,20 +94,31 @@ static void ea_add(UOP_ARGS)
 	NEXT;
 }
 
-static COLD void ea_checked_fault(UOP_ARGS)
-{
-	uop_fault(UOP_PASS);
-}
+/* The segment @imm & ff, address size, access kind and size of a checked address: see emit_checked(). */
+#define CHECKED(seg, adsize, acc, size) ((seg) | (u64)(adsize) << 8 | (u64)(acc) << 16 | (u64)(size) << 32)
 
-/* The general one: every segmentation check. imm: seg | address size << 8 | access << 16 | size << 32. */
-static NOINLINE void ea_checked(UOP_ARGS)
+static COLD void ea_checked_slow(UOP_ARGS)
 {
 	u64 off = zext_bytes(EA_bis, u->imm >> 8 & 0xff);
 	u64 *lin = (u64 *)cpu->slow; /* not a local: see SLOW_READ */
 
 	if (seg_linear(cpu, u->imm & 0xff, off, (unsigned)(u->imm >> 32), u->imm >> 16 & 0xff, lin))
-		return ea_checked_fault(UOP_PASS);
+		return uop_fault(UOP_PASS);
 	ea = *lin;
+	NEXT;
+}
+
+/* Every segmentation check; a present, writable, expand-up data segment is judged in place. */
+static void ea_checked(UOP_ARGS)
+{
+	const struct seg *s = &cpu->seg[u->imm & 0xff];
+	u64 off = EA_bis & ((u->imm >> 8 & 0xff) == 2 ? 0xffff : 0xffffffff);
+
+	if (unlikely((s->ar & (AR_UNUSABLE | AR_P | AR_S | AR_TYPE_CODE | AR_TYPE_ED | AR_TYPE_WR)) !=
+			     (AR_P | AR_S | AR_TYPE_WR) ||
+		     off + (u->imm >> 32) > (u64)s->limit + 1))
+		return ea_checked_slow(UOP_PASS);
+	ea = (u32)(off + seg_base(cpu, u->imm & 0xff));
 	NEXT;
 }
 
@@ -136,50 +147,61 @@ static bool base_as_index(const struct builder *b, const struct insn *in)
 	       in->index == R_ZERO;
 }
 
-static void fill_address(struct builder *b, const struct insn *in, struct uop *u)
+/*
+ * Outside IA-32e mode the upper halves of all registers are 0 (cpu_mode_changed() sees to it), so that a flat 32-bit address
+ * may be computed in 64 bits: one that wraps misses the TLB, and the slow path truncates it. Small negative
+ * displacements rarely wrap; others do not qualify, except that without a base 4 GiB can stand in for it.
+ */
+static bool plain32(const struct builder *b, const struct insn *in)
 {
-	u->base = REG_OFF(in->base);
-	u->index = REG_OFF(base_as_index(b, in) ? R_SEGBASE + in->seg : in->index);
-	u->sh = in->scale;
-	u->disp = (s32)operand_disp(b, in);
+	return !(b->mode & MODE_LMA) && in->adsize == 4 && (in->disp >= -0x10000 || in->base == R_ZERO) &&
+	       in->disp == (s32)in->disp;
 }
 
-/* Emits what computes `ea`, unless the access can do it itself; tells how the access shall get it. */
+static void fill_address(struct builder *b, const struct insn *in, struct uop *u)
+{
+	bool seg_index = base_as_index(b, in);
+
+	u->base = REG_OFF(in->base);
+	u->index = REG_OFF(seg_index ? R_SEGBASE + in->seg : in->index);
+	u->sh = seg_index ? 0 : in->scale;
+	u->disp = (s32)operand_disp(b, in);
+	if (in->adsize == 4 && in->base == R_ZERO && u->disp < 0 && !(b->mode & MODE_LMA))
+		u->base = REG_OFF(R_4GIB);
+}
+
+static struct uop *emit_address(struct builder *b, const struct insn *in, uop_fn fn, u64 imm)
+{
+	struct uop *u = emit(b, fn);
+
+	fill_address(b, in, u);
+	u->imm = imm;
+	return u;
+}
+
+/* Emits what computes `ea`, unless the access can do it itself (and @whole is false); tells how the access shall get it. */
 static enum ea_mode prepare_ea(struct builder *b, const struct insn *in, unsigned size, unsigned acc, bool whole)
 {
 	bool long64 = (b->mode & MODE_BITS) == MODE_64;
 	bool seg_based = in->seg == FS || in->seg == GS;
 	bool flat = long64 || ((b->mode & MODE_FLAT_DATA) && !seg_based && in->seg != CS);
+	u16 seg_off = REG_OFF(seg_based ? R_SEGBASE + in->seg : R_ZERO);
 	s64 disp = operand_disp(b, in);
-	struct uop *u;
 
-	if (!flat) {
-		u = emit(b, ea_checked);
-		fill_address(b, in, u);
-		u->imm = in->seg | (u64)in->adsize << 8 | (u64)acc << 16 | (u64)size << 32;
-	} else if (in->adsize == 8 && disp != (s32)disp) {
-		/* moffs, or rip-relative across 2 GiB: no index */
-		u = emit(b, ea_abs);
+	if (!flat || in->adsize == 2) {
+		emit_address(b, in, ea_checked, CHECKED(in->seg, in->adsize, acc, size));
+	} else if (in->adsize == 8 && disp != (s32)disp) { /* moffs, or rip-relative across 2 GiB: no index */
+		struct uop *u = emit(b, ea_abs);
 		u->base = REG_OFF(in->base);
 		u->imm = (u64)disp;
-		if (seg_based) {
-			u = emit(b, ea_add);
-			u->base = REG_OFF(R_SEGBASE + in->seg);
-		}
-	} else if (in->adsize == 8 && (!seg_based || base_as_index(b, in))) {
+		if (seg_based)
+			emit(b, ea_add)->base = seg_off;
+	} else if (in->adsize == 8 ? !seg_based || base_as_index(b, in) : !long64 && plain32(b, in)) {
 		if (!whole)
 			return in->index == R_ZERO && !seg_based ? EAM_BD : EAM_BIS;
-		u = emit(b, ea64_seg);
-		fill_address(b, in, u);
-		u->imm = REG_OFF(R_ZERO);
+		emit_address(b, in, long64 ? ea64_seg : ea32, REG_OFF(R_ZERO));
 	} else {
-		u = emit(b, in->adsize == 8 ? ea64_seg : long64 ? ea32_64 : ea32);
-		fill_address(b, in, u);
-		u->imm = REG_OFF(seg_based ? R_SEGBASE + in->seg : R_ZERO);
-		if (in->adsize == 2) {
-			u->fn = ea_checked;
-			u->imm = in->seg | 2u << 8 | (u64)acc << 16 | (u64)size << 32;
-		}
+		emit_address(b, in, in->adsize == 8 ? ea64_seg : long64 ? ea32_64 : ea32, seg_off);
 	}
 	return EAM_PRE;
 }

@@ -189,6 +189,10 @@ void cpu_mode_changed(struct cpu *cpu)
 		m |= MODE_AC;
 	if (log_on(cpu->log, LOG_EXEC))
 		m |= MODE_TRACE;
+	/* SDM Vol. 1, 3.4.1.1: upper halves do not survive in 32-bit modes. Addresses rely on it (builder.c). */
+	if (!(m & MODE_LMA) && cpu->mode & MODE_LMA)
+		for (unsigned i = RAX; i <= R15; i++)
+			cpu->r[i] = (u32)cpu->r[i];
 	cpu->mode = m;
 	mmu_select(cpu);
 }

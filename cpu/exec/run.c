@@ -147,6 +147,12 @@ static int slow_begin(UOP_ARGS)
 	return 0;
 }
 
+/* Addresses computed in 64 bits by 32-bit code (builder.c) wrap at 4 GiB. */
+static u64 slow_address(const struct cpu *cpu, u64 ea)
+{
+	return cpu_long64(cpu) ? ea : (u32)ea;
+}
+
 static int slow_failed(struct cpu *cpu)
 {
 	cpu->rip = cpu->insn_rip;
@@ -156,22 +162,22 @@ static int slow_failed(struct cpu *cpu)
 
 NOINLINE int uop_slow_read(UOP_ARGS, unsigned size)
 {
-	if (slow_begin(UOP_PASS) || mem_read(cpu, ea, cpu->slow, size, ACC_R))
+	if (slow_begin(UOP_PASS) || mem_read(cpu, slow_address(cpu, ea), cpu->slow, size, ACC_R))
 		return slow_failed(cpu);
 	return 0;
 }
 
 NOINLINE int uop_slow_write(UOP_ARGS, unsigned size)
 {
-	if (slow_begin(UOP_PASS) || mem_write(cpu, ea, cpu->slow, size, ACC_W))
+	if (slow_begin(UOP_PASS) || mem_write(cpu, slow_address(cpu, ea), cpu->slow, size, ACC_W))
 		return slow_failed(cpu);
 	return 0;
 }
 
 NOINLINE int uop_slow_read_rmw(UOP_ARGS, unsigned size)
 {
-	if (slow_begin(UOP_PASS) || mem_probe(cpu, ea, size, ACC_RW) ||
-	    mem_read(cpu, ea, cpu->slow, size, ACC_RW))
+	if (slow_begin(UOP_PASS) || mem_probe(cpu, slow_address(cpu, ea), size, ACC_RW) ||
+	    mem_read(cpu, slow_address(cpu, ea), cpu->slow, size, ACC_RW))
 		return slow_failed(cpu);
 	return 0;
 }
@@ -497,6 +503,7 @@ void cpu_reset(struct cpu *cpu, bool init_only)
 	u64 cache_bits = init_only ? cpu->cr0 & (CR0_CD | CR0_NW) : CR0_CD | CR0_NW;
 
 	memset(cpu->r, 0, sizeof(cpu->r));
+	cpu->r[R_4GIB] = BIT64(32);
 	cpu->r[RDX] = cpu->model ? cpu_model_signature(cpu->model) : 0;
 	cpu_set_rflags(cpu, FL_R1);
 	cpu->rip = 0xfff0;
