@@ -236,31 +236,81 @@ static void mov64_rr(UOP_ARGS);
 
 /*
  * "mov d, s; op d, x" is how compilers write "d = s op x": register operations take their first operand from `base`, and
- * swallow the move before them. Returns that move, if there is one to @dst before an operation of @size.
+ * swallow the move that feeds it, also from a few operations before, when those are pure and do not mind.
  */
-static struct uop *swallow_move(struct builder *b, u16 dst, unsigned size)
-{
-	struct uop *last = b->n ? &b->u[b->n - 1] : NULL;
+#define SWALLOW_REACH 6
 
-	if (!last || last->dst != dst || last->icnt + 1u != b->cur || last->src == dst ||
-	    !((last->fn == mov32_rr && size == 4) || (last->fn == mov64_rr && size >= 4)))
-		return NULL;
-	return last;
+static bool is_move_to(const struct uop *u, u16 dst, unsigned size)
+{
+	return u->dst == dst && u->src != dst &&
+	       ((u->fn == mov32_rr && size == 4) || (u->fn == mov64_rr && size >= 4));
+}
+
+/* Does @u touch the register at @off? Unused operand fields count too: that errs on the safe side. */
+static bool touches(const struct uop *u, u16 off)
+{
+	off >>= 3;
+	return u->dst >> 3 == off || u->src >> 3 == off || u->base >> 3 == off || u->index >> 3 == off;
+}
+
+/* The move that gives @dst its value for an operation of @size, or NULL. */
+static struct uop *find_move(struct builder *b, u16 dst, unsigned size)
+{
+	unsigned i = b->n, end = i > SWALLOW_REACH ? i - SWALLOW_REACH : 0;
+	struct uop *m;
+
+	for (;;) {
+		if (i == end || !b->pure[i - 1])
+			return NULL;
+		m = &b->u[--i];
+		if (is_move_to(m, dst, size))
+			break;
+		if (touches(m, dst))
+			return NULL;
+	}
+	for (unsigned k = i + 1; k < b->n; k++)
+		if (b->u[k].dst >> 3 == m->src >> 3)
+			return NULL;
+	return m;
+}
+
+/* Takes @m out; a chain left in front of what now stands there resumes at the move. */
+static void remove_move(struct builder *b, struct uop *m)
+{
+	unsigned i = (unsigned)(m - b->u);
+	u16 off = m->off;
+	u8 icnt = m->icnt;
+
+	b->n--;
+	memmove(m, m + 1, (b->n - i) * sizeof(*m));
+	b->u[i].off = off;
+	b->u[i].icnt = icnt;
 }
 
 /* Appends @fn working on register @d and register @s, first operand in base. */
 static struct uop *emit_op(struct builder *b, uop_fn fn, u16 d, u16 s, unsigned size)
 {
-	struct uop *u = swallow_move(b, d, size);
+	struct uop *m = find_move(b, d, size), *u;
+	u16 base = d, off = b->off[b->cur];
+	u8 icnt = (u8)b->cur;
 
-	if (u) { /* the pair begins where the move did */
-		u->fn = fn;
-		u->base = u->src;
-	} else {
-		u = emit(b, fn);
-		u->dst = u->base = d;
+	if (m) {
+		base = m->src;
+		if (m == &b->u[b->n - 1]) { /* the pair begins where the move did */
+			off = m->off;
+			icnt = m->icnt;
+			b->n--;
+		} else {
+			remove_move(b, m);
+		}
 	}
-	u->src = s == d ? u->base : s;
+	u = emit(b, fn);
+	u->off = off;
+	u->icnt = icnt;
+	u->dst = d;
+	u->base = base;
+	u->src = s == d ? base : s;
+	b->pure[b->n - 1] = d < REG_OFF(16);
 	return u;
 }
 
@@ -283,6 +333,7 @@ static void emit_alu(struct builder *b, const struct insn *in, const struct alu_
 		u->dst = operand_off(d);
 	} else if (d->rw != 3) { /* moves and compares */
 		u = emit(b, s->kind == OPK_IMM ? f->ri : f->rr);
+		b->pure[b->n - 1] = d->rw == 2;
 		u->dst = operand_off(d);
 		if (s->kind == OPK_IMM)
 			u->imm = in->imm;
@@ -330,6 +381,7 @@ static void gen_alu(struct builder *b, const struct insn *in, u32 op)
 		return;
 	if (is_zeroing(in, op)) {
 		emit(b, keep ? zero32_f : zero32)->dst = operand_off(&in->op[0]);
+		b->pure[b->n - 1] = true;
 		if (keep)
 			b->sf = SF_LOGIC;
 		return;
@@ -511,6 +563,7 @@ static void gen_lea(struct builder *b, const struct insn *in, u32 arg)
 		s64 disp = b->off[b->cur] + in->len + in->disp;
 		if (in->base == R_CODE && in->adsize == 8 && disp == (s32)disp) {
 			struct uop *u = emit(b, bd[l]);
+			b->pure[b->n - 1] = true;
 			u->dst = operand_off(&in->op[0]);
 			u->base = REG_OFF(R_CODE);
 			u->disp = (s32)disp;
@@ -520,6 +573,7 @@ static void gen_lea(struct builder *b, const struct insn *in, u32 arg)
 		return;
 	}
 	struct uop *u = emit(b, in->index == R_ZERO ? bd[l] : bis[l]);
+	b->pure[b->n - 1] = true;
 	u->dst = operand_off(&in->op[0]);
 	u->base = REG_OFF(in->base);
 	u->index = REG_OFF(in->index);

@@ -28,6 +28,7 @@ struct uop *emit(struct builder *b, uop_fn fn)
 
 	*u = (struct uop){.fn = fn, .off = b->off[b->cur], .icnt = (u8)b->cur};
 	b->pointers[u - b->u] = UP_NONE;
+	b->pure[u - b->u] = false;
 	return u;
 }
 
@@ -437,6 +438,20 @@ static void fall_through(UOP_ARGS)
 
 static void trace_insn(UOP_ARGS);
 
+static void nothing(UOP_ARGS)
+{
+	NEXT;
+}
+
+/*
+ * NOP and what has become useless emit nothing, except where their place is needed: at the block's start, and behind an
+ * instruction that may leave the chain (uop_leave_next() goes to the instruction of the next micro-operation).
+ */
+static bool needs_a_place(const struct builder *b)
+{
+	return b->cur == 0 || is_barrier(&b->insn[b->cur - 1]);
+}
+
 void builder_emit_all(struct builder *b)
 {
 	find_live_flags(b);
@@ -446,7 +461,10 @@ void builder_emit_all(struct builder *b)
 	for (b->cur = 0; b->cur < b->count && !b->ended; b->cur++) {
 		if (b->mode & MODE_TRACE)
 			uop_set_insn(b, emit(b, trace_insn), &b->insn[b->cur]);
+		unsigned before = b->n;
 		emit_insn(b, &b->insn[b->cur]);
+		if (b->n == before && needs_a_place(b))
+			emit(b, nothing);
 	}
 	if (b->ended) {
 		emit(b, NULL); /* tells where the last instruction's micro-operations end */

@@ -32,6 +32,7 @@ struct builder {
 	u64 rip_page;                   /* rip of the page's first byte (cpu->r[R_CODE]) */
 	unsigned n;
 	struct uop u[BUILDER_MAX_UOPS];
+	bool pure[BUILDER_MAX_UOPS];   /* reads and writes registers only, never faults or leaves */
 	u8 pointers[BUILDER_MAX_UOPS]; /* enum uop_pointer: what of each moves with the block */
 };
 
