@@ -207,6 +207,27 @@ START_TEST(a_budget_of_nothing_does_nothing)
 }
 END_TEST
 
+/* NOPs and compares whose flags are dead emit nothing, but their boundaries are there. */
+START_TEST(nops_count)
+{
+	static const u8 code[] = {0x90, 0x89, 0x03, 0x90, 0x90, 0x39, 0xc0, 0x31, 0xc9, 0x0f,
+				  0x1f, 0x00, 0xe8, 0x02, 0x00, 0x00, 0x00, 0xeb, 0xed, 0x90, 0xc3};
+	static const u8 offsets[] = {0, 1, 3, 4, 5, 7, 9, 12, 19, 20, 17};
+
+	for (unsigned n = 0; n < 2000; n++) {
+		struct box *b = guest_long(0);
+		load_bytes(b, CODE, code, sizeof(code));
+		b->cpu.r[RBX] = DEVICE + 0x800;
+		b->raises = CPU_EV_INTR; /* IF is clear, but the chain is left */
+		cpu_run(&b->cpu, n);
+		ck_assert_uint_eq(b->cpu.rip, CODE + offsets[n % 11]);
+		box_free(b);
+		if (n > 150)
+			n += 61;
+	}
+}
+END_TEST
+
 START_TEST(faults_count)
 {
 	/* UD2 whose handler is UD2: for ever, but not longer than the budget. */
@@ -585,6 +606,7 @@ int main(void)
 	    slices_change_nothing,
 	    warm_blocks_change_nothing,
 	    a_budget_of_nothing_does_nothing,
+	    nops_count,
 	    faults_count,
 	    interrupts_count,
 	    sti_shadow,
