@@ -129,7 +129,7 @@ static vec128 soft_aeskeygen(vec128 b)
 	return r.v;
 }
 
-static vec128 soft_pclmul(vec128 a, vec128 b, u64 imm)
+static NOINLINE vec128 soft_pclmul(vec128 a, vec128 b, u64 imm)
 {
 	union words x = {a}, y = {b}, r = {.q = {0, 0}};
 	u64 p = x.q[imm & 1], q = y.q[imm >> 4 & 1];
@@ -370,7 +370,7 @@ CRYPTO2(sha256msg2, host_has_sha)
 
 /* ---- GFNI: portable only ----------------------------------------------------------------------------------------- */
 
-static vec128 gf2p8_mul(vec128 a, vec128 b)
+static NOINLINE vec128 gf2p8_mul(vec128 a, vec128 b)
 {
 	union words x = {a}, y = {b};
 

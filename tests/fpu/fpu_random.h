@@ -1,8 +1,28 @@
-/* Random floating-point operands that meet the corners often, and a deterministic generator. */
+/* Random floating-point operands that meet the corners often, a deterministic generator, and how many to draw. */
 #ifndef ORRERY_TESTS_FPU_RANDOM_H
 #define ORRERY_TESTS_FPU_RANDOM_H
 
+#include <stdlib.h>
+
 #include "cpu/fpu/softfloat.h"
+
+/* Sanitizers make a case ten times as slow; they look for wrong accesses, which need fewer. */
+#ifdef __has_feature
+#define SANITIZED __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+#define FEWER (SANITIZED ? 20 : 1)
+
+/* @n random cases, scaled by the environment's ORRERY_FPU_SCALE. */
+static inline unsigned long cases(unsigned long n)
+{
+	const char *scale = getenv("ORRERY_FPU_SCALE");
+
+	return (scale ? n * strtoul(scale, NULL, 0) : n) / FEWER;
+}
 
 static inline u64 rnd(u64 *state)
 {

@@ -2,16 +2,8 @@
  * (exceptions masked on the host). */
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include "cpu/fpu/softfloat.h"
 #include "fpu_random.h"
-
-static unsigned long cases(unsigned long n)
-{
-	const char *scale = getenv("ORRERY_FPU_SCALE");
-
-	return scale ? n * strtoul(scale, NULL, 0) : n;
-}
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -5,7 +5,6 @@
  */
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include "cpu/fpu/fast.h"
 #include "cpu/fpu/softfloat.h"
 #include "fpu_random.h"
@@ -13,13 +12,6 @@
 #define SW_C1 0x200u
 #define SW_C2 0x400u
 #define SW_CC 0x4700u
-
-static unsigned long cases(unsigned long n)
-{
-	const char *scale = getenv("ORRERY_FPU_SCALE");
-
-	return scale ? n * strtoul(scale, NULL, 0) : n;
-}
 
 static struct fp_env env_of(unsigned cw)
 {
