@@ -546,7 +546,9 @@ static NOINLINE void push_exact(struct cpu *cpu, enum src s, u64 raw)
 
 	if (!full(&cpu->x87, phys(&cpu->x87, 7))) {
 		v = s == SRC_F32 ? f80_from_f32((u32)raw, &e) : f80_from_f64(raw, &e);
-		if (raise_env(cpu, &e))
+		/* An unmasked #D is raised, but does not keep the value off the stack (seen on
+		 * hardware). */
+		if (raise_env(cpu, &e) && (e.flags & FPE_IE))
 			return;
 	}
 	push_checked(cpu, v);
