@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Boots a test guest on its serial console, types at it, checks what it says, and powers it off.
 
-usage: boot.py CACHE {amd64|i386|memtest} [--timeout SECONDS] [--log FILE]
+usage: boot.py CACHE {amd64|i386|memtest|pvh|xen} [--timeout SECONDS] [--log FILE]
 The emulator is $EMU (default: orrery); anything with the same command line will do, so
 EMU=qemu-system-x86_64 checks the test itself. Exit status 0 when every check held.
+The emulator gets a small stack: an interpreter that leaves frames behind, one for each instruction, would overrun it.
 """
 import argparse
 import os
 import pty
 import re
+import resource
 import select
 import shlex
 import signal
@@ -20,12 +22,16 @@ class Failed(Exception):
     pass
 
 
+STACK = 1 << 20
+
+
 class Console:
     """An emulator on a pseudo-terminal: what it prints, and what is typed."""
 
     def __init__(self, argv, log):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            resource.setrlimit(resource.RLIMIT_STACK, (STACK, STACK))
             os.execvp(argv[0], argv)
         self.log = log
         self.text = ""
@@ -109,6 +115,7 @@ COMMON = [
 
 GUESTS = {
     "amd64": [("uname -m", r"^x86_64$")] + COMMON,
+    "pvh": [("uname -m", r"^x86_64$")] + COMMON,
     "i386": [("uname -m", r"^i[3-6]86$")] + COMMON,
 }
 
@@ -118,7 +125,7 @@ def linux(args, log):
     argv = [
         os.environ.get("EMU", "orrery"), "-nographic", "-m", "256", "-no-reboot",
         "-kernel", "%s/%s.kernel" % (args.cache, args.guest),
-        "-initrd", "%s/%s.initrd" % (args.cache, args.guest),
+        "-initrd", "%s/%s.initrd" % (args.cache, args.guest.replace("pvh", "amd64")),
         "-append", "console=ttyS0,115200 panic=-1 " + os.environ.get("APPEND", ""),
     ] + extra
     con = Console(argv, log)
@@ -170,16 +177,37 @@ def memtest(args, log):
     return con
 
 
+def xen(args, log):
+    """Xen with Linux as its first domain, kernel and initramfs as Multiboot modules, as far as the first process."""
+    module = "%s/amd64." % args.cache
+    argv = [
+        os.environ.get("EMU", "orrery"), "-nographic", "-m", "768", "-no-reboot",
+        "-kernel", "%s/xen.kernel" % args.cache,
+        "-append", "console=com1 com1=115200,8n1 dom0_mem=400M noreboot",
+        "-initrd", "%skernel console=hvc0 earlyprintk=xen,%sinitrd" % (module, module),
+    ] + shlex.split(os.environ.get("EMU_ARGS", ""))
+    con = Console(argv, log)
+    begin = time.monotonic()
+    try:
+        for stage in (r"Xen version 4\.", r"LOADING DOMAIN 0|Loading dom0|Building a PV Dom0",
+                      r"Linux version .*", r"Run /init as init process"):
+            con.expect(stage, args.timeout)
+            print("%6.1f s %s" % (time.monotonic() - begin, stage), flush=True)
+    finally:
+        con.kill()
+    return con
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("cache")
-    parser.add_argument("guest", choices=sorted(list(GUESTS) + ["memtest"]))
+    parser.add_argument("guest", choices=sorted(list(GUESTS) + ["memtest", "xen"]))
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--log", help="file that receives the raw console")
     args = parser.parse_args()
     log = open(args.log, "wb") if args.log else None
     try:
-        (memtest if args.guest == "memtest" else linux)(args, log)
+        {"memtest": memtest, "xen": xen}.get(args.guest, linux)(args, log)
     except Failed as failed:
         print("FAIL %s: %s" % (args.guest, failed))
         return 1
