@@ -48,6 +48,7 @@ struct block_cache {
 	struct builder builder;
 	bool full; /* no room for a link: everything goes before the next chain */
 	struct uop rest[16];
+	u64 scratch_page, scratch_lines; /* code that the scratch block was built from */
 	/* a block for one use: cut short, or of code that is not RAM */
 	struct {
 		_Alignas(32) u8 block[sizeof(struct block) + BUILDER_MAX_UOPS * sizeof(struct uop)];
@@ -95,6 +96,7 @@ void cpu_blocks_flush(struct cpu *cpu)
 	memset(c->hash, 0, sizeof(c->hash));
 	memset(c->code, 0, sizeof(c->code));
 	clear_jumps(c);
+	c->scratch_page = NO_PAGE;
 	cpu->link_from = NULL;
 }
 
@@ -157,24 +159,32 @@ static void covered_lines(const struct builder *bl, struct block *b)
 	}
 }
 
-static bool register_code(struct cpu *cpu, struct block *b, u64 page, u8 *host)
+/* Says that @lines of @page are decoded, so that stores to them take the slow path. NULL: the arena is full. */
+static struct code_page *mark_code(struct cpu *cpu, u64 page, u8 *host, u64 lines)
 {
 	struct block_cache *c = cpu->blocks;
 	struct code_page *p = code_find(c, page);
-	struct block_ref *ref = arena_alloc(c, sizeof(*ref));
 
-	if (!ref)
-		return false;
 	if (!p) {
 		p = arena_alloc(c, sizeof(*p));
 		if (!p)
-			return false;
+			return NULL;
 		*p = (struct code_page){.page = page, .next = *code_slot(c, page)};
 		*code_slot(c, page) = p;
 	}
 	if (!p->lines)
 		mmu_protect_page(cpu, host);
-	p->lines |= block_lines(b, page);
+	p->lines |= lines;
+	return p;
+}
+
+static bool register_code(struct cpu *cpu, struct block *b, u64 page, u8 *host)
+{
+	struct block_ref *ref = arena_alloc(cpu->blocks, sizeof(*ref));
+	struct code_page *p = ref ? mark_code(cpu, page, host, block_lines(b, page)) : NULL;
+
+	if (!p)
+		return false;
 	*ref = (struct block_ref){.next = p->blocks, .block = b};
 	p->blocks = ref;
 	return true;
@@ -212,6 +222,8 @@ void code_written(struct cpu *cpu, u64 gpa, unsigned n)
 
 	if (!p || !(p->lines & hit))
 		return;
+	if (p->page == cpu->blocks->scratch_page && (cpu->blocks->scratch_lines & hit))
+		cpu->attn = 1;
 	ref = &p->blocks;
 	while (*ref) {
 		struct block *b = (*ref)->block;
@@ -414,7 +426,8 @@ static void place(struct builder *b, struct uop *to, struct insn *insns, unsigne
 	memcpy(insns, b->insn, b->count * sizeof(*insns));
 }
 
-static struct block *build_scratch(struct cpu *cpu, u64 phys)
+/* @host is NULL for code that is not RAM; else a store to the code leaves the block, as with a cached one. */
+static struct block *build_scratch(struct cpu *cpu, u64 phys, u8 *host)
 {
 	struct block_cache *c = cpu->blocks;
 	struct block *b = (struct block *)c->scratch.block;
@@ -422,6 +435,15 @@ static struct block *build_scratch(struct cpu *cpu, u64 phys)
 	*b = (struct block){.phys = phys, .phys2 = NO_PAGE, .mode = cpu->mode, .count = (u8)c->builder.count,
 			    .insns = c->scratch.insns};
 	place(&c->builder, b->uops, c->scratch.insns, 0);
+	if (host) {
+		covered_lines(&c->builder, b);
+		if (!mark_code(cpu, phys & ~0xfffull, host, b->lines)) {
+			cpu_blocks_flush(cpu);
+			mark_code(cpu, phys & ~0xfffull, host, b->lines);
+		}
+		c->scratch_page = phys & ~0xfffull;
+		c->scratch_lines = b->lines;
+	}
 	return b;
 }
 
@@ -504,11 +526,11 @@ static struct block *build_straddling(struct cpu *cpu, u64 lin, u64 phys, u8 *ho
 	builder_emit_all(b);
 	log_block(cpu);
 	if (b->off[b->count] <= 4096 || !host)
-		return build_scratch(cpu, phys);
+		return build_scratch(cpu, phys, host);
 	u64 next = (lin & ~0xfffull) + 4096;
 	if (mmu_code_page(cpu, cpu_long64(cpu) ? next : (u32)next, &phys2, &host2))
 		return NULL;
-	return host2 ? build_cached(cpu, phys, host, phys2, host2) : build_scratch(cpu, phys);
+	return host2 ? build_cached(cpu, phys, host, phys2, host2) : build_scratch(cpu, phys, host);
 }
 
 /* Is the second page of a straddling block still the one it was built from? -1: fetch fault. */
@@ -579,5 +601,5 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 		return build_straddling(cpu, lin, phys, host);
 	builder_emit_all(bl);
 	log_block(cpu);
-	return max_insns < max ? build_scratch(cpu, phys) : build_cached(cpu, phys, host, NO_PAGE, NULL);
+	return max_insns < max ? build_scratch(cpu, phys, host) : build_cached(cpu, phys, host, NO_PAGE, NULL);
 }
