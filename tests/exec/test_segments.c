@@ -237,7 +237,7 @@ START_TEST(ltr_in_long_mode_reads_16_bytes)
 	RUNS(l, 0x0f, 0x00, 0xd8);
 	ck_assert_uint_eq(seg_base(&l->cpu, TR), 0xffff800000000000ull | TSS_A);
 	set_desc(l, S_TSS, make_desc(TSS_A, 0x7ff, AR_P | ST_TSS));
-	poke(l, GDT + S_TSS + 8, 0x00ff8000, 8);
+	poke(l, GDT + S_TSS + 8, 0x01ff8000, 8);
 	FAULTS(l, EXC_GP, S_TSS, 0x0f, 0x00, 0xd8);
 	poke(l, GDT + S_TSS + 8, 0x1f0000000000ull, 8);
 	FAULTS(l, EXC_GP, S_TSS, 0x0f, 0x00, 0xd8);
@@ -273,7 +273,7 @@ START_TEST(descriptor_table_registers)
 	l = box_long(0);
 	l->cpu.r[RBX] = DATA;
 	poke(l, DATA, 0xfff, 2);
-	poke(l, DATA + 2, 0x800000000000ull, 8);
+	poke(l, DATA + 2, 0x100000000000000ull, 8);
 	FAULTS(l, EXC_GP, 0, 0x0f, 0x01, 0x13); /* lgdt [rbx] */
 	poke(l, DATA + 2, 0xffff800000000000ull, 8);
 	RUNS(l, 0x0f, 0x01, 0x13);

@@ -278,7 +278,7 @@ START_TEST(fs_gs_base_instructions)
 
 	FAULTS(l, EXC_UD, 0, 0xf3, 0x48, 0x0f, 0xae, 0xc0);
 	k->cr4 |= CR4_FSGSBASE;
-	k->r[RAX] = 0x800000000000;
+	k->r[RAX] = 0x100000000000000;
 	FAULTS(l, EXC_GP, 0, 0xf3, 0x48, 0x0f, 0xae, 0xd0); /* wrfsbase rax */
 	k->r[RAX] = 0xffff800000001234;
 	RUNS(l, 0xf3, 0x48, 0x0f, 0xae, 0xd0);
@@ -304,7 +304,7 @@ START_TEST(invpcid_faults)
 	poke(l, DATA, 1, 8);
 	FAULTS(l, EXC_GP, 0, 0x66, 0x0f, 0x38, 0x82, 0x03); /* PCID with PCIDE = 0 */
 	poke(l, DATA, 0, 8);
-	poke(l, DATA + 8, 1ull << 47, 8);
+	poke(l, DATA + 8, 1ull << 56, 8);
 	FAULTS(l, EXC_GP, 0, 0x66, 0x0f, 0x38, 0x82, 0x03);
 	k->r[RAX] = 2;
 	RUNS(l, 0x66, 0x0f, 0x38, 0x82, 0x03);
@@ -378,8 +378,8 @@ START_TEST(msr_write_faults)
 	    {0xce, 0},
 	    {0x48, 8},
 	    {0x49, 2},
-	    {0x175, 1ull << 47},
-	    {0x176, 1ull << 47},
+	    {0x175, 1ull << 56},
+	    {0x176, 1ull << 56},
 	    {0x277, 2},
 	    {0x277, 8ull << 56},
 	    {0x250, 7},
@@ -393,10 +393,10 @@ START_TEST(msr_write_faults)
 	    {0xda0, 1},
 	    {0xc0000080, 2},
 	    {0xc0000080, 1ull << 32},
-	    {0xc0000082, 1ull << 47},
-	    {0xc0000100, 1ull << 47},
-	    {0xc0000101, 1ull << 47},
-	    {0xc0000102, 1ull << 47},
+	    {0xc0000082, 1ull << 56},
+	    {0xc0000100, 1ull << 56},
+	    {0xc0000101, 1ull << 56},
+	    {0xc0000102, 1ull << 56},
 	    {0xc0000103, 1ull << 32},
 	    {0x1d9, 1ull << 20},
 	    {0x38f, 0},
