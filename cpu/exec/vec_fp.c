@@ -83,7 +83,7 @@ static u64 soft_apply(struct soft_run *r, const struct soft_op *op, u64 x, u64 y
 	return r->size == 4 ? op->f32((u32)x, (u32)y, &r->env) : op->f64(x, y, &r->env);
 }
 
-static u64 lane(const union vec *v, unsigned i, unsigned size)
+static u64 element(const union vec *v, unsigned i, unsigned size)
 {
 	return size == 4 ? v->d[i] : v->q[i];
 }
@@ -113,7 +113,7 @@ static u32 soft_dot(struct soft_run *r, const union vec *a, const union vec *b, 
 
 	for (unsigned i = 0; i < n; i++)
 		if (imm >> (4 + i) & 1)
-			t[i] = soft_apply(r, &soft_mul, lane(a, i, r->size), lane(b, i, r->size));
+			t[i] = soft_apply(r, &soft_mul, element(a, i, r->size), element(b, i, r->size));
 	if (soft_stage(r, &sum))
 		return sum;
 	for (unsigned i = 0; i < n; i += 2)
@@ -141,12 +141,12 @@ static u32 soft_flags(const struct soft_op *op, vec128 va, vec128 vb, u64 imm, u
 
 		switch (op->shape) {
 		case SOFT_ADDSUB:
-			soft_apply(&r, i & 1 ? &soft_add : &soft_sub, lane(&a, i, r.size), lane(&b, i, r.size));
+			soft_apply(&r, i & 1 ? &soft_add : &soft_sub, element(&a, i, r.size), element(&b, i, r.size));
 			break;
-		case SOFT_HORIZONTAL: soft_apply(&r, op, lane(h, k, r.size), lane(h, k + 1, r.size)); break;
+		case SOFT_HORIZONTAL: soft_apply(&r, op, element(h, k, r.size), element(h, k + 1, r.size)); break;
 		case SOFT_NARROW1:
 		case SOFT_NARROW2: f64_to_f32(b.q[i], &r.env); break;
-		default: soft_apply(&r, op, lane(&a, i, r.size), lane(&b, i, r.size)); break;
+		default: soft_apply(&r, op, element(&a, i, r.size), element(&b, i, r.size)); break;
 		}
 	}
 	return visible(r.env.raised, mxcsr);
