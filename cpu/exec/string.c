@@ -47,7 +47,7 @@ static int cursor_locate(struct cpu *cpu, const struct insn *in, struct cursor *
 /* How many elements the next run may take. */
 static u64 run_length(struct cpu *cpu, const struct insn *in, unsigned size, u64 work)
 {
-	if (!string_rep(in) || cpu->rflags & FL_DF || string_single(cpu))
+	if (!string_rep(in) || cpu->rflags & FL_DF || string_must_pause(cpu))
 		return 1;
 	return MIN(string_count(cpu, in), MAX((WORK_BYTES - work) / size, 1));
 }

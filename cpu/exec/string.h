@@ -49,13 +49,19 @@ static inline bool string_single(const struct cpu *cpu)
 	return cpu->rflags & FL_TF;
 }
 
-/** Must the instruction stop between iterations: trap, data breakpoint hit, or an event that can be
- * taken? */
+/** Events that would be taken now (SDM Vol. 3A, 6.8; Vol. 3C, 31.3.1). */
+static inline u32 string_takeable(const struct cpu *cpu)
+{
+	u32 masked = CPU_EV_SIPI | (cpu->rflags & FL_IF ? 0 : CPU_EV_INTR) |
+		     (cpu->nmi_blocked ? CPU_EV_NMI : 0) | (cpu->smm ? CPU_EV_SMI | CPU_EV_INIT : 0);
+
+	return cpu->events & ~masked;
+}
+
+/** Must the instruction stop between iterations: trap, data breakpoint hit, or an event? */
 static inline bool string_must_pause(const struct cpu *cpu)
 {
-	u32 takeable = cpu->rflags & FL_IF ? ~0u : ~CPU_EV_INTR;
-
-	return string_single(cpu) || cpu->events & takeable || cpu->dr6_pending;
+	return string_single(cpu) || string_takeable(cpu) || cpu->dr6_pending;
 }
 
 /**
