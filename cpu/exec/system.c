@@ -104,7 +104,7 @@ int cr0_write(struct cpu *cpu, u64 value)
 	cpu->cr0 = v;
 	if (changed & CR0_PE && !(v & CR0_PE))
 		cpu->cpl = 0;
-	if (changed & (CR0_PE | CR0_PG | CR0_WP))
+	if (changed & (CR0_PE | CR0_PG)) /* CR0.WP is a matter of rights, not of translations */
 		mmu_flush_all(cpu);
 	cpu_mode_changed(cpu);
 	return 0;

@@ -140,6 +140,7 @@ static void fill(struct cpu *cpu, const struct l2_entry *e, unsigned acc, enum t
 	struct tlb *t = mmu_class_tlb(mmu, cls);
 	struct tlb_entry data = {.tag = e->page, .host = (uintptr_t)e->host - e->page};
 
+	mmu_note_fill(mmu, cls, e->page);
 	if (acc & ACC_X) {
 		t->x[itlb_index(e->page)] = (struct itlb_entry){.tag = e->page, .phys = e->gpa};
 		mmu_code_seen(mmu, cls, e->page);

@@ -51,8 +51,13 @@ struct set_tag {
 #define NSETS     8
 #define SEEN_BITS 512u
 
+/* A class that was filled at no more places than this is cleared there only. */
+#define FILLED_MAX 32u
+
 struct set {
 	struct tlb cls[NCLASSES];
+	u32 nfilled[NCLASSES]; /* above FILLED_MAX: not counted any more */
+	u64 filled[NCLASSES][FILLED_MAX];
 	struct set_tag tag;
 	bool valid;
 	u8 stale;  /* bit per class: its arrays must be cleared before use */
@@ -135,6 +140,16 @@ u8 *mmu_ram_page(struct cpu *cpu, u64 gpa, unsigned *flags);
 
 /** The TLB of class @cls in the current set, cleared if it was stale. */
 struct tlb *mmu_class_tlb(struct mmu *mmu, enum tlb_class cls);
+/** @page is being entered into the TLB of class @cls in the current set. */
+static inline void mmu_note_fill(struct mmu *mmu, enum tlb_class cls, u64 page)
+{
+	u32 n = mmu->set->nfilled[cls];
+
+	if (n < FILLED_MAX)
+		mmu->set->filled[cls][n] = page;
+	if (n <= FILLED_MAX)
+		mmu->set->nfilled[cls] = n + 1;
+}
 /** The cached translation of @page visible in the current set, or NULL. */
 struct l2_entry *mmu_l2_find(struct mmu *mmu, u64 page);
 /** Enters what @w found; the entry stays valid until the next insertion. */

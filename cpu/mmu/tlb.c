@@ -23,14 +23,32 @@ static u64 empty_tag(unsigned index)
 	return index ? 0 : PAGE_SIZE; /* a page that hashes elsewhere */
 }
 
-static void clean_class(struct mmu *mmu, struct set *set, enum tlb_class cls)
+static void clear_tlb(struct tlb *t)
 {
-	struct tlb *t = &set->cls[cls];
-
 	memset(t->r, 0, sizeof(t->r));
 	memset(t->w, 0, sizeof(t->w));
 	memset(t->x, 0, sizeof(t->x));
 	t->r[0].tag = t->w[0].tag = t->x[0].tag = empty_tag(0);
+}
+
+static void clear_page(struct tlb *t, u64 page)
+{
+	unsigned i = tlb_index(page), ix = itlb_index(page);
+
+	t->r[i].tag = t->w[i].tag = empty_tag(i);
+	t->x[ix].tag = empty_tag(ix);
+}
+
+static void clean_class(struct mmu *mmu, struct set *set, enum tlb_class cls)
+{
+	struct tlb *t = &set->cls[cls];
+
+	if (set->nfilled[cls] > FILLED_MAX)
+		clear_tlb(t);
+	else
+		for (unsigned i = 0; i < set->nfilled[cls]; i++)
+			clear_page(t, set->filled[cls][i]);
+	set->nfilled[cls] = 0;
 	t->gen = ++mmu->last_gen;
 	memset(set->seen[cls], 0, sizeof(set->seen[cls]));
 	set->stale &= (u8)~BIT(cls);
@@ -188,13 +206,22 @@ static void drop_all(struct mmu *mmu)
 }
 
 /* Drops every fragment, of large pages only, that shares an aligned 2^shift block with @lin. */
-static void drop_range(struct mmu *mmu, u64 lin, unsigned shift)
+static void drop_range(struct mmu *mmu, u64 lin, unsigned kind)
 {
 	struct l2_entry *e = &mmu->l2[0][0];
+	unsigned shift = large_shift[kind], h = large_hash(lin, shift);
+	bool others = false; /* fragments of other pages keep the bit set */
 
-	for (unsigned i = 0; i < L2_ROWS * L2_WAYS; i++, e++)
-		if (e->perm >> PERM_SIZE_SHIFT == shift && (e->page ^ lin) >> shift == 0)
+	for (unsigned i = 0; i < L2_ROWS * L2_WAYS; i++, e++) {
+		if (e->perm >> PERM_SIZE_SHIFT != shift || !e->epoch)
+			continue;
+		if ((e->page ^ lin) >> shift == 0)
 			e->epoch = 0;
+		else
+			others |= large_hash(e->page, shift) == h;
+	}
+	if (!others)
+		mmu->large[kind][h / 64] &= ~BIT64(h % 64);
 	stale_all(mmu);
 }
 
@@ -204,7 +231,7 @@ static void drop_large(struct mmu *mmu, u64 lin)
 		unsigned h = large_hash(lin, large_shift[k]);
 
 		if (mmu->large[k][h / 64] >> h % 64 & 1)
-			drop_range(mmu, lin, large_shift[k]);
+			drop_range(mmu, lin, k);
 	}
 }
 
@@ -431,6 +458,9 @@ int mmu_init(struct cpu *cpu)
 	cpu->mmu = mmu;
 	mmu->paging_key = ~0ull; /* no machine has this one: the first selection drops and enters */
 	mmu->last_epoch = NSETS + 2;
+	for (unsigned i = 0; i < NSETS; i++)
+		for (unsigned c = 0; c < NCLASSES; c++)
+			mmu->sets[i].nfilled[c] = FILLED_MAX + 1;
 	mmu_select(cpu);
 	return 0;
 }

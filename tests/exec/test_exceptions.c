@@ -378,9 +378,13 @@ START_TEST(iret_outer_drops_inner_data_segments)
 {
 	frame32(0x1000, S_CODE3 | 3, FL_R1 | FL_IF | FL_IOPL, STACK3, S_DATA3 | 3);
 	force_seg(b, ES, S_DATA3);
+	c->r[R_SEGBASE + GS] = 0x12345000;
 	RUNS(b, 0xcf);
 	ck_assert_uint_eq(c->cpl, 3);
 	ck_assert(c->seg[DS].ar & AR_UNUSABLE);
+	ck_assert(c->seg[GS].ar & AR_UNUSABLE);
+	ck_assert_uint_eq(c->seg[GS].sel, 0);
+	ck_assert_uint_eq(seg_base(c, GS), 0x12345000);
 	ck_assert(!(c->seg[ES].ar & AR_UNUSABLE));
 	ck_assert_uint_eq(c->rflags, FL_R1 | FL_IF | FL_IOPL);
 	ck_assert_uint_eq(c->r[RSP], STACK3);
@@ -548,6 +552,16 @@ START_TEST(icebp_pushes_next_rip_and_ignores_gate_dpl)
 }
 END_TEST
 
+START_TEST(icebp_takes_pending_breakpoints_along)
+{
+	c->dr[6] = DR6_FIXED | 2;
+	c->dr6_pending = 1;
+	RUNS(b, 0xf1);
+	ck_assert_uint_eq(c->dr[6], DR6_FIXED | 1);
+	ck_assert_uint_eq(c->dr6_pending, 0);
+}
+END_TEST
+
 /* ---- through the run loop ------------------------------------------------------------ */
 
 static void run_code(const u8 *code, unsigned n)
@@ -649,6 +663,7 @@ int main(void)
 	tcase_add_test(t, general_detect);
 	tcase_add_test(t, io_breakpoint_needs_de);
 	tcase_add_test(t, icebp_pushes_next_rip_and_ignores_gate_dpl);
+	tcase_add_test(t, icebp_takes_pending_breakpoints_along);
 	tcase_add_test(t, single_step_traps_after_the_instruction);
 	tcase_add_test(t, privileged_instruction_at_cpl_3);
 	tcase_add_test(t, code_breakpoint_fires_before_the_instruction);

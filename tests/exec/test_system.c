@@ -389,6 +389,7 @@ START_TEST(msr_write_faults)
 	    {0x200, 1ull << 40},
 	    {0x200, 0x100},
 	    {0x201, 0x400},
+	    {0x400, 1},
 	    {0x401, 1},
 	    {0xda0, 1},
 	    {0xc0000080, 2},
@@ -407,6 +408,18 @@ START_TEST(msr_write_faults)
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++)
 		msr_fails(l, t[i].msr, t[i].v);
 	msr_fails(l, 0xc0000080, 0); /* LME cleared with paging on */
+}
+END_TEST
+
+/* The processor's width counts, not the paging mode's (SDM Vol. 1, 3.3.7.1). */
+START_TEST(msr_addresses_of_57_bits)
+{
+	ck_assert_uint_eq(l->cpu.cr4 & CR4_LA57, 0);
+	ck_assert_int_eq(msr_write(&l->cpu, 0xc0000082, 1ull << 55), 0);
+	ck_assert_uint_eq(l->cpu.lstar, 1ull << 55);
+	l->cpu.feat[FEAT_LA57 / 32] &= ~BIT(FEAT_LA57 % 32);
+	msr_fails(l, 0xc0000082, 1ull << 55);
+	msr_fails(l, 0xc0000082, 1ull << 47);
 }
 END_TEST
 
@@ -437,6 +450,8 @@ START_TEST(msr_round_trips)
 	    {0x26f, 0x0606060606060606},
 	    {0x2ff, 0xc06},
 	    {0x400, ~0ull},
+	    {0x402, 0x123456789a},
+	    {0x403, 0xaaaaaaaaaaaaaaaa},
 	    {0x17a, 4},
 	    {0x48, 5},
 	    {0xc0000081, ~0ull},
@@ -642,6 +657,7 @@ int main(void)
 	tcase_add_test(t, random_numbers_repeat);
 	tcase_add_test(t, undefined_instructions);
 	tcase_add_test(t, msr_write_faults);
+	tcase_add_test(t, msr_addresses_of_57_bits);
 	tcase_add_test(t, msr_read_faults);
 	tcase_add_test(t, msr_round_trips);
 	tcase_add_test(t, old_models_lack_new_msrs);

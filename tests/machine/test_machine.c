@@ -127,6 +127,37 @@ START_TEST(hlt_with_interrupts_off_is_a_hang)
 }
 END_TEST
 
+START_TEST(sleep_without_an_alarm_clock_is_a_hang)
+{
+	struct machine_config cfg = GUEST(OUTW(0x604, 0x2400), LOOP);
+	struct machine_result r;
+	ck_assert_int_eq(end_of(&cfg, &r), END_HANG);
+	ck_assert_ptr_nonnull(strstr(r.explanation, "S3"));
+	ck_assert_uint_eq(r.instructions, 3);
+}
+END_TEST
+
+#define CMOS(reg, value) 0xb0, (reg), 0xe6, 0x70, 0xb0, (value), 0xe6, 0x71
+#define POKE(at, b0, b1, b2, b3)                                                                   \
+	0xc7, 0x05, (at)&255, (at) >> 8 & 255, (at) >> 16, 0, (b0), (b1), (b2), (b3)
+
+/* The vector in the FACS is entered in real mode; RAM is as it was. */
+START_TEST(the_rtc_ends_sleep)
+{
+	struct machine_config cfg = GUEST(
+	    POKE(0xf004c, 0x34, 0x12, 0, 0), /* firmware waking vector */
+	    POKE(0x1234, 0xa0, 0x38, 0x12, 0xe6), POKE(0x1238, 0xf4, 0xf4, 0, 0),
+	    CMOS(1, 0xc0), CMOS(3, 0xc0), CMOS(5, 0xc0), CMOS(0xb, 0x22), OUTW(0x602, 0x400),
+	    OUTW(0x604, 0x2400), LOOP); /* there: mov al, [1238h]; out 0xf4, al; hlt */
+	struct machine_result r;
+	cfg.device[0] = "isa-debug-exit,iobase=0xf4,iosize=4";
+	ck_assert_int_eq(end_of(&cfg, &r), END_DEBUG_EXIT);
+	ck_assert_uint_eq(r.debug_code, 0xf4);
+	ck_assert_uint_le(r.virtual_ns, 1001000000);
+	ck_assert_uint_le(r.instructions, 60);
+}
+END_TEST
+
 START_TEST(instruction_limit_is_exact)
 {
 	struct machine_config cfg = GUEST(0x40, 0xeb, 0xfd); /* 1: inc eax; jmp 1b */
@@ -271,6 +302,8 @@ int main(void)
 	tcase_add_test(t, a_reset_starts_the_guest_again);
 	tcase_add_test(t, triple_fault_is_explained);
 	tcase_add_test(t, hlt_with_interrupts_off_is_a_hang);
+	tcase_add_test(t, sleep_without_an_alarm_clock_is_a_hang);
+	tcase_add_test(t, the_rtc_ends_sleep);
 	tcase_add_loop_test(t, instruction_limit_is_exact, 0, 4);
 	tcase_add_test(t, time_limit_ends_an_endless_loop);
 	tcase_add_test(t, halted_time_is_skipped_to_the_timer);
