@@ -22,7 +22,7 @@ static bool cpuid_bit(const struct feature_row *f)
 
 	if (f->reg == CR_NONE)
 		return true;
-	if (__get_cpuid_max(f->leaf & 0x80000000, NULL) < f->leaf)
+	if ((u32)__get_cpuid_max(f->leaf & 0x80000000, NULL) < f->leaf)
 		return false;
 	__cpuid_count(f->leaf, f->subleaf, r[CR_EAX], r[CR_EBX], r[CR_ECX], r[CR_EDX]);
 	return r[f->reg] >> f->bit & 1;
