@@ -1184,7 +1184,7 @@ const struct exec_desc exec_imul1 = {.gen = gen_mul, .arg = 1};
 
 static COLD void divide_error(UOP_ARGS)
 {
-	(void)!cpu_fault(cpu, EXC_DE, 0, "divisor is 0 or the quotient does not fit", REG64(u->src));
+	(void)!cpu_fault(cpu, EXC_DE, 0, "divisor is 0 or the quotient does not fit", REG64(u->src & ~7u));
 	uop_fault(UOP_PASS);
 }
 
