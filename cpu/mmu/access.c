@@ -143,7 +143,7 @@ static void fill(struct cpu *cpu, const struct l2_entry *e, unsigned acc, enum t
 	mmu_note_fill(mmu, cls, e->page);
 	if (acc & ACC_X) {
 		t->x[itlb_index(e->page)] = (struct itlb_entry){.tag = e->page, .phys = e->gpa};
-		mmu_code_seen(mmu, cls, e->page);
+		mmu_code_seen(mmu, cls, e->page, e->epoch == mmu->global_epoch);
 		return;
 	}
 	if (!e->host || (unlikely(mmu->nwatch) && watched_page(mmu, e->page)))

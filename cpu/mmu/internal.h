@@ -60,7 +60,9 @@ struct set {
 	u64 filled[NCLASSES][FILLED_MAX];
 	struct set_tag tag;
 	bool valid;
-	u8 stale;  /* bit per class: its arrays must be cleared before use */
+	u8 stale;      /* bit per class: its arrays must be cleared before use... */
+	u8 stale_code; /* ...code translations too, even if they are all global */
+	bool local_code[NCLASSES]; /* some code translation is not global */
 	u32 epoch; /* second-level entries of this set carry it */
 	u64 used;  /* LRU */
 	/* hashed pages whose code was translated since gen was renewed */
@@ -159,7 +161,7 @@ struct l2_entry *mmu_l2_insert(struct mmu *mmu, const struct walk *w, u8 *host, 
 void mmu_drop_page(struct mmu *mmu, u64 page);
 /** Remembers that code at @page was translated for @cls: invalidating it must renew the generation.
  */
-void mmu_code_seen(struct mmu *mmu, enum tlb_class cls, u64 page);
+void mmu_code_seen(struct mmu *mmu, enum tlb_class cls, u64 page, bool global);
 
 static inline u64 mmu_a20(const struct cpu *cpu, u64 gpa)
 {

@@ -23,35 +23,40 @@ static u64 empty_tag(unsigned index)
 	return index ? 0 : PAGE_SIZE; /* a page that hashes elsewhere */
 }
 
-static void clear_tlb(struct tlb *t)
+static void clear_data(struct tlb *t)
 {
 	memset(t->r, 0, sizeof(t->r));
 	memset(t->w, 0, sizeof(t->w));
-	memset(t->x, 0, sizeof(t->x));
-	t->r[0].tag = t->w[0].tag = t->x[0].tag = empty_tag(0);
+	t->r[0].tag = t->w[0].tag = empty_tag(0);
 }
 
-static void clear_page(struct tlb *t, u64 page)
+static void clear_code(struct tlb *t)
 {
-	unsigned i = tlb_index(page), ix = itlb_index(page);
-
-	t->r[i].tag = t->w[i].tag = empty_tag(i);
-	t->x[ix].tag = empty_tag(ix);
+	memset(t->x, 0, sizeof(t->x));
+	t->x[0].tag = empty_tag(0);
 }
 
+/* Code translations that are all global outlive a flush that spares global pages, and with them gen. */
 static void clean_class(struct mmu *mmu, struct set *set, enum tlb_class cls)
 {
 	struct tlb *t = &set->cls[cls];
 
 	if (set->nfilled[cls] > FILLED_MAX)
-		clear_tlb(t);
+		clear_data(t);
 	else
-		for (unsigned i = 0; i < set->nfilled[cls]; i++)
-			clear_page(t, set->filled[cls][i]);
+		for (unsigned i = 0; i < set->nfilled[cls]; i++) {
+			unsigned at = tlb_index(set->filled[cls][i]);
+			t->r[at].tag = t->w[at].tag = empty_tag(at);
+		}
 	set->nfilled[cls] = 0;
-	t->gen = ++mmu->last_gen;
-	memset(set->seen[cls], 0, sizeof(set->seen[cls]));
+	if ((set->stale_code & BIT(cls)) || set->local_code[cls]) {
+		clear_code(t);
+		t->gen = ++mmu->last_gen;
+		memset(set->seen[cls], 0, sizeof(set->seen[cls]));
+		set->local_code[cls] = false;
+	}
 	set->stale &= (u8)~BIT(cls);
+	set->stale_code &= (u8)~BIT(cls);
 }
 
 struct tlb *mmu_class_tlb(struct mmu *mmu, enum tlb_class cls)
@@ -66,10 +71,11 @@ static unsigned seen_hash(u64 page)
 	return (unsigned)(page >> 12 ^ page >> 21) % SEEN_BITS;
 }
 
-void mmu_code_seen(struct mmu *mmu, enum tlb_class cls, u64 page)
+void mmu_code_seen(struct mmu *mmu, enum tlb_class cls, u64 page, bool global)
 {
 	unsigned h = seen_hash(page);
 
+	mmu->set->local_code[cls] |= !global;
 	mmu->set->seen[cls][h / 64] |= BIT64(h % 64);
 }
 
@@ -92,14 +98,14 @@ static void drop_from_class(struct mmu *mmu, struct set *set, enum tlb_class cls
 static void drop_from_set(struct mmu *mmu, struct set *set, u64 page)
 {
 	for (unsigned c = 0; c < NCLASSES; c++)
-		if (!(set->stale & BIT(c)))
+		if (!(set->stale_code & BIT(c)))
 			drop_from_class(mmu, set, c, page);
 }
 
 static void stale_all(struct mmu *mmu)
 {
 	for (unsigned i = 0; i < NSETS; i++)
-		mmu->sets[i].stale = BIT(NCLASSES) - 1;
+		mmu->sets[i].stale = mmu->sets[i].stale_code = BIT(NCLASSES) - 1;
 }
 
 /* ---- second level ---- */
@@ -200,6 +206,7 @@ static void drop_all(struct mmu *mmu)
 {
 	for (unsigned i = 0; i < NSETS; i++)
 		flush_set(mmu, &mmu->sets[i]);
+	stale_all(mmu);
 	mmu->global_epoch = new_epoch(mmu);
 	memset(mmu->large, 0, sizeof(mmu->large));
 	memset(mmu->map, 0, sizeof(mmu->map));
