@@ -60,7 +60,7 @@ struct jump_cache_entry {
 
 static ALWAYS_INLINE unsigned jump_cache_index(u64 rip)
 {
-	return (rip ^ rip >> JUMP_CACHE_BITS) & (JUMP_CACHE_SIZE - 1);
+	return (u32)rip * 0x9e3779b1u >> (32 - JUMP_CACHE_BITS);
 }
 
 /* ---- operands ------------------------------------------------------------------------------------ */
