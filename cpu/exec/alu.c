@@ -391,6 +391,8 @@ static void gen_alu(struct builder *b, const struct insn *in, u32 op)
 	emit_alu(b, in, &alu_fns[op][keep][lg(in->op[0].size)]);
 	if (keep || op >= ALU_CMP)
 		set_sf(b, after[op], in->op[0].size);
+	else if (in->op[0].kind == OPK_MEM || in->op[1].kind == OPK_MEM)
+		b->sf = SF_DYNAMIC; /* the slow twin left flags, the fast one did not */
 }
 
 #define ALU_DESC(name, member) const struct exec_desc exec_##name = {.gen = gen_alu, .arg = member};
@@ -831,15 +833,15 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 #define SHIFT_SHR(bits, v, c) ((u##bits)((u64)(v) >> (c)))
 #define CALC_shl(bits, c)                                                                         \
 	r = SHIFT_SHL(bits, v, c);                                                                 \
-	cf = TOP_BIT(bits, SHIFT_SHL(bits, v, c - 1));                                             \
+	cf = TOP_BIT(bits, SHIFT_SHL(bits, v, (c - 1) & 63));                                             \
 	of = TOP_BIT(bits, r) ^ cf
 #define CALC_shr(bits, c)                                                                         \
 	r = SHIFT_SHR(bits, v, c);                                                                 \
-	cf = SHIFT_SHR(bits, v, c - 1) & 1;                                                        \
+	cf = SHIFT_SHR(bits, v, (c - 1) & 63) & 1;                                                        \
 	of = TOP_BIT(bits, v)
 #define CALC_sar(bits, c)                                                                         \
 	r = SHIFT_SAR(bits, v, c);                                                                 \
-	cf = SHIFT_SAR(bits, v, c - 1) & 1;                                                        \
+	cf = SHIFT_SAR(bits, v, (c - 1) & 63) & 1;                                                        \
 	of = 0
 #define ROT_L(bits, v, c) ((u##bits)((v) << ((c) & (bits - 1)) | (v) >> (-(c) & (bits - 1))))
 #define CALC_rol(bits, c)                                                                         \
@@ -1425,7 +1427,6 @@ const struct exec_desc exec_popcnt = {.gen = gen_scan, .arg = 4};
 		unsigned n = REG##bits(u->src) & (bits - 1);                                        \
 		ea = n;                                                                             \
 		fb = (fb & ~(u64)FL_CF) | (v >> n & 1);                                             \
-		KIND(FK_RES);                                                                       \
 		change;                                                                             \
 		NEXT;                                                                               \
 	}                                                                                          \
@@ -1435,7 +1436,6 @@ const struct exec_desc exec_popcnt = {.gen = gen_scan, .arg = 4};
 		unsigned n = u->sh;                                                                 \
 		ea = n;                                                                             \
 		fb = (fb & ~(u64)FL_CF) | (v >> n & 1);                                             \
-		KIND(FK_RES);                                                                       \
 		change;                                                                             \
 		NEXT;                                                                               \
 	}
