@@ -8,13 +8,6 @@
  */
 #include "cpu/exec/builder.h"
 
-#define KIND(k) (cpu->flag_kind = (k))
-#define LG8 0
-#define LG16 1
-#define LG32 2
-#define LG64 3
-#define SX(bits, v) ((u64)(s64)(s##bits)(v))
-
 /* ---- two-operand arithmetic ---------------------------------------------------------------------- */
 
 /* Each: a, b in; r the result. _f also leaves the lazy flags. */
