@@ -238,9 +238,10 @@ static int find_spans(struct cpu *cpu, u64 lin, unsigned n, unsigned acc, struct
 	return n > first ? find_span(cpu, next_page(cpu, lin, acc), n - first, acc, &s[1]) : 0;
 }
 
+/* Operands of 16 bytes and more that may be unaligned are never checked: SDM Vol. 3A 6.15 leaves it open, hardware does not. */
 static bool misaligned(const struct cpu *cpu, u64 lin, unsigned n, unsigned acc)
 {
-	if (likely(!(cpu->mode & MODE_AC)) || (acc & ACC_SYS) || n > 16 || (n & (n - 1)))
+	if (likely(!(cpu->mode & MODE_AC)) || (acc & ACC_SYS) || n > 8 || (n & (n - 1)))
 		return false;
 	return lin & (n - 1);
 }
