@@ -33,6 +33,7 @@ static enum cli_outcome parse(char *const *argv)
 	int argc = 0;
 	while (argv[argc])
 		argc++;
+	cli_free(&cli); /* of an earlier command line in the same test */
 	enum cli_outcome r = cli_parse(&cli, argc, argv, out, out, &e);
 	fflush(out);
 	return r;

@@ -9,7 +9,8 @@ static void expect_output(struct board *b, const char *text)
 	size_t n;
 	const u8 *out = chardev_memory_output(b->com1, &n);
 	ck_assert_uint_eq(n, strlen(text));
-	ck_assert_mem_eq(out, text, n);
+	if (n) /* nothing printed: no buffer */
+		ck_assert_mem_eq(out, text, n);
 }
 
 START_TEST(polled_output)
