@@ -110,8 +110,12 @@ SIMPLE(movs)
 	for (;;) {
 		u64 n = run_length(cpu, in, size, work), v = 0;
 
-		if (cursor_locate(cpu, in, &s, size, &n) || cursor_locate(cpu, in, &d, size, &n))
+		if (cursor_locate(cpu, in, &s, size, &n))
 			return 1;
+		if (cursor_locate(cpu, in, &d, size, &n)) {
+			(void)!mem_read(cpu, s.lin, &v, size, ACC_R); /* the source's #PF comes first */
+			return 1;
+		}
 		if (n > 1)
 			copy_run(d.host, s.host, n, size);
 		else if (mem_read(cpu, s.lin, &v, size, ACC_R) ||
