@@ -7,6 +7,7 @@
  */
 #include "cpu/exec/cpuid.h"
 #include "cpu/exec/system.h"
+#include "base/config.h"
 #include "cpu/exec/xsave.h"
 
 /* ---- models -------------------------------------------------------------------------- */
@@ -83,6 +84,34 @@ static int features_parse(const char *list, u32 *feat, char *err, size_t err_siz
 	return 0;
 }
 
+static const char *nearest_model(const char *name)
+{
+	const char *names[ARRAY_SIZE(models) + 1] = {NULL};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(models); i++)
+		names[i] = models[i].name;
+	return nearest(name, names);
+}
+
+static const char *nearest_feature(const char *name)
+{
+	const char *names[FEAT_COUNT + 1] = {NULL};
+
+	for (unsigned i = 0; i < FEAT_COUNT; i++)
+		names[i] = feature_rows[i].name;
+	return nearest(name, names);
+}
+
+/* Writes "unknown WHAT 'NAME'" with the nearest name there is. Returns -1. */
+static int unknown_name(const char *what, const char *name, const char *near, char *err, size_t size)
+{
+	if (near)
+		snprintf(err, size, "unknown CPU %s '%s', did you mean '%s'? (-cpu help lists them)", what, name, near);
+	else
+		snprintf(err, size, "unknown CPU %s '%s' (-cpu help lists them)", what, name);
+	return -1;
+}
+
 static int modifier_parse(const char *word, size_t len, u32 *feat, char *err, size_t err_size)
 {
 	int f = len > 1 ? feature_find(word + 1, len - 1) : -1;
@@ -92,9 +121,9 @@ static int modifier_parse(const char *word, size_t len, u32 *feat, char *err, si
 		return -1;
 	}
 	if (f < 0) {
-		snprintf(err, err_size, "unknown CPU feature '%.*s' (-cpu help lists them)",
-			 len ? (int)len - 1 : 0, word + 1);
-		return -1;
+		char name[32];
+		snprintf(name, sizeof(name), "%.*s", (int)len - 1, word + 1);
+		return unknown_name("feature", name, nearest_feature(name), err, err_size);
 	}
 	feature_set(feat, f, *word == '+');
 	return 0;
@@ -108,10 +137,8 @@ int cpu_model_parse(const char *spec, const struct cpu_model **model, u32 *feat,
 
 	snprintf(name, sizeof(name), "%.*s", (int)MIN(len, sizeof(name) - 1), spec);
 	*model = cpu_model_find(name);
-	if (!*model) {
-		snprintf(err, err_size, "unknown CPU model '%s' (-cpu help lists them)", name);
-		return -1;
-	}
+	if (!*model)
+		return unknown_name("model", name, nearest_model(name), err, err_size);
 	memset(feat, 0, FEATURE_WORDS * sizeof(*feat));
 	if (features_parse((*model)->features, feat, err, err_size))
 		return -1;
