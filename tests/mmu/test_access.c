@@ -228,7 +228,7 @@ START_TEST(alignment_check)
 	f->cpu.cpl = 3;
 	f->cpu.mode = MODE_AC;
 	mmu_select(&f->cpu);
-	for (unsigned n = 2; n <= 16; n *= 2) {
+	for (unsigned n = 2; n <= 8; n *= 2) {
 		ck_assert_int_eq(mem_read(&f->cpu, 0x5010 + n, buf, n, ACC_R), 0);
 		ck_assert_int_eq(mem_read(&f->cpu, 0x5010 + n / 2, buf, n, ACC_R), 1);
 		ck_assert_uint_eq(f->cpu.fault.vector, EXC_AC);
@@ -236,6 +236,7 @@ START_TEST(alignment_check)
 		ck_assert_int_eq(mem_read(&f->cpu, 0x5010 + n / 2, buf, n, ACC_R | ACC_SYS), 0);
 	}
 	ck_assert_int_eq(mem_read(&f->cpu, 0x5011, buf, 6, ACC_R), 0);
+	ck_assert_int_eq(mem_read(&f->cpu, 0x5018, buf, 16, ACC_R), 0); /* vectors have rules of their own */
 	fake_free(f);
 }
 END_TEST
