@@ -285,6 +285,8 @@ static bool take_events(struct cpu *cpu)
 {
 	bool blocked = cpu->int_shadow;
 
+	if (cpu->int_shadow == SHADOW_MOV_SS)
+		return false; /* all of them, with the debug exceptions that wait too */
 	if ((cpu->events & CPU_EV_INIT) && !cpu->smm) {
 		cpu_event_clear(cpu, CPU_EV_INIT);
 		cpu_reset(cpu, true);
