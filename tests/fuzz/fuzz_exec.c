@@ -167,9 +167,12 @@ static void fill_tables(struct rig *r, bool lma)
 		u64 frame = (v >> 8 & 63) == 0 ? v & 0xfffff000 : (u64)i << 12;
 		put64(r, TABLES + 0x3000 + 8 * i, (frame % (2 * RAM_SIZE)) | flags);
 	}
-	put64(r, TABLES, (TABLES + 0x1000) | 7);
-	put64(r, TABLES + 0x1000, (TABLES + 0x2000) | (lma ? 7 : 1));
-	put64(r, TABLES + 0x2000, (TABLES + 0x3000) | 7);
+	/* Every entry leads to the one table below: any address is mapped. */
+	for (unsigned i = 0; i < 512; i++) {
+		put64(r, TABLES + 8 * i, (TABLES + 0x1000) | 7);
+		put64(r, TABLES + 0x1000 + 8 * i, (TABLES + 0x2000) | (lma ? 7 : 1));
+		put64(r, TABLES + 0x2000 + 8 * i, (TABLES + 0x3000) | 7);
+	}
 	for (unsigned i = 1; i < 32; i++)
 		put64(r, GDT + 8 * i, some_descriptor(r));
 	for (unsigned v = 0; v < 256; v++) {
@@ -233,7 +236,8 @@ static void set_control(struct rig *r, enum setup how)
 		c->cr0 |= CR0_PG;
 		c->cr4 |= CR4_PAE;
 		c->cr3 = lma ? TABLES : TABLES + 0x1000;
-		c->pdpte[0] = (TABLES + 0x2000) | 1;
+		for (unsigned i = 0; i < 4; i++)
+			c->pdpte[i] = (TABLES + 0x2000) | 1;
 	}
 	c->mxcsr = v >> 50 & 1 ? (u32)(v & 0xffff) : 0x1f80;
 	if (v >> 52 & 1) {
