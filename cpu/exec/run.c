@@ -451,7 +451,7 @@ enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns)
 		/* With no event waiting the shadow cannot matter: a chain runs one instruction at least. */
 		if (!cpu->events && !(cpu->mode & MODE_TF))
 			cpu->int_shadow = 0;
-		if (unlikely(cpu->int_shadow || (cpu->rflags & FL_RF) || (cpu->mode & MODE_TF)))
+		if (unlikely(cpu->int_shadow || (cpu->rflags & FL_RF) || (cpu->mode & MODE_TF) || cpu->dr6_pending))
 			step_one(cpu);
 		else
 			run_chain(cpu, end);
