@@ -34,7 +34,7 @@ suite() {
 	failed=$((failed + bad))
 	echo "$name: $ok passed, $bad failed ($(($(date +%s) - start)) s)"
 	grep -E '^ *[0-9]+/[0-9]+ Test +#.*Skipped' "$logs/$name.log" | sed 's/^/  /'
-	[ "$bad" = 0 ] || cat "$logs/$name.log"
+	[ "$bad" = 0 ] || grep -vE '^ *Start +[0-9]+:| Passed +[0-9.]+ sec$' "$logs/$name.log"
 }
 
 build_with() { # build_with DIR CMAKE-ARGS...: configures and builds everything

@@ -189,7 +189,7 @@ def xen(args, log):
     con = Console(argv, log)
     begin = time.monotonic()
     try:
-        for stage in (r"Xen version 4\.", r"LOADING DOMAIN 0|Loading dom0|Building a PV Dom0",
+        for stage in (r"Xen version 4\.", r"Dom0 kernel: 64-bit",
                       r"Linux version .*", r"Run /init as init process"):
             con.expect(stage, args.timeout)
             print("%6.1f s %s" % (time.monotonic() - begin, stage), flush=True)
