@@ -254,8 +254,10 @@ SIMPLE(scas)
 	u64 work = 0, acc = zext_bytes(cpu->r[RAX], size);
 	u32 before = cpu->rflags;
 
-	if (!string_count(cpu, in))
+	if (!string_count(cpu, in)) {
+		rep_truncate(cpu, in, false, false);
 		return 0;
+	}
 	for (;;) {
 		u64 n = run_length(cpu, in, size, work), v = 0;
 
@@ -284,8 +286,10 @@ SIMPLE(cmps)
 	u64 work = 0;
 	u32 before = cpu->rflags;
 
-	if (!string_count(cpu, in))
+	if (!string_count(cpu, in)) {
+		rep_truncate(cpu, in, false, false);
 		return 0;
+	}
 	for (;;) {
 		u64 n = run_length(cpu, in, size, work), a = 0, b = 0;
 
