@@ -941,8 +941,11 @@ static void gen_shift(struct builder *b, const struct insn *in, u32 op)
 	unsigned size = in->op[0].size;
 	bool by_cl = in->op[1].kind == OPK_GPR, rotate = op >= SH_ROL;
 	unsigned count = in->op[1].kind == OPK_ONE ? 1 : in->imm & (size == 8 ? 63 : 31);
+	bool with_of = count == 1 || (rotate && size <= 2);
 	bool keep = flags_needed(b);
 
+	if (rotate && !by_cl && !with_of)
+		keep = b->live[b->cur] & FL_CF; /* it leaves OF alone */
 	if (!by_cl && count == 0 && in->op[0].kind != OPK_MEM) {
 		if (size == 4) { /* a count of 0 still clears the upper half */
 			struct uop *u = emit(b, mov32_rr);
@@ -954,7 +957,6 @@ static void gen_shift(struct builder *b, const struct insn *in, u32 op)
 		need_res(b);
 	u16 off = load_rmw_tmp(b, in, 0);
 	if (by_cl || count) {
-		bool with_of = count == 1 || (rotate && size <= 2);
 		uop_fn fn = fns[op][by_cl ? 2 : with_of][keep][lg(size)];
 		if (by_cl && off == REG_OFF(RCX)) { /* the count is in the register it works on */
 			struct uop *u = emit(b, fn);
@@ -1067,6 +1069,70 @@ SIMPLE(shld)
 SIMPLE(shrd)
 {
 	return double_shift(cpu, in, false);
+}
+
+/* ---- pairs -------------------------------------------------------------------------------------------------- */
+
+/*
+ * Two pure operations side by side, without flags, run as one handler: what hashes and other straight code are made of. Both
+ * micro-operations stay where they are; only the first one's handler changes.
+ */
+#define PAIR_mov32(o) SETREG32((o)->dst, REG32((o)->src))
+#define PAIR_add32(o) SETREG32((o)->dst, REG32((o)->base) + REG32((o)->src))
+#define PAIR_xor32(o) SETREG32((o)->dst, REG32((o)->base) ^ REG32((o)->src))
+#define PAIR_and32(o) SETREG32((o)->dst, REG32((o)->base) & REG32((o)->src))
+#define PAIR_rol32(o) (ea = (o)->sh, SETREG32((o)->dst, ROT_L(32, REG32((o)->base), ea)))
+#define PAIR_ror32(o) (ea = (o)->sh, SETREG32((o)->dst, ROT_L(32, REG32((o)->base), -ea)))
+#define PAIR_mov64(o) SETREG64((o)->dst, REG64((o)->src))
+#define PAIR_add64(o) SETREG64((o)->dst, REG64((o)->base) + REG64((o)->src))
+
+#define FOR_PAIRED(X, a) X(a, mov32) X(a, add32) X(a, xor32) X(a, and32) X(a, rol32) X(a, ror32) X(a, mov64) X(a, add64)
+#define PAIR(a, b)                                                                                \
+	static void pair_##a##_##b(UOP_ARGS)                                                       \
+	{                                                                                          \
+		PAIR_##a(u);                                                                        \
+		PAIR_##b(u + 1);                                                                    \
+		return u[2].fn(cpu, u + 2, fa, ea, fb, cd);                                         \
+	}
+FOR_PAIRED(PAIR, mov32)
+FOR_PAIRED(PAIR, add32)
+FOR_PAIRED(PAIR, xor32)
+FOR_PAIRED(PAIR, and32)
+FOR_PAIRED(PAIR, rol32)
+FOR_PAIRED(PAIR, ror32)
+FOR_PAIRED(PAIR, mov64)
+FOR_PAIRED(PAIR, add64)
+
+#define PAIRED 8
+static const uop_fn paired[PAIRED] = {mov32_rr,   add32_rr_n, xor32_rr_n, and32_rr_n,
+				      rol32_i_n, ror32_i_n,  mov64_rr,	 add64_rr_n};
+#define PAIR_FN(a, b) pair_##a##_##b,
+static const uop_fn pair_fns[PAIRED][PAIRED] = {
+	{FOR_PAIRED(PAIR_FN, mov32)}, {FOR_PAIRED(PAIR_FN, add32)}, {FOR_PAIRED(PAIR_FN, xor32)},
+	{FOR_PAIRED(PAIR_FN, and32)}, {FOR_PAIRED(PAIR_FN, rol32)}, {FOR_PAIRED(PAIR_FN, ror32)},
+	{FOR_PAIRED(PAIR_FN, mov64)}, {FOR_PAIRED(PAIR_FN, add64)},
+};
+
+static unsigned paired_index(const struct builder *b, unsigned i)
+{
+	unsigned k = 0;
+
+	while (k < PAIRED && !(b->pure[i] && b->u[i].fn == paired[k]))
+		k++;
+	return k;
+}
+
+void fuse_pairs(struct builder *b)
+{
+	for (unsigned i = 0; i + 1 < b->n; i++) {
+		unsigned first = paired_index(b, i), second;
+
+		if (first == PAIRED)
+			continue;
+		second = paired_index(b, i + 1);
+		if (second != PAIRED)
+			b->u[i++].fn = pair_fns[first][second];
+	}
 }
 
 /* ---- multiply and divide -------------------------------------------------------------------------------- */

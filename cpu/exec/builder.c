@@ -345,7 +345,8 @@ static bool has_memory(const struct insn *in)
 	return false;
 }
 
-extern const struct exec_desc exec_div, exec_idiv, exec_push, exec_pop, exec_shl, exec_shr, exec_sar;
+extern const struct exec_desc exec_div, exec_idiv, exec_push, exec_pop, exec_shl, exec_shr, exec_sar, exec_rol, exec_ror;
+extern const struct exec_desc exec_add, exec_sub, exec_and, exec_or, exec_xor, exec_adc, exec_sbb, exec_test, exec_jmp_rel;
 
 /* May its execution fault, leave the block, or look at RFLAGS as a whole? */
 static bool is_barrier(const struct insn *in)
@@ -356,18 +357,29 @@ static bool is_barrier(const struct insn *in)
 	       has_memory(in) || (insn_rows[in->row].attr & (IA_END | IA_BRANCH | IA_SSE | IA_MMX | IA_X87 | IA_AVX | IA_AVX512));
 }
 
-/* Shifts by a constant always write; by CL they may leave everything. */
-static bool constant_shift(const struct insn *in)
+static bool constant_count(const struct insn *in)
 {
-	const struct exec_desc *x = insn_exec(in);
-
-	if (x != &exec_shl && x != &exec_shr && x != &exec_sar)
-		return false;
 	return in->op[1].kind == OPK_ONE ||
 	       (in->op[1].kind == OPK_IMM && (in->imm & (in->op[0].size == 8 ? 63 : 31)));
 }
 
-extern const struct exec_desc exec_add, exec_sub, exec_and, exec_or, exec_xor, exec_adc, exec_sbb, exec_jmp_rel;
+/*
+ * Flags that are surely new after the instruction, where the row must be careful: shifts and rotates by CL may leave
+ * everything, by a constant they do not; what logic leaves undefined is 0 here.
+ */
+static u32 surely_written(const struct insn *in)
+{
+	const struct exec_desc *x = insn_exec(in);
+
+	if (x == &exec_and || x == &exec_or || x == &exec_xor || x == &exec_test)
+		return FL_ARITH;
+	if ((x == &exec_shl || x == &exec_shr || x == &exec_sar) && constant_count(in))
+		return FL_ARITH;
+	if ((x == &exec_rol || x == &exec_ror) && constant_count(in))
+		return FL_CF;
+	return 0;
+}
+
 
 /*
  * A slow access can end the chain behind its instruction, where the flags must then be right. The handlers of the ALU
@@ -398,8 +410,9 @@ static void find_live_flags(struct builder *b)
 			continue;
 		}
 		const struct insn_row *r = &insn_rows[in->row];
-		if (constant_shift(in))
-			live = 0;
+		u32 sure = surely_written(in);
+		if (sure)
+			live &= ~sure;
 		else
 			live = (live & ~(u32)r->fl_write) | (r->fl_read & FL_ARITH);
 	}
@@ -472,6 +485,7 @@ void builder_emit_all(struct builder *b)
 		struct uop *u = emit(b, fall_through);
 		uop_set_target(b, u, emit_stub(b, b->off[b->count]));
 	}
+	fuse_pairs(b);
 }
 
 /* Apart from its handler, whose tail call a local buffer would spoil. */

@@ -74,6 +74,9 @@ void emit_call(struct builder *b, const struct insn *in, exec_op op);
 /** The same where @op sets rip or changes what the block was built for: the block ends. */
 void emit_call_end(struct builder *b, const struct insn *in, exec_op op);
 
+/** Last of all: gives neighbouring pure micro-operations a handler that does both. */
+void fuse_pairs(struct builder *b);
+
 /** Appends an unlinked stub for the continuation at @disp bytes from the page's first byte. */
 struct uop *emit_stub(struct builder *b, s64 disp);
 
