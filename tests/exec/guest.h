@@ -164,7 +164,7 @@ static inline struct iframe frame_of(const struct box *b, bool has_err)
 /* Runs one program that must end in the handler of @vec (with an error code @err if @vec has one). */
 static inline struct iframe run_to_fault(struct box *b, u64 budget, unsigned vec, u32 err)
 {
-	bool has_err = 0x227d00u >> vec & 1; /* 8, 10-14, 17, 21 */
+	bool has_err = vec < 32 && (0x227d00u >> vec & 1); /* 8, 10-14, 17, 21 */
 	struct iframe f;
 
 	run_to_halt(b, budget);
