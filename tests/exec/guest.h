@@ -1,6 +1,7 @@
 /*
- * Guest programs under cpu_run(): a box (sysbox.h) with small pages, a device page, and a HLT behind every vector, so that a
- * program ends where it halts and an unexpected exception shows itself. Programs are guest_*.S, assembled with the test.
+ * Guest programs under cpu_run(): a box (sysbox.h) with small pages, a device page, and a HLT
+ * behind every vector, so that a program ends where it halts and an unexpected exception shows
+ * itself. Programs are guest_*.S, assembled with the test.
  */
 #ifndef ORRERY_TESTS_EXEC_GUEST_H
 #define ORRERY_TESTS_EXEC_GUEST_H
@@ -8,11 +9,14 @@
 #include "sysbox.h"
 
 enum {
-	SMALL = 0x200000,         /* from here to the end of RAM memory is mapped by 4-KiB pages, one entry each */
+	SMALL = 0x200000, /* from here to the end of RAM memory is mapped by 4-KiB pages, one entry
+			     each */
 	PT_SMALL = TABLES + 0x3000,
-	DEVICE = 0x3ff000,        /* the linear page of BOX_MMIO where there is paging */
-	ARENA_PAGE = 0x210000,    /* scratch of the programs */
-	PTE_USER = 7, PTE_RO = 5, PTE_SUPER = 3,
+	DEVICE = 0x3ff000,     /* the linear page of BOX_MMIO where there is paging */
+	ARENA_PAGE = 0x210000, /* scratch of the programs */
+	PTE_USER = 7,
+	PTE_RO = 5,
+	PTE_SUPER = 3,
 };
 
 /* A program of guest_*.S: GUEST name in assembly. */
@@ -24,8 +28,9 @@ static inline void load_bytes(struct box *b, u32 at, const void *code, size_t n)
 	cpu_ram_written(&b->cpu, at, n);
 }
 
-#define LOAD(b, at, name) load_bytes(b, at, guest_##name, (size_t)(guest_##name##_end - guest_##name))
-#define CODE_AT(b, at, ...)                                                                       \
+#define LOAD(b, at, name)                                                                          \
+	load_bytes(b, at, guest_##name, (size_t)(guest_##name##_end - guest_##name))
+#define CODE_AT(b, at, ...)                                                                        \
 	load_bytes(b, at, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}))
 
 /* Every vector's handler is a HLT. */
@@ -97,7 +102,8 @@ static inline struct box *guest_flat32(unsigned cpl)
 	return b;
 }
 
-/* Real mode at @cs:0 with a stack and an IVT of the same handlers (at HANDLER, in segment 0x1000). */
+/* Real mode at @cs:0 with a stack and an IVT of the same handlers (at HANDLER, in segment 0x1000).
+ */
 static inline struct box *guest_real(u16 cs)
 {
 	struct box *b = box_new("max");
@@ -110,7 +116,8 @@ static inline struct box *guest_real(u16 cs)
 	b->cpu.r[RDX] = 0;
 	b->cpu.idtr = (struct dtr){0, 0x3ff};
 	for (unsigned v = 0; v < 256; v++)
-		poke(b, 4 * v, (HANDLER % 0x10000 + 4 * v) | (u64)(HANDLER / 0x10000 * 0x1000) << 16, 4);
+		poke(b, 4 * v,
+		     (HANDLER % 0x10000 + 4 * v) | (u64)(HANDLER / 0x10000 * 0x1000) << 16, 4);
 	handlers_halt(b);
 	cpu_mode_changed(&b->cpu);
 	return b;
@@ -137,8 +144,8 @@ static inline int halted_in(const struct box *b)
 	u32 at = handler_of(b) - 1;
 
 	return b->cpu.activity == CPU_HLT && at >= HANDLER && at < HANDLER + 1024 && at % 4 == 0
-		       ? (int)(at - HANDLER) / 4
-		       : -1;
+		   ? (int)(at - HANDLER) / 4
+		   : -1;
 }
 
 /* The interrupt frame on the stack of a halted handler. */
@@ -161,23 +168,25 @@ static inline struct iframe frame_of(const struct box *b, bool has_err)
 	return (struct iframe){v[0], v[1], v[2], v[3], v[4], v[5]};
 }
 
-/* Runs one program that must end in the handler of @vec (with an error code @err if @vec has one). */
+/* Runs one program that must end in the handler of @vec (with an error code @err if @vec has one).
+ */
 static inline struct iframe run_to_fault(struct box *b, u64 budget, unsigned vec, u32 err)
 {
 	bool has_err = vec < 32 && (0x227d00u >> vec & 1); /* 8, 10-14, 17, 21 */
 	struct iframe f;
 
 	run_to_halt(b, budget);
-	ck_assert_msg(halted_in(b) == (int)vec, "expected vector %u, halted at %x; last fault %u(%x) %s", vec,
-		      handler_of(b), b->cpu.fault.vector, b->cpu.fault.err, b->cpu.fault.why);
+	ck_assert_msg(halted_in(b) == (int)vec,
+		      "expected vector %u, halted at %x; last fault %u(%x) %s", vec, handler_of(b),
+		      b->cpu.fault.vector, b->cpu.fault.err, b->cpu.fault.why);
 	f = frame_of(b, has_err);
 	if (has_err && (b->cpu.cr0 & CR0_PE))
-		ck_assert_msg((u32)f.err == err, "vector %u: error code %x, expected %x: %s", vec, (u32)f.err, err,
-			      b->cpu.fault.why);
+		ck_assert_msg((u32)f.err == err, "vector %u: error code %x, expected %x: %s", vec,
+			      (u32)f.err, err, b->cpu.fault.why);
 	return f;
 }
 
-/* ---- comparing whole states ------------------------------------------------------------------------------ */
+/* ---- comparing whole states ----------------------------------------------------------------- */
 
 #define HASH_STEP(h, v) ((h) = ((h) ^ (u64)(v)) * 0x100000001b3ull)
 
@@ -245,8 +254,8 @@ static inline u64 random64(u64 *state)
 	return *state * 0x2545f4914f6cdd1dull;
 }
 
-static inline int run_cases_with(const char *name, const TTest *const *tests, unsigned n, SFun setup_box,
-				 SFun teardown_box)
+static inline int run_cases_with(const char *name, const TTest *const *tests, unsigned n,
+				 SFun setup_box, SFun teardown_box)
 {
 	Suite *s = suite_create(name);
 	TCase *tc = tcase_create(name);

@@ -1,6 +1,7 @@
 /*
- * A processor in a random state (any mode, registers, flags, descriptors, page tables, breakpoints) on a bus that answers with
- * noise and raises events, made from a string of bytes: one of mode, one of features, 16 of seed, then guest code.
+ * A processor in a random state (any mode, registers, flags, descriptors, page tables, breakpoints)
+ * on a bus that answers with noise and raises events, made from a string of bytes: one of mode, one
+ * of features, 16 of seed, then guest code.
  */
 #ifndef ORRERY_TESTS_EXEC_RIG_H
 #define ORRERY_TESTS_EXEC_RIG_H
@@ -11,11 +12,11 @@
 #include "cpu/exec/system.h"
 
 #define RAM_SIZE 0x40000u
-#define CODE	 0x8000u
-#define TABLES	 0x1000u /* PML4, PDPT, PD, PT */
-#define GDT	 0x5000u
-#define IDT	 0x6000u
-#define TSS	 0x7000u
+#define CODE     0x8000u
+#define TABLES   0x1000u /* PML4, PDPT, PD, PT */
+#define GDT      0x5000u
+#define IDT      0x6000u
+#define TSS      0x7000u
 
 struct rig {
 	struct cpu cpu;
@@ -37,7 +38,7 @@ static void require(bool held)
 		abort();
 }
 
-/* ---- a bus that answers with noise, and raises events ------------------------------------------------- */
+/* ---- a bus that answers with noise, and raises events --------------------------------------- */
 
 static u8 *ram_page(void *ctx, u64 gpa, unsigned *flags)
 {
@@ -125,7 +126,7 @@ static void set_smm(void *ctx, bool active)
 {
 }
 
-/* ---- random state -------------------------------------------------------------------------------------- */
+/* ---- random state --------------------------------------------------------------------------- */
 
 static void put64(struct rig *r, u32 at, u64 v)
 {
@@ -154,7 +155,8 @@ static u64 some_descriptor(struct rig *r)
 
 	if ((v >> 8 & 15) == 0)
 		rights = v >> 32 & 0xf0ff;
-	u64 base = v >> 12 & 1 ? 0 : v >> 40 & 0xff00, limit = v >> 13 & 3 ? 0xfffff : v >> 20 & 0xfffff;
+	u64 base = v >> 12 & 1 ? 0 : v >> 40 & 0xff00,
+	    limit = v >> 13 & 3 ? 0xfffff : v >> 20 & 0xfffff;
 	return (limit & 0xffff) | base << 16 | (rights & 0xf0ff) << 40 | (limit >> 16) << 48;
 }
 
@@ -176,7 +178,8 @@ static void fill_tables(struct rig *r, bool lma)
 		put64(r, GDT + 8 * i, some_descriptor(r));
 	for (unsigned v = 0; v < 256; v++) {
 		u64 x = next(&r->rng), to = x % RAM_SIZE, sel = x >> 32 & 0xf8;
-		unsigned type = x >> 40 & 15 ? 0x8e | (x >> 44 & 1) | (x >> 45 & 0x60) : x >> 48 & 0xff;
+		unsigned type =
+		    x >> 40 & 15 ? 0x8e | (x >> 44 & 1) | (x >> 45 & 0x60) : x >> 48 & 0xff;
 		u64 gate = (to & 0xffff) | sel << 16 | (u64)type << 40 | (to >> 16) << 48;
 		put64(r, lma ? IDT + 16 * v : IDT + 8 * v, gate);
 		if (lma)
@@ -194,7 +197,8 @@ static void set_segments(struct rig *r, enum setup how, unsigned cpl)
 
 	for (unsigned s = ES; s <= GS; s++) {
 		if (how == REAL || how == V86) {
-			seg_install_real(c, s, s == CS ? CODE >> 4 : (u16)(next(&r->rng) & 0xfff), how == V86);
+			seg_install_real(c, s, s == CS ? CODE >> 4 : (u16)(next(&r->rng) & 0xfff),
+					 how == V86);
 			continue;
 		}
 		u64 raw = s == CS ? 0x00cf9b000000ffff : 0x00cf93000000ffff;
@@ -223,8 +227,8 @@ static void set_control(struct rig *r, enum setup how)
 	c->idtr = how == REAL ? (struct dtr){0, 0x3ff} : (struct dtr){IDT, lma ? 0xfff : 0x7ff};
 	if (how != REAL)
 		c->cr0 |= CR0_PE;
-	c->cr0 |= (v & 1 ? CR0_NE : 0) | (v & 2 ? CR0_WP : 0) | (v & 4 ? CR0_AM : 0) | ((v & 0x70) ? 0 : CR0_TS) |
-		  ((v & 0x380) ? 0 : CR0_EM);
+	c->cr0 |= (v & 1 ? CR0_NE : 0) | (v & 2 ? CR0_WP : 0) | (v & 4 ? CR0_AM : 0) |
+		  ((v & 0x70) ? 0 : CR0_TS) | ((v & 0x380) ? 0 : CR0_EM);
 	c->cr4 = v >> 16 & 0x30f & cr4_supported(c);
 	if (v >> 40 & 3)
 		c->cr4 |= (CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE) & cr4_supported(c);
@@ -270,20 +274,31 @@ static inline struct rig *rig_new(const u8 *data, size_t size)
 	r->rng |= 1;
 	r->io_rng |= 1;
 	r->ram = calloc(1, RAM_SIZE);
-	require(!cpu_model_parse(how >= LONG64 ? "max" : models[data[1] & 3], &r->cpu.model, r->cpu.feat, err,
-				 sizeof(err)));
+	require(!cpu_model_parse(how >= LONG64 ? "max" : models[data[1] & 3], &r->cpu.model,
+				 r->cpu.feat, err, sizeof(err)));
 	r->cpu.bus = (struct cpu_bus){
-	    .ctx = r, .ram_page = ram_page, .mmio_read = mmio_read, .mmio_write = mmio_write,
-	    .io_read = io_read, .io_write = io_write, .intack = intack, .get_cr8 = get_cr8, .set_cr8 = set_cr8,
-	    .apic_msr_read = apic_msr_read, .apic_msr_write = apic_msr_write, .ferr = ferr,
-	    .time = virtual_time, .set_smm = set_smm,
+	    .ctx = r,
+	    .ram_page = ram_page,
+	    .mmio_read = mmio_read,
+	    .mmio_write = mmio_write,
+	    .io_read = io_read,
+	    .io_write = io_write,
+	    .intack = intack,
+	    .get_cr8 = get_cr8,
+	    .set_cr8 = set_cr8,
+	    .apic_msr_read = apic_msr_read,
+	    .apic_msr_write = apic_msr_write,
+	    .ferr = ferr,
+	    .time = virtual_time,
+	    .set_smm = set_smm,
 	};
 	r->cpu.bsp = true;
 	require(cpu_init(&r->cpu) == 0);
 	for (u32 at = 0; at < RAM_SIZE; at += 8)
 		put64(r, at, data[1] & 4 ? next(&r->rng) : 0x9090909090909090);
 	fill_tables(r, how >= LONG64);
-	memcpy(r->ram + CODE + (data[1] & 8 ? 0xff0 : 0), data + RIG_HEAD, MIN(size - RIG_HEAD, 0x2000));
+	memcpy(r->ram + CODE + (data[1] & 8 ? 0xff0 : 0), data + RIG_HEAD,
+	       MIN(size - RIG_HEAD, 0x2000));
 	for (unsigned i = 0; i < 16; i++)
 		r->cpu.r[i] = some_address(r) & (how == LONG64 ? ~0ull : 0xffffffff);
 	r->cpu.r[RCX] &= 0xffff; /* repeats that end */
@@ -296,12 +311,14 @@ static inline struct rig *rig_new(const u8 *data, size_t size)
 	}
 	r->cpu.x87.valid = (u8)next(&r->rng);
 	r->cpu.x87.cw = data[1] & 16 ? (u16)(next(&r->rng) & 0x1f7f) | 0x40 : 0x37f;
-	flags = (u32)next(&r->rng) & (FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT | FL_RF | FL_AC);
+	flags = (u32)next(&r->rng) &
+		(FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT | FL_RF | FL_AC);
 	flags &= data[1] & 32 ? ~0u : ~(FL_TF | FL_NT);
 	cpu_set_rflags(&r->cpu, flags | FL_R1 | (how == V86 ? FL_VM : 0));
 	set_control(r, how);
 	set_segments(r, how, data[1] & 0xc0 || how == V86 ? 3 : 0);
-	r->cpu.rip = how == REAL || how == V86 ? (data[1] & 8 ? 0xff0 : 0) : CODE + (data[1] & 8 ? 0xff0 : 0);
+	r->cpu.rip = how == REAL || how == V86 ? (data[1] & 8 ? 0xff0 : 0)
+					       : CODE + (data[1] & 8 ? 0xff0 : 0);
 	cpu_mode_changed(&r->cpu);
 	mmu_flush_all(&r->cpu);
 	return r;
@@ -314,7 +331,7 @@ static inline void rig_free(struct rig *r)
 	free(r);
 }
 
-/* ---- the run ----------------------------------------------------------------------------------------------- */
+/* ---- the run -------------------------------------------------------------------------------- */
 
 /* Runs to @budget in slices of @slice at most. */
 static inline void rig_run(struct rig *r, u64 budget, u64 slice)
@@ -345,7 +362,8 @@ static inline void rig_same(const struct rig *a, const struct rig *b)
 	require(!memcmp(x.r, y.r, 16 * 8));
 	require(x.rip == y.rip && cpu_rflags(&x) == cpu_rflags(&y));
 	require(!memcmp(x.seg, y.seg, sizeof(x.seg)));
-	require(x.cr0 == y.cr0 && x.cr2 == y.cr2 && x.cr3 == y.cr3 && x.cr4 == y.cr4 && x.efer == y.efer);
+	require(x.cr0 == y.cr0 && x.cr2 == y.cr2 && x.cr3 == y.cr3 && x.cr4 == y.cr4 &&
+		x.efer == y.efer);
 	require(x.cpl == y.cpl && x.activity == y.activity && x.int_shadow == y.int_shadow);
 	require(x.mxcsr == y.mxcsr && !memcmp(&x.x87, &y.x87, sizeof(x.x87)));
 	require(!memcmp(x.v, y.v, sizeof(x.v)));

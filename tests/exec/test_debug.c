@@ -4,31 +4,34 @@
 #include "guest.h"
 
 #define DB_HANDLER 0x1a000
-#define LOG	   ARENA_PAGE /* the handler's record: count, then per #DB rip, DR6, pushed flags */
+#define LOG        ARENA_PAGE /* the handler's record: count, then per #DB rip, DR6, pushed flags */
 
 static struct box *b;
 static struct cpu *c;
 
-/* The #DB handler: records, clears DR6, sets RF in the frame if it is a breakpoint fault's, and returns. */
+/* The #DB handler: records, clears DR6, sets RF in the frame if it is a breakpoint fault's, and
+ * returns. */
 static void install(void)
 {
-	static const u8 handler[] = {
-	    0x50,					    /* push rax */
-	    0x53,					    /* push rbx */
-	    0x8b, 0x1c, 0x25, 0x00, 0x00, 0x21, 0x00,	    /* mov ebx, [LOG] */
-	    0x8d, 0x1c, 0x5b,				    /* lea ebx, [rbx+rbx*2] */
-	    0x48, 0x8b, 0x44, 0x24, 0x10,		    /* mov rax, [rsp+16]: rip */
-	    0x48, 0x89, 0x04, 0xdd, 0x08, 0x00, 0x21, 0x00, /* mov [rbx*8+LOG+8], rax */
-	    0x0f, 0x21, 0xf0,				    /* mov rax, dr6 */
-	    0x48, 0x89, 0x04, 0xdd, 0x10, 0x00, 0x21, 0x00,
-	    0x48, 0x8b, 0x44, 0x24, 0x20,		    /* mov rax, [rsp+32]: flags */
-	    0x48, 0x89, 0x04, 0xdd, 0x18, 0x00, 0x21, 0x00,
-	    0x81, 0x4c, 0x24, 0x20, 0x00, 0x00, 0x01, 0x00, /* or dword [rsp+32], RF */
-	    0xb8, 0xf0, 0x0f, 0xff, 0xff,		    /* mov eax, ffff0ff0 */
-	    0x0f, 0x23, 0xf0,				    /* mov dr6, rax */
-	    0xff, 0x04, 0x25, 0x00, 0x00, 0x21, 0x00,	    /* inc dword [LOG] */
-	    0x5b, 0x58, 0x48, 0xcf,			    /* pop rbx; pop rax; iretq */
-	};
+	static const u8
+	    handler[] =
+		{
+		    0x50,                                           /* push rax */
+		    0x53,                                           /* push rbx */
+		    0x8b, 0x1c, 0x25, 0x00, 0x00, 0x21, 0x00,       /* mov ebx, [LOG] */
+		    0x8d, 0x1c, 0x5b,                               /* lea ebx, [rbx+rbx*2] */
+		    0x48, 0x8b, 0x44, 0x24, 0x10,                   /* mov rax, [rsp+16]: rip */
+		    0x48, 0x89, 0x04, 0xdd, 0x08, 0x00, 0x21, 0x00, /* mov [rbx*8+LOG+8], rax */
+		    0x0f, 0x21, 0xf0,                               /* mov rax, dr6 */
+		    0x48, 0x89, 0x04, 0xdd, 0x10, 0x00, 0x21, 0x00,
+		    0x48, 0x8b, 0x44, 0x24, 0x20, /* mov rax, [rsp+32]: flags */
+		    0x48, 0x89, 0x04, 0xdd, 0x18, 0x00, 0x21, 0x00,
+		    0x81, 0x4c, 0x24, 0x20, 0x00, 0x00, 0x01, 0x00, /* or dword [rsp+32], RF */
+		    0xb8, 0xf0, 0x0f, 0xff, 0xff,                   /* mov eax, ffff0ff0 */
+		    0x0f, 0x23, 0xf0,                               /* mov dr6, rax */
+		    0xff, 0x04, 0x25, 0x00, 0x00, 0x21, 0x00,       /* inc dword [LOG] */
+		    0x5b, 0x58, 0x48, 0xcf,                         /* pop rbx; pop rax; iretq */
+		};
 
 	load_bytes(b, DB_HANDLER, handler, sizeof(handler));
 	poke(b, IDT + 16 * EXC_DB, make_gate(S_CODE64, DB_HANDLER, ST_INT, 0), 8);
@@ -89,12 +92,15 @@ static void steps_at(const u8 *code, unsigned n, const u8 *offsets, unsigned cou
 	}
 	ck_assert_uint_eq(hits(), count);
 }
-#define STEPS(code, ...)                                                                          \
-	do {                                                                                      \
-		const u8 bytes_[] = code;                                                         \
-		steps_at(bytes_, sizeof(bytes_), CODE_BYTES(__VA_ARGS__));                        \
+#define STEPS(code, ...)                                                                           \
+	do {                                                                                       \
+		const u8 bytes_[] = code;                                                          \
+		steps_at(bytes_, sizeof(bytes_), CODE_BYTES(__VA_ARGS__));                         \
 	} while (0)
-#define BYTES(...) {__VA_ARGS__}
+#define BYTES(...)                                                                                 \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
 
 static void trap_on(void)
 {
@@ -102,15 +108,18 @@ static void trap_on(void)
 	cpu_mode_changed(c);
 }
 
-/* ---- single step ----------------------------------------------------------------------------------------- */
+/* ---- single step ---------------------------------------------------------------------------- */
 
 START_TEST(steps_over_plain_instructions)
 {
-	/* nop; mov eax, 1; push rax; pop rcx; call +0 (ret behind HLT); hlt -- the step out of HLT wakes it */
+	/* nop; mov eax, 1; push rax; pop rcx; call +0 (ret behind HLT); hlt -- the step out of HLT
+	 * wakes it */
 	trap_on();
-	load_bytes(b, CODE, CODE_BYTES(0x90, 0xb8, 1, 0, 0, 0, 0x50, 0x59, 0xe8, 0x0b, 0, 0, 0, 0xeb, 0x01, 0x90, 0x31,
-				       0xc0, 0x9c, 0x81, 0x24, 0x24, 0xff, 0xfe, 0xff, 0xff, 0x9d, 0xf4));
-	CODE_AT(b, CODE + 0x18, 0xc3); /* the subroutine */
+	load_bytes(b, CODE,
+		   CODE_BYTES(0x90, 0xb8, 1, 0, 0, 0, 0x50, 0x59, 0xe8, 0x0b, 0, 0, 0, 0xeb, 0x01,
+			      0x90, 0x31, 0xc0, 0x9c, 0x81, 0x24, 0x24, 0xff, 0xfe, 0xff, 0xff,
+			      0x9d, 0xf4));
+	CODE_AT(b, CODE + 0x18, 0xc3);       /* the subroutine */
 	CODE_AT(b, CODE + 0x10, 0xeb, 0x0e); /* jmp 20h */
 	CODE_AT(b, CODE + 0x20, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0x90, 0xf4);
 	run_steps();
@@ -124,8 +133,8 @@ END_TEST
 START_TEST(popf_starts_and_ends_stepping)
 {
 	/* pushf; or [rsp], TF; popf; nop; nop; pushf; and [rsp], ~TF; popf; nop; hlt */
-	STEPS(BYTES(0x9c, 0x66, 0x81, 0x0c, 0x24, 0x00, 0x01, 0x9d, 0x90, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff,
-		    0xfe, 0x9d, 0x90, 0xf4),
+	STEPS(BYTES(0x9c, 0x66, 0x81, 0x0c, 0x24, 0x00, 0x01, 0x9d, 0x90, 0x90, 0x9c, 0x66, 0x81,
+		    0x24, 0x24, 0xff, 0xfe, 0x9d, 0x90, 0xf4),
 	      /* not after the POPF that sets it; still after the one that clears it */
 	      0x09, 0x0a, 0x0b, 0x11, 0x12);
 }
@@ -134,7 +143,8 @@ END_TEST
 START_TEST(iret_starts_stepping)
 {
 	load_bytes(b, CODE, CODE_BYTES(0x48, 0xcf));
-	load_bytes(b, CODE + 0x10, CODE_BYTES(0x90, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4));
+	load_bytes(b, CODE + 0x10,
+		   CODE_BYTES(0x90, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4));
 	c->r[RSP] -= 40;
 	poke(b, STACK0 - 40, CODE + 0x10, 8);
 	poke(b, STACK0 - 32, S_CODE64, 8);
@@ -154,8 +164,8 @@ START_TEST(repeats_step_each_iteration)
 	c->r[RCX] = 3;
 	c->r[RDI] = ARENA_PAGE + 0x800;
 	trap_on();
-	STEPS(BYTES(0xf3, 0xaa, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4), 0x00, 0x00, 0x02, 0x03, 0x09,
-	      0x0a);
+	STEPS(BYTES(0xf3, 0xaa, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4), 0x00, 0x00,
+	      0x02, 0x03, 0x09, 0x0a);
 	/* Between iterations RF is set in the frame, after the last it is not. */
 	ck_assert(hit(0).flags & FL_RF);
 	ck_assert(hit(1).flags & FL_RF);
@@ -169,7 +179,8 @@ START_TEST(repeat_of_none_steps_once)
 {
 	c->r[RCX] = 0;
 	trap_on();
-	STEPS(BYTES(0xf3, 0xaa, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4), 0x02, 0x03, 0x09, 0x0a);
+	STEPS(BYTES(0xf3, 0xaa, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4), 0x02, 0x03,
+	      0x09, 0x0a);
 }
 END_TEST
 
@@ -177,15 +188,17 @@ START_TEST(mov_ss_swallows_a_step)
 {
 	/* mov eax, ss; mov ss, eax; nop; off; hlt */
 	trap_on();
-	STEPS(BYTES(0x8c, 0xd0, 0x8e, 0xd0, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4), 0x02, 0x05,
-	      0x06, 0x0c, 0x0d);
+	STEPS(BYTES(0x8c, 0xd0, 0x8e, 0xd0, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d,
+		    0xf4),
+	      0x02, 0x05, 0x06, 0x0c, 0x0d);
 }
 END_TEST
 
 START_TEST(sti_does_not_swallow_a_step)
 {
 	trap_on();
-	STEPS(BYTES(0xfb, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4), 0x01, 0x02, 0x03, 0x09, 0x0a);
+	STEPS(BYTES(0xfb, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4), 0x01, 0x02,
+	      0x03, 0x09, 0x0a);
 }
 END_TEST
 
@@ -193,13 +206,14 @@ START_TEST(faults_and_interrupts_hide_steps)
 {
 	/* ud2 under TF: the handler runs without steps; its return goes on stepping. */
 	CODE_AT(b, HANDLER + 4 * EXC_UD, 0xeb, 0x7e - 4 * EXC_UD); /* jmp HANDLER + 80h */
-	CODE_AT(b, HANDLER + 0x80, 0x48, 0x83, 0x04, 0x24, 0x02, 0x48, 0xcf); /* add [rsp], 2; iretq */
+	CODE_AT(b, HANDLER + 0x80, 0x48, 0x83, 0x04, 0x24, 0x02, 0x48,
+		0xcf); /* add [rsp], 2; iretq */
 	for (unsigned v = 0; v < 256; v++)
 		if (v != EXC_UD && v != EXC_DB)
 			poke(b, IDT + 16 * v, make_gate(S_CODE64, 0x1c000 + v, ST_INT, 0), 8);
 	trap_on();
-	STEPS(BYTES(0x90, 0x0f, 0x0b, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4), 0x01, 0x04, 0x05,
-	      0x0b, 0x0c);
+	STEPS(BYTES(0x90, 0x0f, 0x0b, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4),
+	      0x01, 0x04, 0x05, 0x0b, 0x0c);
 }
 END_TEST
 
@@ -208,8 +222,8 @@ START_TEST(int_n_clears_tf_and_does_not_step)
 	CODE_AT(b, 0x1c000, 0x90, 0x48, 0xcf);
 	poke(b, IDT + 16 * 0x80, make_gate(S_CODE64, 0x1c000, ST_INT, 0), 8);
 	trap_on();
-	STEPS(BYTES(0x90, 0xcd, 0x80, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4), 0x01, 0x04, 0x05,
-	      0x0b, 0x0c);
+	STEPS(BYTES(0x90, 0xcd, 0x80, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4),
+	      0x01, 0x04, 0x05, 0x0b, 0x0c);
 }
 END_TEST
 
@@ -225,7 +239,8 @@ START_TEST(syscall_masks_the_step)
 		c->sfmask = masked ? FL_TF : 0;
 		set_desc(b, S_CODE64 + 8, peek(b, GDT + S_DATA, 8));
 		CODE_AT(b, CODE, 0x0f, 0x05);
-		CODE_AT(b, CODE + 0x100, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d, 0xf4);
+		CODE_AT(b, CODE + 0x100, 0x90, 0x9c, 0x66, 0x81, 0x24, 0x24, 0xff, 0xfe, 0x9d,
+			0xf4);
 		trap_on();
 		run_steps();
 		ck_assert_uint_eq(hits(), masked ? 0 : 5);
@@ -256,7 +271,7 @@ START_TEST(icebp)
 }
 END_TEST
 
-/* ---- instruction breakpoints --------------------------------------------------------------------------------- */
+/* ---- instruction breakpoints ---------------------------------------------------------------- */
 
 START_TEST(instruction_breakpoints)
 {
@@ -282,8 +297,8 @@ START_TEST(breakpoints_armed_by_the_guest)
 	/* mov eax, CODE + 20h; mov dr0, rax; mov eax, 2; mov dr7, rax; jmp 20h */
 	CODE_AT(b, CODE + 0x20, 0x90, 0xf4);
 	cpu_run(c, 0);
-	CODE_AT(b, CODE, 0xb8, 0x20, 0x00, 0x01, 0x00, 0x0f, 0x23, 0xc0, 0xb8, 0x02, 0x00, 0x00, 0x00, 0x0f, 0x23,
-		0xf8, 0xeb, 0x0e);
+	CODE_AT(b, CODE, 0xb8, 0x20, 0x00, 0x01, 0x00, 0x0f, 0x23, 0xc0, 0xb8, 0x02, 0x00, 0x00,
+		0x00, 0x0f, 0x23, 0xf8, 0xeb, 0x0e);
 	run_steps();
 	ck_assert_uint_eq(hits(), 1);
 	ck_assert_uint_eq(hit(0).rip, CODE + 0x20);
@@ -332,9 +347,9 @@ START_TEST(sti_does_not_shade_a_breakpoint)
 }
 END_TEST
 
-/* ---- data and I/O breakpoints ---------------------------------------------------------------------------------- */
+/* ---- data and I/O breakpoints --------------------------------------------------------------- */
 
-#define WATCHED (ARENA_PAGE + 0x900)
+#define WATCHED        (ARENA_PAGE + 0x900)
 #define DR7_WRITE(len) (1u << 16 | (len) << 18)
 #define DR7_RW(len)    (3u << 16 | (len) << 18)
 #define DR7_IO(len)    (2u << 16 | (len) << 18)
@@ -346,20 +361,20 @@ START_TEST(data_breakpoints_trap_behind_the_access)
 		u8 n;
 		bool read, write;
 	} access[] = {
-	    {{0x89, 0x03}, 2, false, true},		/* mov [rbx], eax */
+	    {{0x89, 0x03}, 2, false, true}, /* mov [rbx], eax */
 	    {{0x8b, 0x03}, 2, true, false},
 	    {{0x01, 0x03}, 2, true, true},
 	    {{0x3b, 0x03}, 2, true, false},
-	    {{0xff, 0x33}, 2, true, false},		/* push [rbx] */
-	    {{0x8f, 0x03}, 2, false, true},		/* pop [rbx] */
+	    {{0xff, 0x33}, 2, true, false}, /* push [rbx] */
+	    {{0x8f, 0x03}, 2, false, true}, /* pop [rbx] */
 	    {{0x0f, 0xaf, 0x03}, 3, true, false},
 	    {{0xff, 0x03}, 2, true, true},
 	    {{0x0f, 0x11, 0x03}, 3, false, true},
 	    {{0x0f, 0x10, 0x03}, 3, true, false},
-	    {{0xdd, 0x03}, 2, true, false},		/* fld */
+	    {{0xdd, 0x03}, 2, true, false}, /* fld */
 	    {{0x87, 0x03}, 2, true, true},
-	    {{0xa4}, 1, true, false},			/* movsb */
-	    {{0xaa}, 1, false, true},			/* stosb */
+	    {{0xa4}, 1, true, false}, /* movsb */
+	    {{0xaa}, 1, false, true}, /* stosb */
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(access); i++) {
@@ -375,7 +390,8 @@ START_TEST(data_breakpoints_trap_behind_the_access)
 			c->dr[0] = WATCHED;
 			set_dr7(2 | (rw ? DR7_RW(3) : DR7_WRITE(3)));
 			run_steps();
-			ck_assert_msg(hits() == expect, "access %u, %s: %u hits", i, rw ? "rw" : "write", hits());
+			ck_assert_msg(hits() == expect, "access %u, %s: %u hits", i,
+				      rw ? "rw" : "write", hits());
 			if (expect) {
 				ck_assert_uint_eq(hit(0).rip, (u64)CODE + access[i].n);
 				ck_assert_uint_eq(hit(0).dr6, 0xffff0ff1);
@@ -399,7 +415,8 @@ START_TEST(data_breakpoints_by_length)
 			c->dr[2] = WATCHED;
 			set_dr7(1u << 5 | 1u << 24 | l << 26);
 			run_steps();
-			ck_assert_msg(hits() == over, "length %u offset %d: %u hits", lens[l], off, hits());
+			ck_assert_msg(hits() == over, "length %u offset %d: %u hits", lens[l], off,
+				      hits());
 		}
 	}
 }
@@ -407,7 +424,8 @@ END_TEST
 
 START_TEST(data_breakpoints_in_repeats)
 {
-	/* rep stosb over the watched byte: trapped right behind that iteration, and RF is set there */
+	/* rep stosb over the watched byte: trapped right behind that iteration, and RF is set there
+	 */
 	CODE_AT(b, CODE, 0xf3, 0xaa, 0xf4);
 	c->r[RCX] = 100;
 	c->r[RDI] = WATCHED - 50;
@@ -501,7 +519,8 @@ END_TEST
 
 START_TEST(rf_survives_a_fault_and_is_pushed)
 {
-	/* A fault on an instruction with a breakpoint, RF set: its frame has RF, so the restart does not hit again. */
+	/* A fault on an instruction with a breakpoint, RF set: its frame has RF, so the restart
+	 * does not hit again. */
 	CODE_AT(b, CODE, 0x0f, 0x0b);
 	CODE_AT(b, HANDLER + 4 * EXC_UD, 0x48, 0xcf);
 	c->dr[0] = CODE;

@@ -1,10 +1,11 @@
 /*
- * Every exception with its exact error code, and what must be left when one arises: the state before the instruction
- * (restartability), flags that a block had not computed yet included. SDM Vol. 3A, chapter 6.
+ * Every exception with its exact error code, and what must be left when one arises: the state
+ * before the instruction (restartability), flags that a block had not computed yet included. SDM
+ * Vol. 3A, chapter 6.
  */
 #include "guest.h"
 
-#define BAD	(SMALL + 0x5000) /* a page that the cases make absent or read-only */
+#define BAD     (SMALL + 0x5000) /* a page that the cases make absent or read-only */
 #define BAD_END (BAD + 0x1000)
 
 static struct box *b;
@@ -38,12 +39,13 @@ static struct iframe faults(unsigned vec, u32 err, const u8 *code, unsigned n)
 	c->rip = CODE;
 	c->activity = CPU_ACTIVE;
 	f = run_to_fault(b, 100, vec, err);
-	ck_assert_msg(f.rip == CODE, "vector %u is reported at %llx", vec, (unsigned long long)f.rip);
+	ck_assert_msg(f.rip == CODE, "vector %u is reported at %llx", vec,
+		      (unsigned long long)f.rip);
 	return f;
 }
 #define FAULT(vec, err, ...) faults(vec, err, CODE_BYTES(__VA_ARGS__))
 
-/* ---- every vector ------------------------------------------------------------------------------------ */
+/* ---- every vector --------------------------------------------------------------------------- */
 
 START_TEST(divide_errors)
 {
@@ -55,10 +57,10 @@ START_TEST(divide_errors)
 	c->r[RAX] = 0x80000000;
 	c->r[RDX] = 0xffffffff;
 	c->r[RCX] = 0xffffffff;
-	FAULT(EXC_DE, 0, 0xf7, 0xf9);		  /* idiv: -2^31 / -1 */
+	FAULT(EXC_DE, 0, 0xf7, 0xf9); /* idiv: -2^31 / -1 */
 	c->r[RAX] = 0x8000;
 	c->r[RCX] = 0xff;
-	FAULT(EXC_DE, 0, 0xf6, 0xf9);		  /* idiv cl */
+	FAULT(EXC_DE, 0, 0xf6, 0xf9); /* idiv cl */
 	c->r[RAX] = 0;
 	c->r[RDX] = 1ull << 63;
 	c->r[RCX] = ~0ull;
@@ -73,7 +75,10 @@ START_TEST(traps_point_behind)
 	static const struct {
 		u8 code[2];
 		unsigned n, vec;
-	} trap[] = {{{0xcc}, 1, EXC_BP}, {{0xcd, 0x03}, 2, EXC_BP}, {{0xf1}, 1, EXC_DB}, {{0xcd, 0x80}, 2, 0x80}};
+	} trap[] = {{{0xcc}, 1, EXC_BP},
+		    {{0xcd, 0x03}, 2, EXC_BP},
+		    {{0xf1}, 1, EXC_DB},
+		    {{0xcd, 0x80}, 2, 0x80}};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(trap); i++) {
 		use(guest_long(0));
@@ -90,13 +95,13 @@ END_TEST
 START_TEST(undefined_opcodes)
 {
 	FAULT(EXC_UD, 0, 0x0f, 0x0b);
-	FAULT(EXC_UD, 0, 0x06);			    /* push es in 64-bit mode */
-	FAULT(EXC_UD, 0, 0xf0, 0x90);		    /* lock nop */
-	FAULT(EXC_UD, 0, 0xf0, 0x01, 0xc8);	    /* lock add eax, ecx */
-	FAULT(EXC_UD, 0, 0xf0, 0x39, 0x08);	    /* lock cmp */
-	FAULT(EXC_UD, 0, 0x8e, 0xc8);		    /* mov cs, ax */
-	FAULT(EXC_UD, 0, 0x8d, 0xc0);		    /* lea eax, eax */
-	FAULT(EXC_UD, 0, 0x0f, 0x20, 0xc8);	    /* mov eax, cr1 */
+	FAULT(EXC_UD, 0, 0x06);             /* push es in 64-bit mode */
+	FAULT(EXC_UD, 0, 0xf0, 0x90);       /* lock nop */
+	FAULT(EXC_UD, 0, 0xf0, 0x01, 0xc8); /* lock add eax, ecx */
+	FAULT(EXC_UD, 0, 0xf0, 0x39, 0x08); /* lock cmp */
+	FAULT(EXC_UD, 0, 0x8e, 0xc8);       /* mov cs, ax */
+	FAULT(EXC_UD, 0, 0x8d, 0xc0);       /* lea eax, eax */
+	FAULT(EXC_UD, 0, 0x0f, 0x20, 0xc8); /* mov eax, cr1 */
 	c->cr4 &= ~CR4_OSFXSR;
 	cpu_mode_changed(c);
 	FAULT(EXC_UD, 0, 0x0f, 0x58, 0xc1); /* addps without CR4.OSFXSR */
@@ -111,11 +116,11 @@ START_TEST(device_not_available)
 {
 	c->cr0 |= CR0_TS;
 	cpu_mode_changed(c);
-	FAULT(EXC_NM, 0, 0xd9, 0xe8);			/* fld1 */
-	FAULT(EXC_NM, 0, 0x0f, 0x58, 0xc1);		/* addps */
-	FAULT(EXC_NM, 0, 0x0f, 0xfe, 0xc1);		/* paddd mm */
+	FAULT(EXC_NM, 0, 0xd9, 0xe8);       /* fld1 */
+	FAULT(EXC_NM, 0, 0x0f, 0x58, 0xc1); /* addps */
+	FAULT(EXC_NM, 0, 0x0f, 0xfe, 0xc1); /* paddd mm */
 	c->cr0 |= CR0_MP;
-	FAULT(EXC_NM, 0, 0x9b);				/* wait */
+	FAULT(EXC_NM, 0, 0x9b); /* wait */
 	c->cr0 = (c->cr0 & ~CR0_TS) | CR0_EM;
 	cpu_mode_changed(c);
 	FAULT(EXC_NM, 0, 0xd9, 0xe8);
@@ -127,18 +132,18 @@ END_TEST
 START_TEST(general_protection)
 {
 	c->r[RBX] = 0x800000000000;
-	FAULT(EXC_GP, 0, 0x8b, 0x03);		  /* mov eax, [rbx], not canonical */
-	FAULT(EXC_GP, 0, 0x01, 0x03);		  /* add [rbx], eax */
-	FAULT(EXC_GP, 0, 0xff, 0x33);		  /* push [rbx] */
-	FAULT(EXC_GP, 0, 0xff, 0x13);		  /* call [rbx] */
-	FAULT(EXC_GP, 0, 0xff, 0xe3);		  /* jmp rbx */
-	FAULT(EXC_GP, 0, 0xff, 0xd3);		  /* call rbx */
+	FAULT(EXC_GP, 0, 0x8b, 0x03); /* mov eax, [rbx], not canonical */
+	FAULT(EXC_GP, 0, 0x01, 0x03); /* add [rbx], eax */
+	FAULT(EXC_GP, 0, 0xff, 0x33); /* push [rbx] */
+	FAULT(EXC_GP, 0, 0xff, 0x13); /* call [rbx] */
+	FAULT(EXC_GP, 0, 0xff, 0xe3); /* jmp rbx */
+	FAULT(EXC_GP, 0, 0xff, 0xd3); /* call rbx */
 	c->r[RCX] = 0x12345678;
-	FAULT(EXC_GP, 0, 0x0f, 0x32);		  /* rdmsr of none */
+	FAULT(EXC_GP, 0, 0x0f, 0x32); /* rdmsr of none */
 	c->r[RAX] = 0x1233;
-	FAULT(EXC_GP, 0x1230, 0x8e, 0xd8);	  /* mov ds, ax: beyond the GDT */
+	FAULT(EXC_GP, 0x1230, 0x8e, 0xd8); /* mov ds, ax: beyond the GDT */
 	c->r[RAX] = S_EXEC;
-	FAULT(EXC_GP, S_EXEC, 0x8e, 0xd8);	  /* execute-only */
+	FAULT(EXC_GP, S_EXEC, 0x8e, 0xd8); /* execute-only */
 }
 END_TEST
 
@@ -161,14 +166,14 @@ START_TEST(user_privilege)
 		unsigned n;
 		u32 err;
 	} gp[] = {
-	    {{0xf4}, 1, 0},		      /* hlt */
-	    {{0xfa}, 1, 0},		      /* cli */
-	    {{0x0f, 0x22, 0xd8}, 3, 0},	      /* mov cr3 */
-	    {{0x0f, 0x30}, 2, 0},	      /* wrmsr */
-	    {{0xe6, 0x80}, 2, 0},	      /* out */
-	    {{0x0f, 0x01, 0x10}, 3, 0},	      /* lgdt */
-	    {{0xcd, 0x80}, 2, 0x80 * 8 + 2},  /* int through a gate of DPL 0 */
-	    {{0x0f, 0x06}, 2, 0},	      /* clts */
+	    {{0xf4}, 1, 0},                  /* hlt */
+	    {{0xfa}, 1, 0},                  /* cli */
+	    {{0x0f, 0x22, 0xd8}, 3, 0},      /* mov cr3 */
+	    {{0x0f, 0x30}, 2, 0},            /* wrmsr */
+	    {{0xe6, 0x80}, 2, 0},            /* out */
+	    {{0x0f, 0x01, 0x10}, 3, 0},      /* lgdt */
+	    {{0xcd, 0x80}, 2, 0x80 * 8 + 2}, /* int through a gate of DPL 0 */
+	    {{0x0f, 0x06}, 2, 0},            /* clts */
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(gp); i++) {
@@ -188,7 +193,8 @@ START_TEST(stack_faults)
 	c->r[RSP] = 0x900000000000;
 	c->seg[TR].limit = 0x67;
 	poke(b, IDT + 16 * EXC_SS + 4, 1, 1); /* IST1: there is no stack to fault on */
-	static const u8 code[][3] = {{0x50}, {0x58}, {0xc3}, {0xe8}, {0xc9}, {0x9c}, {0x6a, 0x01}, {0xff, 0x36}};
+	static const u8 code[][3] = {{0x50}, {0x58}, {0xc3},       {0xe8},
+				     {0xc9}, {0x9c}, {0x6a, 0x01}, {0xff, 0x36}};
 
 	c->r[RBP] = 0x800000000000;
 	c->r[RSI] = ARENA_PAGE;
@@ -248,7 +254,8 @@ START_TEST(x87_and_simd_errors)
 	c->cr0 |= CR0_NE;
 	c->x87.valid = 0;
 	CODE_AT(b, CODE, 0xd9, 0xee, 0xd9, 0xe8, 0xde, 0xf1, 0xd9, 0xe8, 0xf4);
-	c->x87.cw = 0x37f & ~4u; /* fldz; fld1; fdivrp: zero divide unmasked; the next one reports it */
+	c->x87.cw =
+	    0x37f & ~4u; /* fldz; fld1; fdivrp: zero divide unmasked; the next one reports it */
 	CODE_AT(b, CODE + 4, 0xde, 0xf1);
 	ck_assert_uint_eq(run_to_fault(b, 100, EXC_MF, 0).rip, CODE + 6);
 	use(guest_long(0));
@@ -280,7 +287,8 @@ START_TEST(alignment_check)
 	c->rflags |= FL_AC;
 	c->r[RBX] = ARENA_PAGE + 1;
 	cpu_mode_changed(c);
-	CODE_AT(b, CODE, 0x8a, 0x03, 0xf4); /* a byte is always aligned; HLT is the #GP that ends it */
+	CODE_AT(b, CODE, 0x8a, 0x03,
+		0xf4); /* a byte is always aligned; HLT is the #GP that ends it */
 	ck_assert_uint_eq(run_to_fault(b, 100, EXC_GP, 0).rip, CODE + 2);
 }
 END_TEST
@@ -312,7 +320,7 @@ START_TEST(too_long)
 }
 END_TEST
 
-/* ---- restartability ---------------------------------------------------------------------------------------- */
+/* ---- restartability ------------------------------------------------------------------------- */
 
 /* Instructions on memory at RBX, which is moved over the edge of a bad page byte by byte. */
 struct form {
@@ -321,7 +329,10 @@ struct form {
 	bool writes;
 	const char *name;
 };
-#define FORM(size, writes, name, ...) {{__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}), size, writes, name}
+#define FORM(size, writes, name, ...)                                                              \
+	{                                                                                          \
+		{__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}), size, writes, name               \
+	}
 
 static const struct form forms[] = {
     FORM(4, false, "mov load", 0x8b, 0x03),
@@ -402,7 +413,8 @@ static void prepare(const struct form *f, u32 at)
 	c->activity = CPU_ACTIVE;
 }
 
-/* What a fault may not touch. The x87 registers are compared as they are: a faulting load must not have pushed. */
+/* What a fault may not touch. The x87 registers are compared as they are: a faulting load must not
+ * have pushed. */
 static u64 user_hash(void)
 {
 	u64 h = 1;
@@ -438,8 +450,8 @@ static void faulting_form(const struct form *f, bool low, u64 flags)
 		fr = run_to_fault(b, 10, EXC_PF, (flags ? 1 : 0) | (f->writes ? 2 : 0));
 		ck_assert_msg(fr.rip == CODE && fr.rsp == STACK0, "%s: at %llx rsp %llx", f->name,
 			      (unsigned long long)fr.rip, (unsigned long long)fr.rsp);
-		ck_assert_msg((fr.flags & FL_ARITH) == (FL_CF | FL_SF | FL_AF), "%s: flags %llx", f->name,
-			      (unsigned long long)fr.flags);
+		ck_assert_msg((fr.flags & FL_ARITH) == (FL_CF | FL_SF | FL_AF), "%s: flags %llx",
+			      f->name, (unsigned long long)fr.flags);
 		ck_assert_msg(fr.flags & FL_RF, "%s: RF is not set for the restart", f->name);
 		ck_assert_msg(user_hash() == before, "%s: registers changed", f->name);
 		ck_assert_msg(memory_hash(b, SMALL + 0x4000, SMALL + 0x7000) == memory,
@@ -495,8 +507,10 @@ START_TEST(forms_across_pages)
 				for (unsigned k = 0; k < 16; k++)
 					HASH_STEP(mem[crossing], b->ram[at + k]);
 			}
-			ck_assert_msg(seen[0] == seen[1], "%s: result depends on the page boundary", f->name);
-			ck_assert_msg(mem[0] == mem[1], "%s: memory depends on the page boundary", f->name);
+			ck_assert_msg(seen[0] == seen[1], "%s: result depends on the page boundary",
+				      f->name);
+			ck_assert_msg(mem[0] == mem[1], "%s: memory depends on the page boundary",
+				      f->name);
 		}
 	}
 }
@@ -542,11 +556,13 @@ START_TEST(stack_forms_restart)
 			c->r[RBP] = f->code[0] == 0xc9 ? rsp : 0x1234;
 			before = user_hash();
 			fr = run_to_fault(b, 10, EXC_PF, f->writes ? 2 : 0);
-			ck_assert_msg(fr.rip == CODE, "%s: at %llx", f->name, (unsigned long long)fr.rip);
+			ck_assert_msg(fr.rip == CODE, "%s: at %llx", f->name,
+				      (unsigned long long)fr.rip);
 			ck_assert_msg(fr.rsp == rsp, "%s: rsp %llx, was %x", f->name,
 				      (unsigned long long)fr.rsp, rsp);
 			ck_assert_msg(user_hash() == before, "%s: registers changed", f->name);
-			ck_assert_msg((fr.flags & FL_ARITH) == (FL_CF | FL_SF | FL_AF), "%s: flags", f->name);
+			ck_assert_msg((fr.flags & FL_ARITH) == (FL_CF | FL_SF | FL_AF), "%s: flags",
+				      f->name);
 		}
 	}
 }
@@ -565,7 +581,8 @@ START_TEST(strings_restart_at_the_element)
 		CODE_AT(b, CODE, 0xf3, 0xa5);
 		page_flags(b, BAD, 0);
 		for (unsigned k = 0; k < 64; k++)
-			poke(b, (to_bad ? other : start) + (down ? -4 * (int)k : 4 * (int)k), 0xabc00000 + k, 4);
+			poke(b, (to_bad ? other : start) + (down ? -4 * (int)k : 4 * (int)k),
+			     0xabc00000 + k, 4);
 		c->r[RCX] = 100;
 		c->r[RSI] = to_bad ? other : start;
 		c->r[RDI] = to_bad ? start : other;
@@ -575,7 +592,8 @@ START_TEST(strings_restart_at_the_element)
 		ck_assert_uint_eq(f.rip, CODE);
 		ck_assert_uint_eq(c->r[RCX], 90);
 		ck_assert_uint_eq(to_bad ? c->r[RDI] : c->r[RSI], down ? BAD_END - 4 : BAD);
-		ck_assert_uint_eq(peek(b, (to_bad ? start : other) + (down ? -36 : 36), 4), 0xabc00009);
+		ck_assert_uint_eq(peek(b, (to_bad ? start : other) + (down ? -36 : 36), 4),
+				  0xabc00009);
 		/* The handler maps it: the instruction goes on. */
 		page_flags(b, BAD, PTE_USER);
 		CODE_AT(b, CODE + 2, 0xf4);
@@ -589,17 +607,20 @@ START_TEST(strings_restart_at_the_element)
 }
 END_TEST
 
-/* ---- flags in the middle of a block --------------------------------------------------------------------------- */
+/* ---- flags in the middle of a block --------------------------------------------------------- */
 
-/* Two producers, the first dead if the access between them did not fault: the frame shows the first one's flags. */
+/* Two producers, the first dead if the access between them did not fault: the frame shows the first
+ * one's flags. */
 START_TEST(flags_before_the_fault_are_exact)
 {
 	static const struct form access[] = {
-	    FORM(4, false, "mov", 0x8b, 0x3b), FORM(4, true, "mov", 0x89, 0x3b), FORM(4, true, "add", 0x01, 0x3b),
-	    FORM(8, false, "push", 0xff, 0x33), FORM(4, false, "movups", 0x0f, 0x10, 0x03),
-	    FORM(4, false, "cmp jcc", 0x39, 0x3b), FORM(4, false, "call", 0xff, 0x13), FORM(4, false, "fld", 0xdd, 0x03),
-	    FORM(4, false, "imul", 0x0f, 0xaf, 0x3b), FORM(4, true, "inc", 0xff, 0x03), FORM(0, false, "div", 0xf7, 0xf6),
-	    FORM(0, false, "ud", 0x0f, 0x0b), FORM(0, false, "idiv", 0xf7, 0xfe),
+	    FORM(4, false, "mov", 0x8b, 0x3b),          FORM(4, true, "mov", 0x89, 0x3b),
+	    FORM(4, true, "add", 0x01, 0x3b),           FORM(8, false, "push", 0xff, 0x33),
+	    FORM(4, false, "movups", 0x0f, 0x10, 0x03), FORM(4, false, "cmp jcc", 0x39, 0x3b),
+	    FORM(4, false, "call", 0xff, 0x13),         FORM(4, false, "fld", 0xdd, 0x03),
+	    FORM(4, false, "imul", 0x0f, 0xaf, 0x3b),   FORM(4, true, "inc", 0xff, 0x03),
+	    FORM(0, false, "div", 0xf7, 0xf6),          FORM(0, false, "ud", 0x0f, 0x0b),
+	    FORM(0, false, "idiv", 0xf7, 0xfe),
 	};
 	static const struct {
 		u8 code[3];
@@ -607,12 +628,12 @@ START_TEST(flags_before_the_fault_are_exact)
 		u32 flags;
 	} producer[] = {
 	    {{0x01, 0xc0}, 2, FL_CF | FL_OF | FL_ZF | FL_PF}, /* add eax, eax: 80000000 */
-	    {{0x39, 0xc8}, 2, FL_OF | FL_AF | FL_PF},	      /* cmp eax, ecx = 1 */
-	    {{0x21, 0xc0}, 2, FL_SF | FL_PF},		      /* and */
+	    {{0x39, 0xc8}, 2, FL_OF | FL_AF | FL_PF},         /* cmp eax, ecx = 1 */
+	    {{0x21, 0xc0}, 2, FL_SF | FL_PF},                 /* and */
 	    {{0xff, 0xc8}, 2, FL_CF | FL_OF | FL_AF | FL_PF}, /* dec, CF from STC */
 	    {{0xf7, 0xd8}, 2, FL_CF | FL_OF | FL_SF | FL_PF}, /* neg */
 	    {{0xd1, 0xe0}, 2, FL_CF | FL_OF | FL_ZF | FL_PF}, /* shl 1 */
-	    {{0x83, 0xd0, 0x00}, 3, FL_SF},		      /* adc eax, 0 */
+	    {{0x83, 0xd0, 0x00}, 3, FL_SF},                   /* adc eax, 0 */
 	};
 
 	page_flags(b, BAD, 0);
@@ -640,18 +661,20 @@ START_TEST(flags_before_the_fault_are_exact)
 			c->activity = CPU_ACTIVE;
 			fr = run_to_fault(b, 100, vec, f->writes ? 2 : 0);
 			ck_assert_uint_eq(fr.rip, at);
-			ck_assert_msg((fr.flags & FL_ARITH) == producer[p].flags, "%s after producer %u: %llx not %x",
-				      f->name, p, (unsigned long long)fr.flags & FL_ARITH, producer[p].flags);
+			ck_assert_msg((fr.flags & FL_ARITH) == producer[p].flags,
+				      "%s after producer %u: %llx not %x", f->name, p,
+				      (unsigned long long)fr.flags & FL_ARITH, producer[p].flags);
 		}
 	}
 }
 END_TEST
 
-/* ---- double and triple faults ------------------------------------------------------------------------------------ */
+/* ---- double and triple faults --------------------------------------------------------------- */
 
 START_TEST(double_fault)
 {
-	poke(b, IDT + 16 * EXC_GP + 5, 0, 1); /* #GP: its gate is absent, #NP on top: contributory */
+	poke(b, IDT + 16 * EXC_GP + 5, 0,
+	     1); /* #GP: its gate is absent, #NP on top: contributory */
 	c->r[RBX] = 0x800000000000;
 	CODE_AT(b, CODE, 0x8b, 0x03);
 	ck_assert_uint_eq(run_to_fault(b, 10, EXC_DF, 0).rip, CODE);
@@ -694,10 +717,26 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-	    divide_errors, traps_point_behind, undefined_opcodes, device_not_available, general_protection,
-	    int_beyond_the_idt, user_privilege, stack_faults, page_fault_codes, x87_and_simd_errors, alignment_check,
-	    bound_range, too_long, every_form_restarts, forms_across_pages, stack_forms_restart,
-	    strings_restart_at_the_element, flags_before_the_fault_are_exact, double_fault, triple_fault,
+	    divide_errors,
+	    traps_point_behind,
+	    undefined_opcodes,
+	    device_not_available,
+	    general_protection,
+	    int_beyond_the_idt,
+	    user_privilege,
+	    stack_faults,
+	    page_fault_codes,
+	    x87_and_simd_errors,
+	    alignment_check,
+	    bound_range,
+	    too_long,
+	    every_form_restarts,
+	    forms_across_pages,
+	    stack_forms_restart,
+	    strings_restart_at_the_element,
+	    flags_before_the_fault_are_exact,
+	    double_fault,
+	    triple_fault,
 	};
 	return run_cases_with("faults", tests, ARRAY_SIZE(tests), setup, teardown);
 }

@@ -1,22 +1,45 @@
 /*
- * Every flag producer before every consumer of flags, over 8-bit operands spread evenly and telling ones of the other sizes,
- * against a plain model of the SDM's flag definitions (Vol. 1, 3.4.3.1; Vol. 2). The producer and the consumer meet on
- * every path the block builder knows: fused, flags known when the block is built, flags looked up as it runs, converted by an
- * instruction that writes some of them.
+ * Every flag producer before every consumer of flags, over 8-bit operands spread evenly and telling
+ * ones of the other sizes, against a plain model of the SDM's flag definitions (Vol. 1, 3.4.3.1;
+ * Vol. 2). The producer and the consumer meet on every path the block builder knows: fused, flags
+ * known when the block is built, flags looked up as it runs, converted by an instruction that
+ * writes some of them.
  */
 #include "guest.h"
 
-#define TABLE	SMALL		 /* operand values, 8 bytes each */
-#define RESULTS (SMALL + 0x1000) /* per pair: 16 condition bits and the six flags, in 4 bytes */
-#define CELL	(SMALL + 0x100000) /* the memory operand */
+#define TABLE   SMALL              /* operand values, 8 bytes each */
+#define RESULTS (SMALL + 0x1000)   /* per pair: 16 condition bits and the six flags, in 4 bytes */
+#define CELL    (SMALL + 0x100000) /* the memory operand */
 
-/* ---- the model ----------------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------ */
 
 struct result {
 	u32 flags, defined; /* arithmetic flags, and those that the SDM defines */
 };
 
-enum op { ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, NEG, INC, DEC, SHL, SHR, SAR, ROL, ROR, RCL, RCR, MUL, IMUL };
+enum op {
+	ADD,
+	OR,
+	ADC,
+	SBB,
+	AND,
+	SUB,
+	XOR,
+	CMP,
+	TEST,
+	NEG,
+	INC,
+	DEC,
+	SHL,
+	SHR,
+	SAR,
+	ROL,
+	ROR,
+	RCL,
+	RCR,
+	MUL,
+	IMUL
+};
 
 static u32 szp(u64 r, unsigned bits)
 {
@@ -35,7 +58,8 @@ static struct result add_model(u64 a, u64 b, unsigned carry, unsigned bits)
 	bool cf = (u128)a + b + carry > mask;
 	bool sa = a >> (bits - 1) & 1, sb = b >> (bits - 1) & 1, sr = r >> (bits - 1) & 1;
 
-	return (struct result){szp(r, bits) | flag(cf, FL_CF) | flag((a & 15) + (b & 15) + carry > 15, FL_AF) |
+	return (struct result){szp(r, bits) | flag(cf, FL_CF) |
+				   flag((a & 15) + (b & 15) + carry > 15, FL_AF) |
 				   flag(sa == sb && sr != sa, FL_OF),
 			       FL_ARITH};
 }
@@ -46,7 +70,8 @@ static struct result sub_model(u64 a, u64 b, unsigned carry, unsigned bits)
 	bool sa = a >> (bits - 1) & 1, sb = b >> (bits - 1) & 1, sr = r >> (bits - 1) & 1;
 
 	return (struct result){szp(r, bits) | flag((u128)b + carry > a, FL_CF) |
-				   flag((b & 15) + carry > (a & 15), FL_AF) | flag(sa != sb && sr != sa, FL_OF),
+				   flag((b & 15) + carry > (a & 15), FL_AF) |
+				   flag(sa != sb && sr != sa, FL_OF),
 			       FL_ARITH};
 }
 
@@ -73,10 +98,14 @@ static struct result shift_model(enum op op, u64 v, unsigned count, unsigned bit
 		}
 	}
 	bool top = v >> (bits - 1) & 1, next = v >> (bits - 2) & 1;
-	of = op == SHL || op == ROL || op == RCL ? top != cf : op == SHR ? was_top : op == SAR ? false : top != next;
+	of = op == SHL || op == ROL || op == RCL ? top != cf
+	     : op == SHR                         ? was_top
+	     : op == SAR                         ? false
+						 : top != next;
 	if (!rotate && n > bits)
 		undefined |= FL_CF;
-	return (struct result){(rotate ? flags & ~(FL_CF | FL_OF) : szp(v, bits)) | flag(cf, FL_CF) | flag(of, FL_OF),
+	return (struct result){(rotate ? flags & ~(FL_CF | FL_OF) : szp(v, bits)) |
+				   flag(cf, FL_CF) | flag(of, FL_OF),
 			       FL_ARITH & ~undefined};
 }
 
@@ -124,8 +153,8 @@ static struct result model(enum op op, u64 a, u64 b, unsigned bits, u32 flags)
 /* Jcc as the SDM words it; *@needs are the flags it looks at. */
 static bool holds(unsigned cc, u32 f, u32 *needs)
 {
-	static const u32 looks_at[8] = {FL_OF, FL_CF, FL_ZF, FL_CF | FL_ZF, FL_SF, FL_PF, FL_SF | FL_OF,
-					FL_SF | FL_OF | FL_ZF};
+	static const u32 looks_at[8] = {FL_OF, FL_CF, FL_ZF,         FL_CF | FL_ZF,
+					FL_SF, FL_PF, FL_SF | FL_OF, FL_SF | FL_OF | FL_ZF};
 	bool sf = f & FL_SF, of = f & FL_OF, zf = f & FL_ZF, cf = f & FL_CF;
 	bool r[8] = {of, cf, zf, cf || zf, sf, f & FL_PF, sf != of, zf || sf != of};
 
@@ -133,7 +162,7 @@ static bool holds(unsigned cc, u32 f, u32 *needs)
 	return r[cc / 2] != (cc & 1);
 }
 
-/* ---- programs --------------------------------------------------------------------------------------------- */
+/* ---- programs ------------------------------------------------------------------------------- */
 
 /* A producer on AL, AX, EAX or RAX (`a`), with DL.. or CL (`b`), or on CELL. */
 struct producer {
@@ -194,13 +223,39 @@ static const struct producer producers[] = {
 
 /* How the flags get from the producer to the consumer. */
 enum path {
-	JCC_FUSED, JCC_APART, JCC_DYNAMIC, SETCC, SETCC_DYNAMIC, CMOV, CMOV_DYNAMIC, PUSHF, PUSHF_DYNAMIC,
-	AFTER_INC, AFTER_BT, AFTER_ROL, AFTER_ADC, AFTER_ZERO_SHIFT, AFTER_DEAD, PATHS,
+	JCC_FUSED,
+	JCC_APART,
+	JCC_DYNAMIC,
+	SETCC,
+	SETCC_DYNAMIC,
+	CMOV,
+	CMOV_DYNAMIC,
+	PUSHF,
+	PUSHF_DYNAMIC,
+	AFTER_INC,
+	AFTER_BT,
+	AFTER_ROL,
+	AFTER_ADC,
+	AFTER_ZERO_SHIFT,
+	AFTER_DEAD,
+	PATHS,
 };
 static const char *const path_names[] = {
-    "jcc fused", "jcc apart", "jcc dynamic", "setcc", "setcc dynamic", "cmov", "cmov dynamic", "pushf",
-    "pushf dynamic", "pushf after inc", "pushf after bt", "pushf after rol", "pushf after adc",
-    "pushf after a shift by 0", "pushf after dead producers",
+    "jcc fused",
+    "jcc apart",
+    "jcc dynamic",
+    "setcc",
+    "setcc dynamic",
+    "cmov",
+    "cmov dynamic",
+    "pushf",
+    "pushf dynamic",
+    "pushf after inc",
+    "pushf after bt",
+    "pushf after rol",
+    "pushf after adc",
+    "pushf after a shift by 0",
+    "pushf after dead producers",
 };
 
 struct emitter {
@@ -240,7 +295,7 @@ static void put_operands(struct emitter *e, const struct producer *p, bool carry
 {
 	PUT(e, 0x4a, 0x8b, 0x04, 0xc6); /* mov rax, [rsi + r8*8] */
 	PUT(e, 0x4a, 0x8b, 0x14, 0xce); /* mov rdx, [rsi + r9*8] */
-	PUT(e, 0x48, 0x89, 0xd1);	/* mov rcx, rdx */
+	PUT(e, 0x48, 0x89, 0xd1);       /* mov rcx, rdx */
 	if (p->form == CELL_FIRST)
 		PUT(e, 0x48, 0x89, 0x03); /* mov [rbx], rax */
 	if (p->form == CELL_SECOND)
@@ -253,7 +308,7 @@ static void put_operands(struct emitter *e, const struct producer *p, bool carry
 static void put_block_end(struct emitter *e)
 {
 	PUT(e, 0x4c, 0x8d, 0x25, 0x03, 0x00, 0x00, 0x00); /* lea r12, [rip + 3] */
-	PUT(e, 0x41, 0xff, 0xe4);			  /* jmp r12 */
+	PUT(e, 0x41, 0xff, 0xe4);                         /* jmp r12 */
 }
 
 static void put_condition(struct emitter *e, enum path path, unsigned cc)
@@ -267,16 +322,16 @@ static void put_condition(struct emitter *e, enum path path, unsigned cc)
 		break;
 	case SETCC:
 	case SETCC_DYNAMIC:
-		PUT(e, 0x0f, 0x90 | cc, 0xc0);	/* setcc al */
-		PUT(e, 0x0f, 0xb6, 0xc0);	/* movzx eax, al */
-		PUT(e, 0xc1, 0xe0, cc);		/* shl eax, cc */
-		PUT(e, 0x41, 0x09, 0xc2);	/* or r10d, eax */
+		PUT(e, 0x0f, 0x90 | cc, 0xc0); /* setcc al */
+		PUT(e, 0x0f, 0xb6, 0xc0);      /* movzx eax, al */
+		PUT(e, 0xc1, 0xe0, cc);        /* shl eax, cc */
+		PUT(e, 0x41, 0x09, 0xc2);      /* or r10d, eax */
 		return;
 	default:
-		PUT(e, 0xb8, 0, 0, 0, 0);		/* mov eax, 0 */
-		PUT(e, 0x45, 0x8d, 0x9d);		/* lea r11d, [r13 + bit], r13 = 0 */
+		PUT(e, 0xb8, 0, 0, 0, 0); /* mov eax, 0 */
+		PUT(e, 0x45, 0x8d, 0x9d); /* lea r11d, [r13 + bit], r13 = 0 */
 		put32(e, 1u << cc);
-		PUT(e, 0x41, 0x0f, 0x40 | cc, 0xc3);	/* cmovcc eax, r11d */
+		PUT(e, 0x41, 0x0f, 0x40 | cc, 0xc3); /* cmovcc eax, r11d */
 		PUT(e, 0x41, 0x09, 0xc2);
 		return;
 	}
@@ -285,7 +340,7 @@ static void put_condition(struct emitter *e, enum path path, unsigned cc)
 
 static void put_pushf(struct emitter *e)
 {
-	PUT(e, 0x9c, 0x41, 0x5a);		      /* pushf; pop r10 */
+	PUT(e, 0x9c, 0x41, 0x5a);                   /* pushf; pop r10 */
 	PUT(e, 0x41, 0x81, 0xe2, 0xd5, 0x08, 0, 0); /* and r10d, arithmetic flags */
 }
 
@@ -294,11 +349,19 @@ static void put_between(struct emitter *e, enum path path)
 {
 	switch (path) {
 	case PUSHF_DYNAMIC: put_block_end(e); break;
-	case AFTER_INC: PUT(e, 0x41, 0xb7, 0x7f, 0x41, 0xfe, 0xc7); break;    /* mov r15b, 7f; inc r15b */
-	case AFTER_BT: PUT(e, 0x41, 0x0f, 0xba, 0xe5, 0x03); break;	       /* bt r13d, 3: CF = 0 */
-	case AFTER_ROL: PUT(e, 0x41, 0xb7, 0x81, 0x41, 0xd0, 0xc7); break;    /* mov r15b, 81; rol r15b, 1 */
-	case AFTER_ADC: PUT(e, 0x41, 0xb7, 0x7f, 0x41, 0x80, 0xd7, 0); break; /* mov r15b, 7f; adc r15b, 0 */
-	case AFTER_ZERO_SHIFT: PUT(e, 0xb1, 0x40, 0x41, 0xd3, 0xe7); break;   /* mov cl, 40h; shl r15d, cl */
+	case AFTER_INC:
+		PUT(e, 0x41, 0xb7, 0x7f, 0x41, 0xfe, 0xc7);
+		break;                                              /* mov r15b, 7f; inc r15b */
+	case AFTER_BT: PUT(e, 0x41, 0x0f, 0xba, 0xe5, 0x03); break; /* bt r13d, 3: CF = 0 */
+	case AFTER_ROL:
+		PUT(e, 0x41, 0xb7, 0x81, 0x41, 0xd0, 0xc7);
+		break; /* mov r15b, 81; rol r15b, 1 */
+	case AFTER_ADC:
+		PUT(e, 0x41, 0xb7, 0x7f, 0x41, 0x80, 0xd7, 0);
+		break; /* mov r15b, 7f; adc r15b, 0 */
+	case AFTER_ZERO_SHIFT:
+		PUT(e, 0xb1, 0x40, 0x41, 0xd3, 0xe7);
+		break; /* mov cl, 40h; shl r15d, cl */
 	default: break;
 	}
 }
@@ -311,12 +374,14 @@ static struct result after(enum path path, struct result r)
 		r.flags = (r.flags & FL_CF) | model(INC, 0x7f, 0, 8, 0).flags;
 		r.defined |= FL_ARITH & ~FL_CF;
 		break;
-	case AFTER_BT: /* ZF stays by definition; hardware leaves the others too, but only ZF and CF are the SDM's */
+	case AFTER_BT: /* ZF stays by definition; hardware leaves the others too, but only ZF and CF
+			  are the SDM's */
 		r.flags &= ~FL_CF;
 		r.defined = (r.defined & FL_ZF) | FL_CF;
 		break;
 	case AFTER_ROL:
-		r.flags = (r.flags & ~(FL_CF | FL_OF)) | (model(ROL, 0x81, 1, 8, 0).flags & (FL_CF | FL_OF));
+		r.flags = (r.flags & ~(FL_CF | FL_OF)) |
+			  (model(ROL, 0x81, 1, 8, 0).flags & (FL_CF | FL_OF));
 		r.defined |= FL_CF | FL_OF;
 		break;
 	case AFTER_ADC:
@@ -328,13 +393,15 @@ static struct result after(enum path path, struct result r)
 	return r;
 }
 
-static void put_body(struct emitter *e, const struct producer *p, enum path path, unsigned bits, bool carry)
+static void put_body(struct emitter *e, const struct producer *p, enum path path, unsigned bits,
+		     bool carry)
 {
 	if (path >= PUSHF) {
 		put_operands(e, p, carry);
-		if (path == AFTER_DEAD) /* the same thrice: two of them dead, also where they write memory */
-			put_producer(e, p, bits), put_operands(e, p, !carry), put_producer(e, p, bits),
-			    put_operands(e, p, carry);
+		if (path == AFTER_DEAD) /* the same thrice: two of them dead, also where they write
+					   memory */
+			put_producer(e, p, bits), put_operands(e, p, !carry),
+			    put_producer(e, p, bits), put_operands(e, p, carry);
 		put_producer(e, p, bits);
 		put_between(e, path);
 		put_pushf(e);
@@ -353,7 +420,8 @@ static void put_body(struct emitter *e, const struct producer *p, enum path path
 }
 
 /* for r8, r9 in the table: body; stores r10d to [rdi]; rdi += 4 */
-static void build(struct emitter *e, const struct producer *p, enum path path, unsigned bits, bool carry)
+static void build(struct emitter *e, const struct producer *p, enum path path, unsigned bits,
+		  bool carry)
 {
 	unsigned outer, inner;
 
@@ -363,27 +431,28 @@ static void build(struct emitter *e, const struct producer *p, enum path path, u
 	PUT(e, 0xbf);
 	put32(e, RESULTS); /* mov edi */
 	PUT(e, 0xbb);
-	put32(e, CELL);			   /* mov ebx */
+	put32(e, CELL);                             /* mov ebx */
 	PUT(e, 0x45, 0x31, 0xed, 0x45, 0x31, 0xff); /* xor r13d, r13d; xor r15d, r15d */
-	PUT(e, 0x45, 0x31, 0xc0);	   /* xor r8d, r8d */
+	PUT(e, 0x45, 0x31, 0xc0);                   /* xor r8d, r8d */
 	outer = e->n;
 	PUT(e, 0x45, 0x31, 0xc9); /* xor r9d, r9d */
 	inner = e->n;
 	put_body(e, p, path, bits, carry);
 	PUT(e, 0x44, 0x89, 0x17, 0x48, 0x83, 0xc7, 0x04); /* mov [rdi], r10d; add rdi, 4 */
-	PUT(e, 0x41, 0xff, 0xc1, 0x41, 0x39, 0xe9);	  /* inc r9d; cmp r9d, ebp */
+	PUT(e, 0x41, 0xff, 0xc1, 0x41, 0x39, 0xe9);       /* inc r9d; cmp r9d, ebp */
 	PUT(e, 0x0f, 0x82);
-	put32(e, inner - e->n - 4); /* jb inner */
+	put32(e, inner - e->n - 4);                 /* jb inner */
 	PUT(e, 0x41, 0xff, 0xc0, 0x41, 0x39, 0xe8); /* inc r8d; cmp r8d, ebp */
 	PUT(e, 0x0f, 0x82);
 	put32(e, outer - e->n - 4);
 	PUT(e, 0xf4);
 }
 
-/* ---- cases ---------------------------------------------------------------------------------------------------- */
+/* ---- cases ---------------------------------------------------------------------------------- */
 
 /* Not by ck_assert, which tells its parent process about every single one. */
-static void check_pair(const struct producer *p, enum path path, u64 a, u64 b, unsigned bits, bool carry, u32 got)
+static void check_pair(const struct producer *p, enum path path, u64 a, u64 b, unsigned bits,
+		       bool carry, u32 got)
 {
 	u64 mask = bits == 64 ? ~0ull : BIT64(bits) - 1, x = a & mask, y = b & mask;
 	u32 before = FL_ZF | FL_PF | (carry ? FL_CF : 0), needs;
@@ -395,24 +464,57 @@ static void check_pair(const struct producer *p, enum path path, u64 a, u64 b, u
 	if (path >= PUSHF) {
 		r = after(path, r);
 		if ((got ^ r.flags) & r.defined)
-			ck_abort_msg("%s %u, %s: %llx, %llx, CF %d: flags %x, expected %x of %x", p->name, bits,
-				     path_names[path], (unsigned long long)x, (unsigned long long)y, carry, got,
-				     r.flags, r.defined);
+			ck_abort_msg("%s %u, %s: %llx, %llx, CF %d: flags %x, expected %x of %x",
+				     p->name, bits, path_names[path], (unsigned long long)x,
+				     (unsigned long long)y, carry, got, r.flags, r.defined);
 		return;
 	}
 	for (unsigned cc = 0; cc < 16; cc++) {
 		bool expect = holds(cc, r.flags, &needs);
 		if (!(needs & ~r.defined) && expect != (got >> cc & 1))
-			ck_abort_msg("%s %u, %s, condition %x: %llx, %llx, CF %d: %d, flags are %x", p->name, bits,
-				     path_names[path], cc, (unsigned long long)x, (unsigned long long)y, carry,
-				     !expect, r.flags);
+			ck_abort_msg("%s %u, %s, condition %x: %llx, %llx, CF %d: %d, flags are %x",
+				     p->name, bits, path_names[path], cc, (unsigned long long)x,
+				     (unsigned long long)y, carry, !expect, r.flags);
 	}
 }
 
 static const u64 telling[] = {
-    0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 0x7f, 0x80, 0x81, 0xff, 0x100, 0x7fff, 0x8000, 0x8001, 0xffff,
-    0x10000, 0x7fffffff, 0x80000000, 0x80000001, 0xffffffff, 0x100000000, 0x7fffffffffffffff, 0x8000000000000000,
-    0x8000000000000001, 0xfffffffffffffffe, 0xffffffffffffffff, 0x123456789abcdef0, 0xfedcba9876543210,
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    15,
+    16,
+    17,
+    31,
+    32,
+    33,
+    63,
+    64,
+    0x7f,
+    0x80,
+    0x81,
+    0xff,
+    0x100,
+    0x7fff,
+    0x8000,
+    0x8001,
+    0xffff,
+    0x10000,
+    0x7fffffff,
+    0x80000000,
+    0x80000001,
+    0xffffffff,
+    0x100000000,
+    0x7fffffffffffffff,
+    0x8000000000000000,
+    0x8000000000000001,
+    0xfffffffffffffffe,
+    0xffffffffffffffff,
+    0x123456789abcdef0,
+    0xfedcba9876543210,
 };
 
 static void check_producers(enum path path, unsigned bits, unsigned stride)
@@ -438,10 +540,12 @@ static void check_producers(enum path path, unsigned bits, unsigned stride)
 			c->r[RBP] = n;
 			c->activity = CPU_ACTIVE;
 			run_to_halt(b, 100000000);
-			ck_assert_msg(halted_in(b) == -1, "%s %s", producers[i].name, path_names[path]);
+			ck_assert_msg(halted_in(b) == -1, "%s %s", producers[i].name,
+				      path_names[path]);
 			for (unsigned x = 0; x < n; x++)
 				for (unsigned y = 0; y < n; y++)
-					check_pair(&producers[i], path, values[x], values[y], bits, carry,
+					check_pair(&producers[i], path, values[x], values[y], bits,
+						   carry,
 						   (u32)peek(b, RESULTS + 4 * (x * n + y), 4));
 		}
 	}
@@ -450,7 +554,8 @@ static void check_producers(enum path path, unsigned bits, unsigned stride)
 
 START_TEST(byte_pairs)
 {
-	/* More where the flags are seen whole than for each of the sixteen conditions. Odd: all low bits meet. */
+	/* More where the flags are seen whole than for each of the sixteen conditions. Odd: all low
+	 * bits meet. */
 	check_producers(_i, 8, _i >= PUSHF || _i == JCC_FUSED ? 5 : 17);
 }
 END_TEST

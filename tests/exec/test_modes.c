@@ -1,6 +1,6 @@
 /*
- * Modes and the ways between them; what 16-bit code does at the end of its segment; limits where blocks end; A20.
- * SDM Vol. 3A, 9.8 and 9.9, 20.
+ * Modes and the ways between them; what 16-bit code does at the end of its segment; limits where
+ * blocks end; A20. SDM Vol. 3A, 9.8 and 9.9, 20.
  */
 #include "guest.h"
 
@@ -36,7 +36,8 @@ START_TEST(grand_tour)
 		run_to_halt(b, 1000);
 		ck_assert_int_eq(halted_in(b), -1);
 		for (unsigned i = 0; i < 7; i++)
-			ck_assert_msg(b->ram[MARKS + i] == (i == 2 ? 4 : i + 1), "stage %u: %u", i, b->ram[MARKS + i]);
+			ck_assert_msg(b->ram[MARKS + i] == (i == 2 ? 4 : i + 1), "stage %u: %u", i,
+				      b->ram[MARKS + i]);
 		ck_assert_uint_eq(peek(b, MARKS + 8, 8), 6);
 		ck_assert_uint_eq(peek(b, MARKS + 16, 4), EFER_LME);
 		ck_assert_uint_eq(b->cpu.efer, 0);
@@ -81,7 +82,7 @@ START_TEST(data_segment_is_rebased)
 }
 END_TEST
 
-/* ---- 16-bit code -------------------------------------------------------------------------------------------- */
+/* ---- 16-bit code ---------------------------------------------------------------------------- */
 
 START_TEST(jumps_wrap_at_64k)
 {
@@ -128,7 +129,8 @@ END_TEST
 
 START_TEST(running_off_the_segment)
 {
-	/* Nothing wraps by itself: the fetch at 10000h faults, and an instruction over the end does. */
+	/* Nothing wraps by itself: the fetch at 10000h faults, and an instruction over the end
+	 * does. */
 	struct box *b = guest_real(0x2000);
 	struct cpu *c = &b->cpu;
 
@@ -153,7 +155,8 @@ START_TEST(prefixes_in_16_bit_code)
 	struct box *b = guest_real(CODE >> 4);
 	struct cpu *c = &b->cpu;
 
-	CODE_AT(b, CODE, 0x66, 0xb8, 0x78, 0x56, 0x34, 0x12, 0x67, 0x8b, 0x14, 0x8b, 0x8d, 0x38, 0xf4);
+	CODE_AT(b, CODE, 0x66, 0xb8, 0x78, 0x56, 0x34, 0x12, 0x67, 0x8b, 0x14, 0x8b, 0x8d, 0x38,
+		0xf4);
 	poke(b, 0x30000 + 0x100 + 4 * 3, 0xbeef, 2);
 	c->r[RBX] = 0x100;
 	c->r[RCX] = 3;
@@ -188,7 +191,7 @@ START_TEST(stack_width_by_ss)
 }
 END_TEST
 
-/* ---- limits of 32-bit code segments ------------------------------------------------------------------------- */
+/* ---- limits of 32-bit code segments --------------------------------------------------------- */
 
 static struct box *limited(u32 limit)
 {
@@ -206,8 +209,8 @@ START_TEST(limit_at_the_block_end)
 	/* inc eax 8 times; the limit falls everywhere among them */
 	for (unsigned end = 0; end < 16; end++) {
 		struct box *b = limited(CODE + end);
-		CODE_AT(b, CODE, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff,
-			0xc0, 0xf4);
+		CODE_AT(b, CODE, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff,
+			0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xf4);
 		struct iframe f = run_to_fault(b, 100, EXC_GP, 0);
 		ck_assert_uint_eq(f.rip, CODE + (end + 1) / 2 * 2);
 		ck_assert_uint_eq(b->cpu.r[RAX], (end + 1) / 2);
@@ -279,13 +282,15 @@ START_TEST(data_limits)
 			bool fits = down ? off > 0xfff : off + 3 <= 0xfff;
 
 			CODE_AT(b, CODE, 0x89, 0x03, 0xf4);
-			set_desc(b, S_DOWN, make_desc(DATA, 0xfff, AR_P | AR_S | AR_DB | (down ? 6 : 2)));
+			set_desc(b, S_DOWN,
+				 make_desc(DATA, 0xfff, AR_P | AR_S | AR_DB | (down ? 6 : 2)));
 			force_seg(b, DS, S_DOWN);
 			cpu_mode_changed(&b->cpu);
 			b->cpu.r[RBX] = off;
 			b->cpu.r[RAX] = 0x55;
 			run_to_halt(b, 10);
-			ck_assert_msg(halted_in(b) == (fits ? -1 : EXC_GP), "offset %x %s", off, down ? "down" : "up");
+			ck_assert_msg(halted_in(b) == (fits ? -1 : EXC_GP), "offset %x %s", off,
+				      down ? "down" : "up");
 			ck_assert_uint_eq(peek(b, DATA + off, 1), fits ? 0x55 : 0);
 			box_free(b);
 		}
@@ -293,7 +298,7 @@ START_TEST(data_limits)
 }
 END_TEST
 
-/* ---- virtual-8086 mode ------------------------------------------------------------------------------------------ */
+/* ---- virtual-8086 mode ---------------------------------------------------------------------- */
 
 START_TEST(virtual_8086)
 {
@@ -323,7 +328,7 @@ START_TEST(virtual_8086)
 }
 END_TEST
 
-/* ---- compatibility mode ------------------------------------------------------------------------------------------ */
+/* ---- compatibility mode --------------------------------------------------------------------- */
 
 START_TEST(compatibility_mode)
 {
@@ -335,7 +340,8 @@ START_TEST(compatibility_mode)
 		if (s != CS)
 			force_seg(b, s, S_DATA);
 	cpu_mode_changed(c);
-	/* inc eax (a REX prefix in 64-bit mode); mov ecx, [ebx + 10h] wraps at 4 GiB; push, pop of 4 bytes; hlt */
+	/* inc eax (a REX prefix in 64-bit mode); mov ecx, [ebx + 10h] wraps at 4 GiB; push, pop of
+	 * 4 bytes; hlt */
 	CODE_AT(b, CODE, 0x40, 0x8b, 0x4b, 0x10, 0x50, 0x5a, 0xf4);
 	c->r[RAX] = 0xffffffff;
 	c->r[RBX] = (u32)(DATA - 0x10);
@@ -361,7 +367,8 @@ START_TEST(address_size_in_64_bit_code)
 	struct cpu *c = &b->cpu;
 
 	/* mov eax, [ebx + ecx]: truncated to 32 bits; lea edx, [ebx + ecx]; mov esi, fs:[ebx] */
-	CODE_AT(b, CODE, 0x67, 0x8b, 0x04, 0x0b, 0x67, 0x48, 0x8d, 0x14, 0x0b, 0x64, 0x67, 0x8b, 0x33, 0xf4);
+	CODE_AT(b, CODE, 0x67, 0x8b, 0x04, 0x0b, 0x67, 0x48, 0x8d, 0x14, 0x0b, 0x64, 0x67, 0x8b,
+		0x33, 0xf4);
 	c->r[RBX] = 0xffffffff00000000ull + DATA + 0x1000;
 	c->r[RCX] = 0xfffff000;
 	c->r[R_SEGBASE + FS] = 0x100;
@@ -376,7 +383,7 @@ START_TEST(address_size_in_64_bit_code)
 }
 END_TEST
 
-/* ---- A20 --------------------------------------------------------------------------------------------------------- */
+/* ---- A20 ------------------------------------------------------------------------------------ */
 
 static void a20(struct box *b, bool masked)
 {
@@ -431,11 +438,12 @@ START_TEST(a20_gate)
 }
 END_TEST
 
-/* ---- privilege ------------------------------------------------------------------------------------------------------ */
+/* ---- privilege ------------------------------------------------------------------------------ */
 
 START_TEST(blocks_of_two_privileges)
 {
-	/* The same code page from CPL 3 and CPL 0: RDMSR in it faults in one of them only, cached or not. */
+	/* The same code page from CPL 3 and CPL 0: RDMSR in it faults in one of them only, cached
+	 * or not. */
 	struct box *b = guest_long(3);
 	struct cpu *c = &b->cpu;
 

@@ -1,12 +1,13 @@
 /*
- * Random programs of valid instructions in random states: in one piece and in slices they must come out the same, to the bit,
- * device accesses and interrupts included. So blocks, fused operations, dead flags and links change nothing that can be seen.
+ * Random programs of valid instructions in random states: in one piece and in slices they must come
+ * out the same, to the bit, device accesses and interrupts included. So blocks, fused operations,
+ * dead flags and links change nothing that can be seen.
  */
 #include <check.h>
 
 #include "rig.h"
 
-#define BUDGET	 300
+#define BUDGET   300
 #define PROGRAMS 1500 /* per seed */
 #define MAX_CODE 640
 

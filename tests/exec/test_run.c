@@ -1,5 +1,6 @@
 /*
- * The run loop: budgets are exact, slices change nothing, events are taken at the very boundary the SDM gives them.
+ * The run loop: budgets are exact, slices change nothing, events are taken at the very boundary the
+ * SDM gives them.
  */
 #include "guest.h"
 
@@ -12,11 +13,11 @@ GUEST(counts16);
 GUEST(repeats);
 GUEST(halts);
 
-#define COUNTER	      0x1a000
-#define VECTOR	      0x40
+#define COUNTER       0x1a000
+#define VECTOR        0x40
 #define DELIVERY_COST 1 /* a taken event counts as an instruction */
 
-/* ---- programs, ready to run ------------------------------------------------------------------------ */
+/* ---- programs, ready to run ----------------------------------------------------------------- */
 
 static struct box *ready64(void)
 {
@@ -79,7 +80,8 @@ static struct box *ready_traps(void)
 	return b;
 }
 
-static struct box *(*const programs[])(void) = {ready64, ready32, ready16, ready_repeats, ready_traps};
+static struct box *(*const programs[])(void) = {ready64, ready32, ready16, ready_repeats,
+						ready_traps};
 
 static u64 whole_hash(struct box *b)
 {
@@ -96,13 +98,14 @@ static void run_exactly(struct box *b, u64 n)
 	enum cpu_exit why = cpu_run(&b->cpu, n);
 
 	ck_assert_msg(why == CPU_EXIT_BUDGET, "exit %d at %llx: %u(%x) %s", why,
-		      (unsigned long long)b->cpu.rip, b->cpu.fault.vector, b->cpu.fault.err, b->cpu.fault.why);
+		      (unsigned long long)b->cpu.rip, b->cpu.fault.vector, b->cpu.fault.err,
+		      b->cpu.fault.why);
 	ck_assert_uint_eq(cpu_icount(&b->cpu) - before, n);
 }
 
 #define STEPS 300
 
-/* ---- budgets ------------------------------------------------------------------------------------------ */
+/* ---- budgets -------------------------------------------------------------------------------- */
 
 START_TEST(n_at_once_is_n_times_one)
 {
@@ -118,9 +121,12 @@ START_TEST(n_at_once_is_n_times_one)
 		for (unsigned n = 1; n <= STEPS; n++) {
 			struct box *all = programs[p]();
 			run_exactly(all, n);
-			ck_assert_msg(all->cpu.rip == rip[n], "program %u, %u instructions: rip %llx, one by one %llx",
-				      p, n, (unsigned long long)all->cpu.rip, (unsigned long long)rip[n]);
-			ck_assert_msg(state_hash(all) == hash[n], "program %u: states differ after %u at %llx", p, n,
+			ck_assert_msg(all->cpu.rip == rip[n],
+				      "program %u, %u instructions: rip %llx, one by one %llx", p,
+				      n, (unsigned long long)all->cpu.rip,
+				      (unsigned long long)rip[n]);
+			ck_assert_msg(state_hash(all) == hash[n],
+				      "program %u: states differ after %u at %llx", p, n,
 				      (unsigned long long)rip[n]);
 			if (n == STEPS)
 				ck_assert_uint_eq(whole_hash(all), whole_hash(one));
@@ -152,8 +158,9 @@ START_TEST(slices_change_nothing)
 				run_exactly(sliced, n);
 				done += n;
 			}
-			ck_assert_msg(sliced->cpu.rip == once->cpu.rip, "program %u round %u: rip %llx, at once %llx", p,
-				      round, (unsigned long long)sliced->cpu.rip,
+			ck_assert_msg(sliced->cpu.rip == once->cpu.rip,
+				      "program %u round %u: rip %llx, at once %llx", p, round,
+				      (unsigned long long)sliced->cpu.rip,
 				      (unsigned long long)once->cpu.rip);
 			ck_assert_uint_eq(whole_hash(sliced), whole_hash(once));
 			box_free(sliced);
@@ -210,8 +217,8 @@ END_TEST
 /* NOPs and compares whose flags are dead emit nothing, but their boundaries are there. */
 START_TEST(nops_count)
 {
-	static const u8 code[] = {0x90, 0x89, 0x03, 0x90, 0x90, 0x39, 0xc0, 0x31, 0xc9, 0x0f,
-				  0x1f, 0x00, 0xe8, 0x02, 0x00, 0x00, 0x00, 0xeb, 0xed, 0x90, 0xc3};
+	static const u8 code[] = {0x90, 0x89, 0x03, 0x90, 0x90, 0x39, 0xc0, 0x31, 0xc9, 0x0f, 0x1f,
+				  0x00, 0xe8, 0x02, 0x00, 0x00, 0x00, 0xeb, 0xed, 0x90, 0xc3};
 	static const u8 offsets[] = {0, 1, 3, 4, 5, 7, 9, 12, 19, 20, 17};
 
 	for (unsigned n = 0; n < 2000; n++) {
@@ -261,7 +268,7 @@ START_TEST(interrupts_count)
 }
 END_TEST
 
-/* ---- events ------------------------------------------------------------------------------------------------ */
+/* ---- events --------------------------------------------------------------------------------- */
 
 static struct box *box_for(const u8 *code, unsigned n)
 {
@@ -414,39 +421,42 @@ END_TEST
 /* Each access to the device raises the interrupt: it must come before the next instruction. */
 START_TEST(device_interrupts_are_taken_behind_the_instruction)
 {
-#define ACCESS(...) {{__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__})}
+#define ACCESS(...)                                                                                \
+	{                                                                                          \
+		{__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__})                                   \
+	}
 	static const struct {
 		u8 code[12];
 		unsigned n;
 	} access[] = {
-	    ACCESS(0x89, 0x0b),			  /* mov [rbx], ecx */
-	    ACCESS(0x8b, 0x0b),			  /* mov ecx, [rbx] */
-	    ACCESS(0x03, 0x0b),			  /* add ecx, [rbx] */
-	    ACCESS(0x01, 0x0b),			  /* add [rbx], ecx */
-	    ACCESS(0x39, 0x0b),			  /* cmp [rbx], ecx */
-	    ACCESS(0x85, 0x0b),			  /* test [rbx], ecx */
-	    ACCESS(0xff, 0x03),			  /* inc [rbx] */
-	    ACCESS(0xf7, 0x13),			  /* not [rbx] */
-	    ACCESS(0xc1, 0x23, 0x03),		  /* shl [rbx], 3 */
-	    ACCESS(0xd3, 0x03),			  /* rol [rbx], cl */
-	    ACCESS(0x0f, 0xaf, 0x0b),		  /* imul ecx, [rbx] */
-	    ACCESS(0xf7, 0x23),			  /* mul [rbx] */
-	    ACCESS(0x0f, 0xb6, 0x0b),		  /* movzx ecx, byte [rbx] */
-	    ACCESS(0x0f, 0xbc, 0x0b),		  /* bsf ecx, [rbx] */
-	    ACCESS(0x0f, 0xba, 0x2b, 0x03),	  /* bts [rbx], 3 */
-	    ACCESS(0x0f, 0x44, 0x0b),		  /* cmove ecx, [rbx] */
-	    ACCESS(0x87, 0x0b),			  /* xchg [rbx], ecx */
-	    ACCESS(0x0f, 0xc1, 0x0b),		  /* xadd [rbx], ecx */
-	    ACCESS(0xff, 0x33),			  /* push [rbx] */
-	    ACCESS(0x8f, 0x03),			  /* pop [rbx] */
-	    ACCESS(0x0f, 0x94, 0x03),		  /* sete [rbx] */
-	    ACCESS(0x0f, 0x6f, 0x03),		  /* movq mm0, [rbx] */
-	    ACCESS(0x0f, 0xfe, 0x03),		  /* paddd mm0, [rbx] */
-	    ACCESS(0x66, 0x0f, 0xfe, 0x03),	  /* paddd xmm0, [rbx] */
-	    ACCESS(0x0f, 0x11, 0x03),		  /* movups [rbx], xmm0 */
-	    ACCESS(0xdd, 0x03),			  /* fld qword [rbx] */
-	    ACCESS(0xe6, BOX_PORT),		  /* out 80h, al */
-	    ACCESS(0x48, 0x0f, 0xc7, 0x0b),	  /* cmpxchg16b [rbx] */
+	    ACCESS(0x89, 0x0b),             /* mov [rbx], ecx */
+	    ACCESS(0x8b, 0x0b),             /* mov ecx, [rbx] */
+	    ACCESS(0x03, 0x0b),             /* add ecx, [rbx] */
+	    ACCESS(0x01, 0x0b),             /* add [rbx], ecx */
+	    ACCESS(0x39, 0x0b),             /* cmp [rbx], ecx */
+	    ACCESS(0x85, 0x0b),             /* test [rbx], ecx */
+	    ACCESS(0xff, 0x03),             /* inc [rbx] */
+	    ACCESS(0xf7, 0x13),             /* not [rbx] */
+	    ACCESS(0xc1, 0x23, 0x03),       /* shl [rbx], 3 */
+	    ACCESS(0xd3, 0x03),             /* rol [rbx], cl */
+	    ACCESS(0x0f, 0xaf, 0x0b),       /* imul ecx, [rbx] */
+	    ACCESS(0xf7, 0x23),             /* mul [rbx] */
+	    ACCESS(0x0f, 0xb6, 0x0b),       /* movzx ecx, byte [rbx] */
+	    ACCESS(0x0f, 0xbc, 0x0b),       /* bsf ecx, [rbx] */
+	    ACCESS(0x0f, 0xba, 0x2b, 0x03), /* bts [rbx], 3 */
+	    ACCESS(0x0f, 0x44, 0x0b),       /* cmove ecx, [rbx] */
+	    ACCESS(0x87, 0x0b),             /* xchg [rbx], ecx */
+	    ACCESS(0x0f, 0xc1, 0x0b),       /* xadd [rbx], ecx */
+	    ACCESS(0xff, 0x33),             /* push [rbx] */
+	    ACCESS(0x8f, 0x03),             /* pop [rbx] */
+	    ACCESS(0x0f, 0x94, 0x03),       /* sete [rbx] */
+	    ACCESS(0x0f, 0x6f, 0x03),       /* movq mm0, [rbx] */
+	    ACCESS(0x0f, 0xfe, 0x03),       /* paddd mm0, [rbx] */
+	    ACCESS(0x66, 0x0f, 0xfe, 0x03), /* paddd xmm0, [rbx] */
+	    ACCESS(0x0f, 0x11, 0x03),       /* movups [rbx], xmm0 */
+	    ACCESS(0xdd, 0x03),             /* fld qword [rbx] */
+	    ACCESS(0xe6, BOX_PORT),         /* out 80h, al */
+	    ACCESS(0x48, 0x0f, 0xc7, 0x0b), /* cmpxchg16b [rbx] */
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(access); i++) {
@@ -466,9 +476,11 @@ START_TEST(device_interrupts_are_taken_behind_the_instruction)
 			else /* cmp esi, edi: kills the flags; hlt */
 				CODE_AT(b, at, 0x39, 0xfe, 0xf4);
 			cpu_run(&b->cpu, 100);
-			ck_assert_msg(halted_in(b) == VECTOR, "access %u: not interrupted, at %llx: %u %s", i,
-				      (unsigned long long)b->cpu.rip, b->cpu.fault.vector, b->cpu.fault.why);
-			ck_assert_msg(frame_of(b, false).rip == at, "access %u: interrupted at %llx, not %x", i,
+			ck_assert_msg(
+			    halted_in(b) == VECTOR, "access %u: not interrupted, at %llx: %u %s", i,
+			    (unsigned long long)b->cpu.rip, b->cpu.fault.vector, b->cpu.fault.why);
+			ck_assert_msg(frame_of(b, false).rip == at,
+				      "access %u: interrupted at %llx, not %x", i,
 				      (unsigned long long)frame_of(b, false).rip, at);
 			box_free(b);
 		}
@@ -484,14 +496,14 @@ START_TEST(flags_are_there_when_a_slow_access_ends_the_chain)
 		unsigned n;
 		u32 flags;
 	} access[] = {
-	    {{0x01, 0x0b}, 2, FL_ZF | FL_PF | FL_CF | FL_AF}, /* add [rbx], ecx: -1 + 1 */
-	    {{0x03, 0x0b}, 2, FL_ZF | FL_PF | FL_CF | FL_AF}, /* add ecx, [rbx] */
-	    {{0xff, 0x03}, 2, FL_ZF | FL_PF | FL_AF | FL_CF}, /* inc [rbx], CF from before */
-	    {{0xf7, 0x1b}, 2, FL_CF | FL_AF},		       /* neg [rbx] */
-	    {{0xd1, 0x23}, 2, FL_CF | FL_SF},		       /* shl [rbx], 1: fffffffe */
-	    {{0x83, 0x33, 0xff}, 3, FL_ZF | FL_PF},	       /* xor [rbx], -1 */
+	    {{0x01, 0x0b}, 2, FL_ZF | FL_PF | FL_CF | FL_AF},       /* add [rbx], ecx: -1 + 1 */
+	    {{0x03, 0x0b}, 2, FL_ZF | FL_PF | FL_CF | FL_AF},       /* add ecx, [rbx] */
+	    {{0xff, 0x03}, 2, FL_ZF | FL_PF | FL_AF | FL_CF},       /* inc [rbx], CF from before */
+	    {{0xf7, 0x1b}, 2, FL_CF | FL_AF},                       /* neg [rbx] */
+	    {{0xd1, 0x23}, 2, FL_CF | FL_SF},                       /* shl [rbx], 1: fffffffe */
+	    {{0x83, 0x33, 0xff}, 3, FL_ZF | FL_PF},                 /* xor [rbx], -1 */
 	    {{0x83, 0x13, 0x00}, 3, FL_ZF | FL_PF | FL_CF | FL_AF}, /* adc [rbx], 0, CF set */
-	    {{0x0f, 0xaf, 0x0b}, 3, 0x10000},		       /* imul ecx, [rbx] */
+	    {{0x0f, 0xaf, 0x0b}, 3, 0x10000},                       /* imul ecx, [rbx] */
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(access); i++) {
@@ -514,7 +526,8 @@ START_TEST(flags_are_there_when_a_slow_access_ends_the_chain)
 		f = frame_of(b, false);
 		ck_assert_uint_eq(f.rip, at);
 		if (access[i].flags < 0x10000)
-			ck_assert_msg((f.flags & FL_ARITH) == access[i].flags, "access %u: flags %llx, not %x", i,
+			ck_assert_msg((f.flags & FL_ARITH) == access[i].flags,
+				      "access %u: flags %llx, not %x", i,
 				      (unsigned long long)f.flags & FL_ARITH, access[i].flags);
 		else
 			ck_assert_uint_eq(f.flags & (FL_CF | FL_OF), 0);
@@ -523,7 +536,7 @@ START_TEST(flags_are_there_when_a_slow_access_ends_the_chain)
 }
 END_TEST
 
-/* ---- INIT, SIPI -------------------------------------------------------------------------------------------- */
+/* ---- INIT, SIPI ----------------------------------------------------------------------------- */
 
 START_TEST(init_and_sipi)
 {
@@ -582,12 +595,13 @@ END_TEST
 
 START_TEST(an_event_never_links_blocks)
 {
-	/* jmp over a page boundary leaves unlinked; an NMI comes in between and must not become the link's target. */
+	/* jmp over a page boundary leaves unlinked; an NMI comes in between and must not become the
+	 * link's target. */
 	struct box *b = guest_long(0);
 
-	CODE_AT(b, CODE, 0xe9, 0xfb, 0x1f, 0x00, 0x00);	   /* jmp CODE + 2000h */
+	CODE_AT(b, CODE, 0xe9, 0xfb, 0x1f, 0x00, 0x00);          /* jmp CODE + 2000h */
 	CODE_AT(b, CODE + 0x2000, 0xe9, 0xfb, 0xdf, 0xff, 0xff); /* and back */
-	CODE_AT(b, COUNTER, 0xff, 0xc3, 0x48, 0xcf);	   /* inc ebx; iretq */
+	CODE_AT(b, COUNTER, 0xff, 0xc3, 0x48, 0xcf);             /* inc ebx; iretq */
 	poke(b, IDT + 16 * EXC_NMI, make_gate(S_CODE64, COUNTER, ST_INT, 0), 8);
 	for (unsigned i = 0; i < 20; i++) {
 		run_exactly(b, 65 + i);

@@ -1,6 +1,6 @@
 /*
- * Code that changes: by itself, by data beside it, by DMA, through other addresses; and the block cache at its limits
- * (SDM Vol. 3A, 11.6 and 8.1.3).
+ * Code that changes: by itself, by data beside it, by DMA, through other addresses; and the block
+ * cache at its limits (SDM Vol. 3A, 11.6 and 8.1.3).
  */
 #include "guest.h"
 
@@ -113,7 +113,8 @@ END_TEST
 
 START_TEST(second_page_is_remapped)
 {
-	/* mov eax, imm32 from ffe: its second half lies on a page that is mapped elsewhere, without its first half changing. */
+	/* mov eax, imm32 from ffe: its second half lies on a page that is mapped elsewhere, without
+	 * its first half changing. */
 	CODE_AT(b, SMALL + 0xffe, 0xb8, 0x01);
 	CODE_AT(b, SMALL + 0x1000, 0x00, 0x00, 0x00, 0xf4);
 	CODE_AT(b, SMALL + 0x5000, 0x00, 0x00, 0x77, 0xf4);
@@ -135,10 +136,13 @@ END_TEST
 
 START_TEST(page_is_remapped)
 {
-	/* Blocks are of physical memory: a linked jump across pages sees the new page after INVLPG. */
-	CODE_AT(b, SMALL, 0xe9, 0xfb, 0x0f, 0x00, 0x00);	       /* jmp SMALL + 1000h */
-	CODE_AT(b, SMALL + 0x1000, 0xff, 0xc0, 0xe9, 0xf9, 0x0f, 0x00, 0x00); /* inc eax; jmp SMALL + 2000h */
-	CODE_AT(b, SMALL + 0x5000, 0xff, 0xc3, 0xe9, 0xf9, 0x0f, 0x00, 0x00); /* inc ebx; jmp SMALL + 2000h */
+	/* Blocks are of physical memory: a linked jump across pages sees the new page after INVLPG.
+	 */
+	CODE_AT(b, SMALL, 0xe9, 0xfb, 0x0f, 0x00, 0x00); /* jmp SMALL + 1000h */
+	CODE_AT(b, SMALL + 0x1000, 0xff, 0xc0, 0xe9, 0xf9, 0x0f, 0x00,
+		0x00); /* inc eax; jmp SMALL + 2000h */
+	CODE_AT(b, SMALL + 0x5000, 0xff, 0xc3, 0xe9, 0xf9, 0x0f, 0x00,
+		0x00); /* inc ebx; jmp SMALL + 2000h */
 	CODE_AT(b, SMALL + 0x2000, 0xff, 0xc9, 0x74, 0x05, 0xe9, 0xf7, 0xdf, 0xff, 0xff, 0xf4);
 	c->r[RBX] = 0;
 	for (unsigned i = 0; i < 8; i++) {
@@ -185,7 +189,7 @@ START_TEST(stack_on_code)
 }
 END_TEST
 
-/* ---- DMA --------------------------------------------------------------------------------------------------------- */
+/* ---- DMA ------------------------------------------------------------------------------------ */
 
 START_TEST(dma)
 {
@@ -204,7 +208,8 @@ END_TEST
 START_TEST(dma_of_many_pages)
 {
 	/* Jumps over three pages; one big write replaces them all. */
-	static const u8 hop[] = {0xff, 0xc0, 0xe9, 0xf9, 0x0f, 0x00, 0x00}; /* inc eax; jmp +1000h */
+	static const u8 hop[] = {0xff, 0xc0, 0xe9, 0xf9,
+				 0x0f, 0x00, 0x00}; /* inc eax; jmp +1000h */
 
 	for (unsigned round = 0; round < 3; round++) {
 		for (unsigned p = 0; p < 3; p++)
@@ -225,7 +230,8 @@ END_TEST
 START_TEST(dma_exact_bounds)
 {
 	/* Only what is written is dropped, and all of it: every byte of a 15-byte instruction. */
-	static const u8 code[] = {0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 0xf4}; /* mov rax, imm64; hlt */
+	static const u8 code[] = {0x48, 0xb8, 1, 2, 3,   4,
+				  5,    6,    7, 8, 0xf4}; /* mov rax, imm64; hlt */
 
 	for (unsigned at = 0x1f00; at < 0x2080; at++) { /* over a line, and over a page */
 		load_bytes(b, SMALL + at, code, sizeof(code));
@@ -244,11 +250,12 @@ START_TEST(dma_exact_bounds)
 }
 END_TEST
 
-/* ---- the cache at its limits ------------------------------------------------------------------------------------------ */
+/* ---- the cache at its limits ---------------------------------------------------------------- */
 
 START_TEST(the_arena_fills)
 {
-	/* A ring of 64-byte blocks over 1.5 MiB, changed after every round so that all are built again: far more than 64 MiB. */
+	/* A ring of 64-byte blocks over 1.5 MiB, changed after every round so that all are built
+	 * again: far more than 64 MiB. */
 	u32 first = SMALL, last = SMALL + 0x180000, n = (last - first) / 64;
 	u64 expect = 0, eax = 0;
 
@@ -288,7 +295,8 @@ END_TEST
 /* The same bytes in another mode are other blocks. */
 START_TEST(mode_is_part_of_the_key)
 {
-	static const u8 code[] = {0x48, 0x89, 0xd8, 0xf4}; /* mov rax, rbx; or dec eax; mov eax, ebx */
+	static const u8 code[] = {0x48, 0x89, 0xd8,
+				  0xf4}; /* mov rax, rbx; or dec eax; mov eax, ebx */
 
 	load_bytes(b, CODE, code, sizeof(code));
 	c->r[RBX] = 0x123456789abcdef0;
@@ -309,10 +317,23 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-	    same_block, own_start, next_block, every_kind_of_store, straddling_instruction,
-	    straddling_into_physical_page_0, second_page_is_remapped, page_is_remapped, another_alias,
-	    data_beside_code, stack_on_code, dma, dma_of_many_pages, dma_exact_bounds, the_arena_fills,
-	    blocks_flushed_between_slices, mode_is_part_of_the_key,
+	    same_block,
+	    own_start,
+	    next_block,
+	    every_kind_of_store,
+	    straddling_instruction,
+	    straddling_into_physical_page_0,
+	    second_page_is_remapped,
+	    page_is_remapped,
+	    another_alias,
+	    data_beside_code,
+	    stack_on_code,
+	    dma,
+	    dma_of_many_pages,
+	    dma_exact_bounds,
+	    the_arena_fills,
+	    blocks_flushed_between_slices,
+	    mode_is_part_of_the_key,
 	};
 	return run_cases_with("self-modifying code", tests, ARRAY_SIZE(tests), setup, teardown);
 }

@@ -1,6 +1,6 @@
 /*
- * Two processors in one process, their slices interleaved, do not disturb each other; and what is run twice comes out twice
- * the same: nothing is kept outside struct cpu.
+ * Two processors in one process, their slices interleaved, do not disturb each other; and what is
+ * run twice comes out twice the same: nothing is kept outside struct cpu.
  */
 #include "guest.h"
 
@@ -138,7 +138,11 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-	    the_same_twice, two_of_a_kind, two_different_modes, neighbours_come_and_go, host_rounding_is_given_back,
+	    the_same_twice,
+	    two_of_a_kind,
+	    two_different_modes,
+	    neighbours_come_and_go,
+	    host_rounding_is_given_back,
 	};
 	return run_cases("two processors", tests, ARRAY_SIZE(tests));
 }

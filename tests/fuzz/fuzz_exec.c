@@ -1,6 +1,7 @@
 /*
- * Any bytes as guest code, in any mode, with any registers, flags, descriptors, page tables and events: the processor must
- * neither crash nor hang, must keep to its budget, and must do the same when run in slices of few instructions.
+ * Any bytes as guest code, in any mode, with any registers, flags, descriptors, page tables and
+ * events: the processor must neither crash nor hang, must keep to its budget, and must do the same
+ * when run in slices of few instructions.
  */
 #include "tests/exec/rig.h"
 
