@@ -1,0 +1,58 @@
+/*
+ * Disk images on the host, behind one struct whatever the format. A device submits a request, arms a timer for the time
+ * the modelled drive would take, and calls block_wait() when that timer fires: the work itself is done meanwhile on the
+ * image's own host thread. So the guest sees completion at the same instruction in every run, however slow the host is.
+ *
+ * Formats: raw, qcow2 (v2, v3), vmdk, vdi, vhd (vpc), vhdx; any of them under a volatile overlay. Images are locked against
+ * a second writer. What an image file says is not trusted: a damaged one is refused, or an access to the damaged part fails
+ * with -EIO and one message.
+ */
+#ifndef ORRERY_DEVICES_BLOCK_H
+#define ORRERY_DEVICES_BLOCK_H
+
+#include "base/types.h"
+
+#define BLOCK_SECTOR 512u
+
+struct block;
+
+struct block_options {
+	const char *path;
+	const char *format; /* NULL: told by the file's own header, else raw */
+	bool read_only;     /* refuse writes; the file is opened for reading alone */
+	bool snapshot;      /* writes go to a volatile overlay, the file is never changed */
+};
+
+enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD };
+
+struct block_request {
+	enum block_op op;
+	u64 lba;      /* in sectors of 512 bytes */
+	u32 sectors;
+	u8 *data;     /* sectors * 512 bytes, the caller's until block_wait() has returned */
+	int result;   /* 0 or -errno; valid after block_wait() */
+	bool pending; /* submitted and not yet waited for */
+	struct block_request *next;
+};
+
+/** Opens an image. NULL with a one-line message (what, where, what to do) in @err. */
+struct block *block_open(const struct block_options *o, char *err, size_t err_size);
+/** A memory image of @bytes, zeroed: for tests and RAM disks. */
+struct block *block_memory(u64 bytes);
+/** Waits for pending work, flushes, unlocks, frees. NULL is allowed. */
+void block_close(struct block *b);
+
+u64 block_sectors(const struct block *b);
+bool block_read_only(const struct block *b);
+/** "raw", "qcow2", ... */
+const char *block_format(const struct block *b);
+const char *block_path(const struct block *b);
+
+/** Hands @r to the image's thread. Requests on one image are carried out in order of submission. */
+void block_submit(struct block *b, struct block_request *r);
+/** Returns when @r is done: its result. Returns at once if it was not pending. */
+int block_wait(struct block *b, struct block_request *r);
+/** block_submit() and block_wait() in one. 0, -EIO, -EROFS, -ERANGE (outside the image), -ENOSPC. */
+MUST_CHECK int block_io(struct block *b, enum block_op op, u64 lba, u32 sectors, u8 *data);
+
+#endif
