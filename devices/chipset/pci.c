@@ -1,15 +1,18 @@
 /*
  * PCI Local Bus 2.3, one bus of up to 32 slots: type-0 configuration space with write masks, BAR
- * sizing and mapping, INTx wiring. Not modelled: bridges, expansion ROMs, parity and error
+ * sizing and mapping, expansion ROMs, INTx wiring. Not modelled: bridges, parity and error
  * reporting, arbitration, fast back-to-back.
  */
 #include "devices/chipset/pci.h"
 
 #include <errno.h>
+#include <stdlib.h>
+
+#include "base/host.h"
 
 /* clang-format off */
 #define PCI_FN_FIELDS(V, S, H, P) \
-	H(dev) H(ident) H(bus) H(bar) V(cfg) H(wmask) H(w1c) V(devfn) V(intx) V(asserted) \
+	H(dev) H(ident) H(bus) H(bar) H(rom) H(rom_data) H(rom_bytes) V(cfg) H(wmask) H(w1c) V(devfn) V(intx) V(asserted) \
 	H(msi_cap) H(pad)
 /* clang-format on */
 SNAPSHOT(pci_function_snapshot, "pci-function", 1, struct pci_function, PCI_FN_FIELDS);
@@ -112,9 +115,90 @@ static void map_bar(struct pci_function *f, unsigned n, u64 base)
 	bar->mapped = true;
 }
 
+/* Expansion ROM Base Address Register (6.2.5.2): bit 0 and the Memory Space bit of the command both enable it. */
+static bool rom_wanted(const struct pci_function *f, u64 base)
+{
+	return f->rom_data && (f->cfg[PCI_ROM] & 1) && base && base + f->rom_bytes <= 0xffffffffull &&
+	       (pci_get16(f, PCI_COMMAND) & PCI_COMMAND_MEMORY);
+}
+
+static void unmap_rom(struct pci_function *f)
+{
+	bus_remove_mem(f->bus->env->bus, f->rom.mem);
+	f->rom = (struct pci_bar){0};
+}
+
+static void update_rom(struct pci_function *f)
+{
+	u64 base = pci_get32(f, PCI_ROM) & (u32) ~(f->rom_bytes - 1);
+	bool want = rom_wanted(f, base);
+	int err = 0;
+	if (f->rom.mapped && (!want || f->rom.base != base))
+		unmap_rom(f);
+	if (!want || f->rom.mapped)
+		return;
+	struct mem_region r = {.base = base,
+			       .size = f->rom_bytes,
+			       .host = f->rom_data,
+			       .name = f->dev->id,
+			       .kind = MEM_ROM,
+			       .prio = MEM_PRIO_PCI,
+			       .reads = true,
+			       .writes = true};
+	f->rom.mem = bus_add_mem(f->bus->env->bus, &r, &err);
+	f->rom.mapped = f->rom.mem != NULL;
+	f->rom.base = base;
+	if (!f->rom.mapped)
+		log_line(f->bus->env->log, LOG_GUEST_ERRORS,
+			 "%s: expansion ROM at %llx overlaps another device", f->dev->id,
+			 (unsigned long long)base);
+}
+
+#define ROM_MAX (16u << 20)
+
+int pci_set_rom(struct pci_function *f, const void *data, u64 n)
+{
+	u64 size = 2048;
+	if (n > ROM_MAX)
+		return -EFBIG;
+	while (size < n)
+		size *= 2;
+	u8 *copy = malloc(size);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, data, n);
+	memset(copy + n, 0xff, size - n);
+	if (f->rom.mapped)
+		unmap_rom(f);
+	free(f->rom_data);
+	f->rom_data = copy;
+	f->rom_bytes = size;
+	pci_put32(f->wmask, PCI_ROM, (u32) ~(size - 1) | 1);
+	return 0;
+}
+
+int pci_rom_file(struct pci_function *f, const char *path, char *err, size_t n)
+{
+	u8 *data;
+	u64 size;
+	if (!*path)
+		return 0;
+	int e = host_file_read(path, ROM_MAX, &data, &size);
+	if (!e) {
+		e = pci_set_rom(f, data, size);
+		free(data);
+	}
+	if (e)
+		snprintf(err, n, "%s: cannot use the ROM file '%s': %s", f->dev->id, path,
+			 strerror(-e));
+	return e;
+}
+
 static void update_bars(struct pci_function *f)
 {
 	bus_batch_begin(f->bus->env->bus);
+	if (f->rom_data)
+		update_rom(f);
 	for (unsigned n = 0; n < 6; n++) {
 		if (f->ident->bar[n].kind == PCI_BAR_NONE)
 			continue;
@@ -217,6 +301,10 @@ void pci_remove(struct pci_function *f)
 	for (unsigned n = 0; n < 6; n++)
 		if (f->bar[n].mapped)
 			unmap_bar(f, n);
+	if (f->rom.mapped)
+		unmap_rom(f);
+	free(f->rom_data);
+	f->rom_data = NULL;
 	f->bus->fn[f->devfn] = NULL;
 }
 
@@ -248,6 +336,8 @@ void pci_function_loaded(struct pci_function *f)
 	for (unsigned n = 0; n < 6; n++)
 		if (f->bar[n].mapped)
 			unmap_bar(f, n);
+	if (f->rom.mapped)
+		unmap_rom(f);
 	update_bars(f);
 	if (f->asserted) {
 		unsigned pirq = ((f->devfn >> 3) - 1u + f->cfg[PCI_INTERRUPT_PIN] - 1u) & 3;
@@ -300,7 +390,7 @@ void pci_config_write(struct pci_bus *bus, unsigned devfn, unsigned reg, u32 val
 	reg &= 0xff;
 	for (unsigned i = 0; i < size && reg + i < 256; i++)
 		write_byte(f, reg + i, (u8)(value >> (i * 8)));
-	if (reg < PCI_BAR0 + 24 && reg + size > PCI_COMMAND) {
+	if (reg < PCI_ROM + 4 && reg + size > PCI_COMMAND) {
 		update_bars(f);
 		update_intx(f);
 	}

@@ -1,4 +1,4 @@
-/* PCI Local Bus 2.3: type-0 configuration space, BARs, INTx, and MSI of one bus. */
+/* PCI Local Bus 2.3: type-0 configuration space, BARs, expansion ROM, INTx, and MSI of one bus. */
 #ifndef ORRERY_DEVICES_PCI_H
 #define ORRERY_DEVICES_PCI_H
 
@@ -60,6 +60,9 @@ struct pci_function {
 	const struct pci_ident *ident;
 	struct pci_bus *bus;
 	struct pci_bar bar[6];
+	struct pci_bar rom; /* the expansion ROM */
+	u8 *rom_data;       /* rom_bytes of it, ours; NULL: none */
+	u64 rom_bytes;
 	u8 cfg[256];
 	u8 wmask[256]; /* bits software may write */
 	u8 w1c[256];   /* bits cleared by writing 1 */
@@ -100,6 +103,10 @@ void pci_config_write(struct pci_bus *bus, unsigned devfn, unsigned reg, u32 val
 void pci_set_intx(struct pci_function *f, bool level);
 /** Where BAR @n is mapped, 0 if it is not: port handlers subtract it. */
 u64 pci_bar_base(const struct pci_function *f, unsigned n);
+/** Gives the function an expansion ROM (copied; the size is rounded up to a power of two). For init. -ENOMEM, -EFBIG (> 16 MiB). */
+MUST_CHECK int pci_set_rom(struct pci_function *f, const void *data, u64 n);
+/** The same from a file, for a setting `romfile`; an empty @path does nothing. 0 or -errno with a message. */
+MUST_CHECK int pci_rom_file(struct pci_function *f, const char *path, char *err, size_t n);
 /** Requester ID for dma_*: bus 0. DMA must be dropped unless pci_bus_master(). */
 u16 pci_requester(const struct pci_function *f);
 bool pci_bus_master(const struct pci_function *f);

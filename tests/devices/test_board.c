@@ -85,6 +85,29 @@ START_TEST(overlapping_bar_is_not_mapped)
 }
 END_TEST
 
+/* PCI 2.3, 6.2.5.2: sizing, the enable bit, and Memory Space together. */
+START_TEST(expansion_rom_is_mapped_when_enabled)
+{
+	struct board *b = board_new(1);
+	struct device *t = plug(b, "pci-testdev", "addr=4");
+	u8 rom[3000] = {0x55, 0xaa, 6};
+	ck_assert_int_eq(pci_set_rom(t->pci, rom, sizeof(rom)), 0);
+	cfg_write(b, 4 << 3, PCI_ROM, 0xfffff800u, 4);
+	ck_assert_uint_eq(cfg_read(b, 4 << 3, PCI_ROM, 4), 0xfffff000u);
+	cfg_write(b, 4 << 3, PCI_ROM, 0xe8000000u, 4);
+	cfg_write(b, 4 << 3, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	ck_assert_uint_eq(mm_read(b, 0xe8000000u), 0xffffffffu);
+	cfg_write(b, 4 << 3, PCI_ROM, 0xe8000001u, 4);
+	ck_assert_uint_eq(mm_read(b, 0xe8000000u), 0x6aa55u);
+	mm_write(b, 0xe8000000u, 0);
+	ck_assert_uint_eq(mm_read(b, 0xe8000000u), 0x6aa55u);
+	ck_assert_uint_eq(mm_read(b, 0xe8000bfcu), 0xffffffffu); /* padding behind 3000 bytes */
+	cfg_write(b, 4 << 3, PCI_COMMAND, 0, 2);
+	ck_assert_uint_eq(mm_read(b, 0xe8000000u), 0xffffffffu);
+	board_free(b);
+}
+END_TEST
+
 START_TEST(pirq_routing)
 {
 	struct board *b = board_new(1);
@@ -458,7 +481,8 @@ int main(void)
 {
 	Suite *s = suite_create("board");
 	ADD_ALL(s, config_space_identities, read_only_bits_stay, bars_size_and_move,
-		overlapping_bar_is_not_mapped, pirq_routing, pam_shadows_rom, smram_opens_in_smm,
+		overlapping_bar_is_not_mapped, expansion_rom_is_mapped_when_enabled,
+		pirq_routing, pam_shadows_rom, smram_opens_in_smm,
 		power_off, power_button_raises_sci, pm_timer_overflow_interrupts,
 		apmc_raises_smi_when_enabled, x87_error_latches_irq13, fw_cfg_reads_items_and_files,
 		fw_cfg_dma, dma_moves_bytes_and_ends, port_80_is_storage, test_devices,
