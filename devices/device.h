@@ -21,6 +21,7 @@
 
 struct chardev;
 struct device;
+struct display;
 struct gsi_router;
 struct pci_bus;
 struct pci_function;
@@ -67,6 +68,7 @@ struct device_env {
 					const char *id); /* ctx is hooks.ctx; may be NULL */
 	u8 *ram;           /* host address of guest RAM: what backs 0.. (for shadowing), or NULL */
 	u64 ram_low_bytes; /* RAM below 4 GiB */
+	struct display *display; /* where an adapter draws, or NULL */
 	struct device *devices; /* in order of creation */
 };
 

@@ -35,6 +35,7 @@ struct pc_config {
 	const char *serial[PC_MAX_SERIAL]; /* chardev ids; NULL: that port is absent; "" : present,
 					      not connected */
 	s64 rtc_start_s;                   /* seconds since 1970 UTC at power-on */
+	struct display *display;           /* where the adapter draws; may be NULL */
 };
 
 struct pc {

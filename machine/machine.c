@@ -361,6 +361,7 @@ static int build_board(struct machine *m, struct errtext *e)
 	    .no_debugcon = !m->debugcon,
 	    .debugcon = m->debugcon ? "debugcon" : NULL,
 	    .rtc_start_s = m->cfg.rtc_start_s,
+	    .display = m->display,
 	};
 	for (unsigned i = 0; i < MACHINE_SERIALS && i < PC_MAX_SERIAL; i++)
 		cfg.serial[i] = m->serial[i].chardev ? chardev_id(m->serial[i].chardev)
@@ -463,6 +464,9 @@ static int build(struct machine *m, struct errtext *e)
 	if (r)
 		return err_set(e, r, "cannot get %llu MiB of memory for the guest's RAM",
 			       (unsigned long long)(m->cfg.ram_bytes >> 20));
+	m->display = display_create();
+	if (!m->display)
+		return err_set(e, -ENOMEM, "no memory for the screen");
 	clock_init(&m->clock, clock_time, clock_sooner, m);
 	input_init(&m->input, deliver_input, m);
 	if ((r = build_board(m, e)) || (r = build_cpu(m, e)) || (r = add_devices(m, e)) ||
@@ -512,6 +516,7 @@ void machine_destroy(struct machine *m)
 		cpu_free(m->cpu);
 	free(m->cpu);
 	ram_free(&m->ram);
+	display_destroy(m->display);
 	machine_free_files(m);
 	free(m);
 }
@@ -529,6 +534,11 @@ struct pc *machine_pc(struct machine *m)
 u8 *machine_ram(struct machine *m, u64 gpa, u64 n)
 {
 	return ram_at(&m->ram, gpa, n);
+}
+
+struct display *machine_display(struct machine *m)
+{
+	return m->display;
 }
 
 struct chardev *machine_serial(struct machine *m, unsigned port)

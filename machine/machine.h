@@ -15,6 +15,7 @@
 #define MACHINE_SERIALS 4
 #define MACHINE_DEVICES 16
 #define MACHINE_SETS    32
+#define MACHINE_SHOTS   16
 #define MACHINE_RAM_MIN (1ull << 20)
 #define MACHINE_RAM_MAX (1ull << 38)
 
@@ -32,6 +33,12 @@ enum end_reason {
 	END_REASONS
 };
 
+/* A picture of the screen, taken at an exact instant. Both 0: when the run ends. */
+struct machine_shot {
+	const char *path;
+	u64 at_insns, at_ns; /* instruction count; virtual time */
+};
+
 struct machine_config {
 	u64 ram_bytes;
 	const char *cpu; /* "MODEL[,+feature][,-feature]"; NULL: the default model */
@@ -44,6 +51,7 @@ struct machine_config {
 	const char *debugcon;         /* chardev description of port E9h; NULL: none */
 	const char *device[MACHINE_DEVICES]; /* "TYPE[,key=value]..." */
 	const char *set[MACHINE_SETS];       /* "ID.key=value" */
+	struct machine_shot screenshot[MACHINE_SHOTS]; /* path NULL ends the list */
 	bool no_hpet, no_reboot, no_shutdown;
 	s64 rtc_start_s; /* seconds since 1970 UTC that the RTC starts from */
 	u64 max_insns;   /* 0: no limit */
@@ -68,6 +76,7 @@ struct machine_result {
 };
 
 struct machine;
+struct display;
 
 /** The stable name of a reason, as in the verdict file: "power-off", "debug-exit", ... */
 const char *end_reason_name(enum end_reason r);
@@ -104,6 +113,8 @@ u64 machine_state_hash(struct machine *m);
 struct cpu *machine_cpu(struct machine *m, unsigned index);
 struct pc *machine_pc(struct machine *m);
 u8 *machine_ram(struct machine *m, u64 gpa, u64 n);
+/** The screen: viewers attach to it. Lives as long as the machine. */
+struct display *machine_display(struct machine *m);
 /** The open backend of serial port @port, or NULL. */
 struct chardev *machine_serial(struct machine *m, unsigned port);
 

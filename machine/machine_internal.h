@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cpu/exec/exec.h"
 #include "devices/backends/chardev.h"
+#include "devices/display/display.h"
 #include "devices/pc.h"
 #include "machine/boot.h"
 #include "machine/machine.h"
@@ -46,6 +47,8 @@ struct machine {
 	bool pc_ready;
 	struct serial_input serial[MACHINE_SERIALS];
 	struct chardev *debugcon;
+	struct display *display;
+	u32 shots_taken; /* a bit for each of cfg.screenshot */
 
 	/* What is booted, kept for the next reset */
 	struct loaded_file kernel, bios;

@@ -12,6 +12,7 @@
 #define SYNC_SLACK_NS                                                                              \
 	200000000ull /* virtual time may lag behind the host by this much before the pair is       \
 			renewed */
+#define WATCHED_POLL_NS 5000000ull /* the same while somebody looks at the screen, and types */
 #define IDLE_POLL_NS                                                                               \
 	50000000ull /* longest sleep: Ctrl-C and the time limit are looked at in between */
 
@@ -38,6 +39,9 @@ static u64 real_spent(const struct machine *m)
 static void poll_host(struct machine *m)
 {
 	poll_chardevs(m);
+	u64 real = host_monotonic_ns();
+	if (display_due(m->display, real))
+		display_draw(m->display, real);
 	if (atomic_load_explicit(&m->quit, memory_order_relaxed))
 		m->end = END_QUIT;
 	else if (m->cfg.timeout_ns && real_spent(m) >= m->cfg.timeout_ns)
@@ -47,6 +51,8 @@ static void poll_host(struct machine *m)
 
 static bool interactive(const struct machine *m)
 {
+	if (display_watched(m->display))
+		return true;
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++) {
 		struct chardev *c = m->serial[i].chardev;
 		if (c && chardev_interactive(c) && !chardev_eof(c))
@@ -64,7 +70,7 @@ static void sleep_for_input(struct machine *m, u64 ns)
 		if (m->serial[i].chardev && pc_serial_room(&m->pc, i))
 			n += chardev_pollfds(m->serial[i].chardev, p + n);
 	u64 from = host_monotonic_ns();
-	host_poll(p, n, MIN(ns, IDLE_POLL_NS));
+	host_poll(p, n, MIN(ns, display_watched(m->display) ? WATCHED_POLL_NS : IDLE_POLL_NS));
 	m->asleep_real_ns += host_monotonic_ns() - from;
 }
 
@@ -163,6 +169,38 @@ static void asleep(struct machine *m)
 	}
 }
 
+/* ---- screenshots ---------------------------------------------------------------------------- */
+
+static void take_shot(struct machine *m, const char *path)
+{
+	display_draw(m->display, host_monotonic_ns());
+	int e = display_screenshot(m->display, path);
+	if (e)
+		fprintf(m->log.file ? m->log.file : stderr,
+			"orrery: warning: -screenshot %s: %s\n", path, strerror(-e));
+}
+
+/* The instructions to the nearest instant at which a picture is wanted; takes those that have come. */
+static u64 shots(struct machine *m, bool at_end)
+{
+	u64 left = UINT64_MAX, icount = cpu_icount(m->cpu), now = machine_now(m);
+	for (unsigned i = 0; i < MACHINE_SHOTS && m->cfg.screenshot[i].path; i++) {
+		const struct machine_shot *s = &m->cfg.screenshot[i];
+		u64 n = s->at_insns ? s->at_insns > icount ? s->at_insns - icount : 0
+			: s->at_ns > now ? (s->at_ns - now + NS_PER_INSN - 1) / NS_PER_INSN
+					 : 0;
+		if (m->shots_taken >> i & 1)
+			continue;
+		if (!s->at_insns && !s->at_ns ? at_end : !n) {
+			m->shots_taken |= BIT(i);
+			take_shot(m, s->path);
+		} else if (n) {
+			left = MIN(left, n);
+		}
+	}
+	return left;
+}
+
 /* ---- the loop ------------------------------------------------------------------------------- */
 
 static u64 slice(struct machine *m)
@@ -177,6 +215,8 @@ static u64 slice(struct machine *m)
 	u64 input = input_next(&m->input);
 	if (input != UINT64_MAX)
 		n = MIN(n, input > icount ? input - icount : 1);
+	if (m->cfg.screenshot[0].path)
+		n = MIN(n, shots(m, false));
 	return n;
 }
 
@@ -248,6 +288,7 @@ enum end_reason machine_run(struct machine *m)
 	while (!m->end)
 		step(m);
 	poll_chardevs(m);
+	shots(m, true);
 	m->spent_real_ns = real_spent(m);
 	m->started_real_ns = 0;
 	return m->end;

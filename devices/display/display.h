@@ -56,6 +56,8 @@ void display_end(struct display *d);
 /** A viewer comes or goes. */
 void display_attach(struct display *d);
 void display_detach(struct display *d);
+/** True while a viewer is attached. */
+bool display_watched(const struct display *d);
 /** Asks for one drawing though nobody watches. */
 void display_request(struct display *d);
 /** Locks and returns the surface; if @damage is not NULL it is the bounding rectangle of what changed after generation

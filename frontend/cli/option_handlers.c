@@ -545,7 +545,8 @@ int opt_timeout(struct cli *cli, const char *value)
 	return 0;
 }
 
-int opt_max_insns(struct cli *cli, const char *value)
+/* A count with a suffix K, M, G, T: powers of 1000. */
+static bool parse_insns(const char *value, u64 *out)
 {
 	static const char suffixes[] = "KMGT";
 	char *end;
@@ -553,11 +554,43 @@ int opt_max_insns(struct cli *cli, const char *value)
 	unsigned long long n = strtoull(value, &end, 0);
 	const char *at = *end ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
 	if (!isdigit((unsigned char)*value) || errno || (*end && (!at || end[1])))
-		return cli_bad(cli, "-max-insns %s: expected a number of instructions", value);
+		return false;
 	for (const char *s = suffixes; at && s <= at; s++)
 		if (__builtin_mul_overflow(n, 1000ull, &n))
-			return cli_bad(cli, "-max-insns %s: too large", value);
-	cli->cfg.max_insns = n;
+			return false;
+	*out = n;
+	return true;
+}
+
+int opt_max_insns(struct cli *cli, const char *value)
+{
+	if (!parse_insns(value, &cli->cfg.max_insns))
+		return cli_bad(cli, "-max-insns %s: expected a number of instructions", value);
+	return 0;
+}
+
+int opt_screenshot(struct cli *cli, const char *value)
+{
+	struct machine_shot *s = &cli->cfg.screenshot[cli->shots];
+	char *path = cli_keep(cli, "%s", value), *at = path ? strstr(path, ",at=") : NULL;
+	if (!path || cli->shots == MACHINE_SHOTS)
+		return cli_bad(cli, "-screenshot: at most %d", MACHINE_SHOTS);
+	if (at) {
+		char *end;
+		double seconds = strtod(at + 4, &end);
+		*at = 0;
+		if (end != at + 4 && !strcmp(end, "s") && seconds > 0 && seconds < 1e9)
+			s->at_ns = (u64)(seconds * 1e9);
+		else if (!parse_insns(at + 4, &s->at_insns) || !s->at_insns)
+			return cli_bad(cli,
+				       "-screenshot %s: after at= stands a number of instructions "
+				       "(200M) or guest seconds (2.5s)",
+				       value);
+	}
+	if (!*path)
+		return cli_bad(cli, "-screenshot: expected FILE.png[,at=WHEN]");
+	s->path = path;
+	cli->shots++;
 	return 0;
 }
 
