@@ -31,6 +31,38 @@ struct host_poll {
  * timeout or signal, -errno. */
 int host_poll(struct host_poll *p, unsigned n, u64 timeout_ns);
 
+/* ---- threads ------------------------------------------------------------------------------ */
+
+struct host_thread;
+/** Starts @fn(@ctx) on a thread of its own, all signals blocked there; NULL if refused. */
+struct host_thread *host_thread_start(void (*fn)(void *ctx), void *ctx);
+/** Waits for its end and frees it. NULL is allowed. */
+void host_thread_join(struct host_thread *t);
+/** A number that tells the calling thread from others; never 0. */
+u64 host_thread_self(void);
+
+/* A lock with a place to wait at. */
+struct host_monitor;
+struct host_monitor *host_monitor_create(void);
+void host_monitor_destroy(struct host_monitor *m);
+void host_monitor_enter(struct host_monitor *m);
+void host_monitor_leave(struct host_monitor *m);
+/** Entered: leaves, waits for host_monitor_notify(), enters again. May also return for no reason. */
+void host_monitor_wait(struct host_monitor *m);
+/** Entered: wakes all who wait. */
+void host_monitor_notify(struct host_monitor *m);
+
+/* Ends another thread's host_poll(). */
+struct host_wake {
+	int fd[2]; /* read, write; -1: none */
+};
+/** 0 or -errno; then both are -1, and the others do nothing. */
+int host_wake_open(struct host_wake *w);
+void host_wake_close(struct host_wake *w);
+/** Makes w->fd[0] readable. From any thread, async-signal-safe. */
+void host_wake_signal(struct host_wake *w);
+void host_wake_clear(struct host_wake *w);
+
 /* A terminal in raw mode. The owner restores it; a handler of fatal signals may call
  * host_tty_restore too. */
 struct host_tty {

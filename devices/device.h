@@ -56,6 +56,8 @@ struct machine_hooks {
 			  unsigned cpu); /* guest TSC minus clock_now(), for TSC-deadline timers */
 };
 
+enum activity { ACTIVITY_DISK, ACTIVITY_NET, ACTIVITY_KINDS };
+
 /* The world a device lives in: one per machine. */
 struct device_env {
 	struct bus *bus;
@@ -69,6 +71,7 @@ struct device_env {
 	u8 *ram;           /* host address of guest RAM: what backs 0.. (for shadowing), or NULL */
 	u64 ram_low_bytes; /* RAM below 4 GiB */
 	struct display *display; /* where an adapter draws, or NULL */
+	u64 activity[ACTIVITY_KINDS]; /* for the lamps of the status bar; device_activity() */
 	struct device *devices; /* in order of creation */
 };
 
@@ -133,6 +136,12 @@ struct device {
 	int port_slot[DEVICE_PORT_SLOTS];
 	char id[32];
 };
+
+/** The device moved a sector or a frame: its lamp lights up. The guest never sees it. */
+static inline void device_activity(struct device *d, enum activity kind)
+{
+	d->env->activity[kind]++;
+}
 
 /** The type of that name, or NULL. */
 const struct device_type *device_type_find(const char *name);

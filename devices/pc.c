@@ -453,6 +453,12 @@ void pc_mouse(struct pc *pc, int dx, int dy, int wheel, unsigned buttons)
 	i8042_mouse(pc->i8042, dx, dy, wheel, buttons);
 }
 
+struct pc_input_state pc_input_state(const struct pc *pc)
+{
+	return (struct pc_input_state){.leds = i8042_leds(pc->i8042),
+				       .mouse_wanted = i8042_mouse_wanted(pc->i8042)};
+}
+
 void pc_power_button(struct pc *pc)
 {
 	piix4pm_power_button(pc->piix4pm);

@@ -108,6 +108,12 @@ unsigned pc_serial_room(struct pc *pc, unsigned port);
 void pc_key(struct pc *pc, u16 set1, bool pressed);
 void pc_mouse(struct pc *pc, int dx, int dy, int wheel, unsigned buttons);
 void pc_power_button(struct pc *pc);
+/** What the guest has done with keyboard and mouse, for whoever sits at them. */
+struct pc_input_state {
+	u8 leds;           /* 1 Scroll Lock, 2 Num Lock, 4 Caps Lock */
+	bool mouse_wanted; /* the guest asked for mouse reports */
+};
+struct pc_input_state pc_input_state(const struct pc *pc);
 
 /* ---- fw_cfg ------------------------------------------------------------------------------ */
 

@@ -486,8 +486,13 @@ int machine_create(const struct machine_config *cfg, struct machine **out, struc
 	m->log.file = cfg->log_file;
 	m->log.enabled = cfg->log_classes;
 	atomic_init(&m->quit, false);
+	if (machine_threads_init(m, e)) {
+		free(m);
+		return -ENOMEM;
+	}
 	if (cfg->ram_bytes < MACHINE_RAM_MIN || cfg->ram_bytes > MACHINE_RAM_MAX ||
 	    cfg->ram_bytes & 4095) {
+		machine_threads_free(m);
 		free(m);
 		return err_set(e, -EINVAL,
 			       "RAM size must be 1 MiB to 256 GiB, in multiples of 4 KiB");
@@ -518,6 +523,7 @@ void machine_destroy(struct machine *m)
 	ram_free(&m->ram);
 	display_destroy(m->display);
 	machine_free_files(m);
+	machine_threads_free(m);
 	free(m);
 }
 

@@ -100,6 +100,51 @@ enum end_reason machine_run(struct machine *m);
 /** Asks a running machine to stop with END_QUIT. Async-signal-safe, from any thread. */
 void machine_quit(struct machine *m);
 
+/* ---- from other threads: window, monitor, debugger ---- */
+
+/**
+ * Runs @fn(@ctx) on the machine's thread between two slices and returns when it has; on the calling thread if that is the
+ * machine's or the machine does not run. Takes some milliseconds at most. @fn may look at and change anything of the
+ * machine, but must not destroy it, run it, or wait for another thread that calls here.
+ */
+void machine_call(struct machine *m, void (*fn)(void *ctx), void *ctx);
+/** Stops instructions and virtual time until machine_resume(); returns when they stand still. Calls are still served. */
+void machine_pause(struct machine *m);
+void machine_resume(struct machine *m);
+bool machine_paused(const struct machine *m);
+
+/* How fast virtual time may go when somebody watches. */
+enum machine_pace {
+	PACE_FREE,      /* as fast as it can; idle time is slept through if a terminal is there */
+	PACE_REAL_TIME, /* not faster than real time; idle time is slept through */
+	PACE_TURBO,     /* as fast as it can, idle time is skipped */
+};
+void machine_set_pace(struct machine *m, enum machine_pace pace);
+enum machine_pace machine_pace(const struct machine *m);
+
+/* What goes through the input queue; any thread. False: the guest is too slow to take it now. */
+/** @key: set-1 scan code, 0xe0xx for extended keys, 0xe11d for Pause. */
+bool machine_send_key(struct machine *m, u16 key, bool pressed);
+/** Motion in counts (right, down), wheel steps (towards the user positive), buttons 1 left, 2 right, 4 middle. */
+bool machine_send_mouse(struct machine *m, int dx, int dy, int wheel, unsigned buttons);
+/** Events that may be pushed now without being refused. */
+unsigned machine_input_room(struct machine *m);
+enum machine_button { BUTTON_POWER, BUTTON_RESET, BUTTON_NMI };
+bool machine_send_button(struct machine *m, enum machine_button b);
+
+/* Counted as the machine runs; the newest is a few milliseconds old. */
+struct machine_stats {
+	u64 instructions, virtual_ns;
+	u64 disk, net;       /* device_activity() so far */
+	const char *mode;    /* "real", "virtual-8086", "protected", "compatibility", "64-bit", "SMM" */
+	unsigned cpl;
+	bool halted, paused, running;
+	u8 leds;             /* of the keyboard: 1 Scroll Lock, 2 Num Lock, 4 Caps Lock */
+	bool mouse_wanted;   /* the guest listens to the mouse */
+};
+/** From any thread, cheap. */
+void machine_stats(const struct machine *m, struct machine_stats *out);
+
 void machine_result(const struct machine *m, struct machine_result *out);
 /** Puts back the terminal of every stdio backend. Async-signal-safe. */
 void machine_restore_terminal(struct machine *m);

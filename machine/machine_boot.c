@@ -285,7 +285,7 @@ static u32 waking_vector(struct machine *m)
 }
 
 /* Real-mode wake-up of ACPI 6.0, 16.3.1: what firmware does when it finds the machine sleeping. A guest under -bios has its own. */
-void machine_resume(struct machine *m)
+void machine_wake(struct machine *m)
 {
 	u16 status = pc_wake_status(&m->pc);
 	u32 vector = m->kernel.data ? waking_vector(m) : 0;

@@ -28,6 +28,30 @@ struct loaded_file {
 	u64 size;
 };
 
+/* What one other thread wants done: lives on its stack while it waits. */
+struct machine_request {
+	void (*fn)(void *ctx);
+	void *ctx;
+	bool done;
+	struct machine_request *next;
+};
+
+/* Shared with other threads. The atomics are written by the machine's thread (stats) or anybody (the rest). */
+struct machine_threads {
+	struct host_monitor *monitor; /* guards requests, owner */
+	struct machine_request *requests;
+	u64 served; /* requests so far; the machine's thread only */
+	u64 owner;  /* host_thread_self() of machine_run(); 0: not running */
+	struct host_wake wake;
+	atomic_bool attention; /* a request waits, or pause was asked for */
+	atomic_bool paused;
+	atomic_int pace;
+	_Atomic u64 instructions, virtual_ns, disk, net;
+	_Atomic(const char *) mode;
+	atomic_uint cpl, leds;
+	atomic_bool halted, running, mouse_wanted;
+};
+
 /*
  * Virtual time per instruction. The interpreter runs some 500 million instructions a second, so this keeps virtual time
  * near real time, and a guest's busy waits near their real cost.
@@ -74,6 +98,7 @@ struct machine {
 	enum end_reason end;
 	u32 debug_code;
 	atomic_bool quit;
+	struct machine_threads threads;
 	char explanation[1024];
 };
 
@@ -93,7 +118,19 @@ MUST_CHECK int machine_start_guest(struct machine *m, struct errtext *e);
 /** Resets board and processor and starts the guest again. */
 void machine_reset(struct machine *m);
 /** Ends ACPI S3: RAM stays, the rest is reset, and the guest goes on at its waking vector. */
-void machine_resume(struct machine *m);
+void machine_wake(struct machine *m);
+/** Real, protected, ...: how the processor runs. */
+const char *machine_mode_name(const struct cpu *c);
+
+/* machine_threads.c: machine_run()'s side. */
+MUST_CHECK int machine_threads_init(struct machine *m, struct errtext *e);
+void machine_threads_free(struct machine *m);
+void machine_threads_begin(struct machine *m);
+/** Machine_run() is about to return: serves what still waits; later calls run on their own threads. */
+void machine_threads_end(struct machine *m);
+/** Carries out what other threads asked for. */
+void machine_serve(struct machine *m);
+void machine_publish_stats(struct machine *m);
 /** Writes what led to the shutdown into m->explanation. */
 void machine_explain_triple_fault(struct machine *m);
 /** Writes why nothing can wake the processor into m->explanation. */

@@ -12,7 +12,9 @@
 #define SYNC_SLACK_NS                                                                              \
 	200000000ull /* virtual time may lag behind the host by this much before the pair is       \
 			renewed */
-#define WATCHED_POLL_NS 5000000ull /* the same while somebody looks at the screen, and types */
+#define WATCHED_POLL_NS 16000000ull /* the same while somebody looks at the screen */
+#define PACE_AHEAD_NS 4000000ull   /* how far a busy guest runs ahead before it has to wait */
+#define PACE_LOST_NS  2000000000ull /* a jump, such as skipped time: not to be waited for */
 #define IDLE_POLL_NS                                                                               \
 	50000000ull /* longest sleep: Ctrl-C and the time limit are looked at in between */
 
@@ -46,11 +48,15 @@ static void poll_host(struct machine *m)
 		m->end = END_QUIT;
 	else if (m->cfg.timeout_ns && real_spent(m) >= m->cfg.timeout_ns)
 		m->end = END_TIMEOUT;
+	machine_publish_stats(m);
 	m->next_poll = cpu_icount(m->cpu) + POLL_INSNS;
 }
 
 static bool interactive(const struct machine *m)
 {
+	int pace = atomic_load_explicit(&m->threads.pace, memory_order_relaxed);
+	if (pace != PACE_FREE)
+		return pace == PACE_REAL_TIME;
 	if (display_watched(m->display))
 		return true;
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++) {
@@ -64,14 +70,39 @@ static bool interactive(const struct machine *m)
 /* Sleeps up to @ns of host time, less if input comes. */
 static void sleep_for_input(struct machine *m, u64 ns)
 {
-	struct host_poll p[2 * (MACHINE_SERIALS + 1)];
+	struct host_poll p[2 * (MACHINE_SERIALS + 1) + 1];
 	unsigned n = 0;
+	if (m->threads.wake.fd[0] >= 0)
+		p[n++] = (struct host_poll){.fd = m->threads.wake.fd[0], .want = HOST_POLL_IN};
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		if (m->serial[i].chardev && pc_serial_room(&m->pc, i))
 			n += chardev_pollfds(m->serial[i].chardev, p + n);
 	u64 from = host_monotonic_ns();
 	host_poll(p, n, MIN(ns, display_watched(m->display) ? WATCHED_POLL_NS : IDLE_POLL_NS));
+	if (n && p[0].fd == m->threads.wake.fd[0] && p[0].ready)
+		host_wake_clear(&m->threads.wake);
+	machine_serve(m);
 	m->asleep_real_ns += host_monotonic_ns() - from;
+}
+
+/* Nothing runs until @ended() says so; whoever sits at the machine is still served. */
+static void stand_still(struct machine *m, bool (*ended)(const struct machine *m))
+{
+	while (!m->end && !ended(m)) {
+		sleep_for_input(m, IDLE_POLL_NS);
+		poll_host(m);
+	}
+	m->sync_real_ns = 0;
+}
+
+static bool never(const struct machine *m)
+{
+	return false;
+}
+
+static bool resumed(const struct machine *m)
+{
+	return !machine_paused(m);
 }
 
 /* ---- idle ----------------------------------------------------------------------------------- */
@@ -79,6 +110,8 @@ static void sleep_for_input(struct machine *m, u64 ns)
 static bool woken(const struct machine *m)
 {
 	u32 wake = CPU_EV_SMI | CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_RESET;
+	if (machine_paused(m))
+		return true;
 	if (m->suspended)
 		return m->end || m->reset_wanted || m->off_wanted ||
 		       pc_wake_status((struct pc *)&m->pc);
@@ -102,6 +135,7 @@ static void sleep_until(struct machine *m, u64 until)
 		m->sync_real_ns = real;
 		m->sync_virtual_ns = now;
 	}
+	const u64 served = m->threads.served;
 	for (;;) {
 		u64 target = until == CLOCK_NEVER ? UINT64_MAX
 						  : m->sync_real_ns + (until - m->sync_virtual_ns);
@@ -110,6 +144,8 @@ static void sleep_until(struct machine *m, u64 until)
 		if (real >= target || woken(m))
 			break;
 		sleep_for_input(m, target - real);
+		if (m->threads.served != served)
+			return; /* somebody may have changed anything */
 		poll_host(m);
 		real = host_monotonic_ns();
 		now = MIN(m->sync_virtual_ns + (real - m->sync_real_ns), until);
@@ -136,6 +172,21 @@ static bool hung(struct machine *m, u64 deadline)
 	return machine_now(m) - m->halt_virtual_ns > HANG_NS;
 }
 
+/* A busy guest may be ahead of real time: at the pace of real time the machine waits for it. */
+static void keep_pace(struct machine *m)
+{
+	if (atomic_load_explicit(&m->threads.pace, memory_order_relaxed) != PACE_REAL_TIME)
+		return;
+	u64 real = host_monotonic_ns(), now = machine_now(m);
+	s64 ahead = (s64)((now - m->sync_virtual_ns) - (real - m->sync_real_ns));
+	if (!m->sync_real_ns || ahead < -(s64)SYNC_SLACK_NS || ahead > (s64)PACE_LOST_NS) {
+		m->sync_real_ns = real;
+		m->sync_virtual_ns = now;
+	} else if (ahead > (s64)PACE_AHEAD_NS) {
+		sleep_for_input(m, (u64)ahead);
+	}
+}
+
 static void idle(struct machine *m)
 {
 	u64 deadline = clock_next_deadline(&m->clock), now = machine_now(m);
@@ -157,7 +208,7 @@ static void asleep(struct machine *m)
 {
 	u64 deadline = clock_next_deadline(&m->clock), now = machine_now(m);
 	if (pc_wake_status(&m->pc)) {
-		machine_resume(m);
+		machine_wake(m);
 	} else if (interactive(m)) {
 		sleep_until(m, deadline);
 	} else if (deadline == CLOCK_NEVER || !pc_wakes_by_rtc(&m->pc)) {
@@ -242,10 +293,7 @@ static void requests(struct machine *m)
 		m->off_wanted = false;
 		if (!m->cfg.no_shutdown)
 			m->end = END_POWER_OFF;
-		while (!m->end) { /* -no-shutdown: stands still until told to quit */
-			sleep_for_input(m, IDLE_POLL_NS);
-			poll_host(m);
-		}
+		stand_still(m, never); /* -no-shutdown: until told to quit */
 	} else if (m->reset_wanted) {
 		if (m->cfg.no_reboot)
 			m->end = m->triple_faults ? END_TRIPLE_FAULT : END_RESET;
@@ -257,8 +305,15 @@ static void requests(struct machine *m)
 static void step(struct machine *m)
 {
 	u64 icount = cpu_icount(m->cpu);
-	if (icount >= m->next_poll || ++m->steps % POLL_STEPS == 0)
+	if (icount >= m->next_poll || ++m->steps % POLL_STEPS == 0) {
 		poll_host(m);
+		keep_pace(m);
+	}
+	if (atomic_load_explicit(&m->threads.attention, memory_order_relaxed)) {
+		machine_serve(m);
+		if (machine_paused(m))
+			stand_still(m, resumed);
+	}
 	input_drain(&m->input, icount);
 	clock_run(&m->clock);
 	requests(m);
@@ -285,8 +340,10 @@ enum end_reason machine_run(struct machine *m)
 	m->started_real_ns = host_monotonic_ns();
 	m->end = END_NONE;
 	m->next_poll = 0;
+	machine_threads_begin(m);
 	while (!m->end)
 		step(m);
+	machine_threads_end(m);
 	poll_chardevs(m);
 	shots(m, true);
 	m->spent_real_ns = real_spent(m);
@@ -297,6 +354,7 @@ enum end_reason machine_run(struct machine *m)
 void machine_quit(struct machine *m)
 {
 	atomic_store_explicit(&m->quit, true, memory_order_relaxed);
+	host_wake_signal(&m->threads.wake);
 }
 
 void machine_set_limits(struct machine *m, u64 max_insns, u64 timeout_ns)

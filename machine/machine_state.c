@@ -100,14 +100,19 @@ static void say_fault(struct machine *m, const char *intro, const struct fault *
 	    (unsigned long long)f->value);
 }
 
+const char *machine_mode_name(const struct cpu *c)
+{
+	return c->rflags & FL_VM                  ? "virtual-8086"
+	       : !(c->cr0 & CR0_PE)               ? "real"
+	       : (c->mode & MODE_BITS) == MODE_64 ? "64-bit"
+	       : c->efer & EFER_LMA               ? "compatibility"
+						  : "protected";
+}
+
 static void say_where(struct machine *m)
 {
 	struct cpu *c = m->cpu;
-	const char *mode = c->rflags & FL_VM                  ? "virtual-8086"
-			   : !(c->cr0 & CR0_PE)               ? "real"
-			   : (c->mode & MODE_BITS) == MODE_64 ? "64-bit"
-			   : c->efer & EFER_LMA               ? "compatibility"
-							      : "protected";
+	const char *mode = machine_mode_name(c);
 	say(m,
 	    "\n  at %04x:%llx in %s mode, CPL %u, SS:SP %04x:%llx, CR0 %llx CR3 %llx CR4 %llx EFER "
 	    "%llx,"

@@ -345,6 +345,16 @@ void i8042_mouse(struct device *d, int dx, int dy, int wheel, unsigned buttons)
 	kick(k);
 }
 
+u8 i8042_leds(const struct device *d)
+{
+	return ((const struct i8042 *)d)->keyboard.leds;
+}
+
+bool i8042_mouse_wanted(const struct device *d)
+{
+	return ((const struct i8042 *)d)->mouse.reporting;
+}
+
 static void mouse_parameter(struct i8042 *k, u8 command, u8 v)
 {
 	struct mouse *m = &k->mouse;

@@ -9,5 +9,9 @@ void i8042_key(struct device *d, u16 set1, bool pressed);
 /** Mouse motion (right and down positive), wheel (towards the user positive), buttons (1 left, 2
  * right, 4 middle). */
 void i8042_mouse(struct device *d, int dx, int dy, int wheel, unsigned buttons);
+/** Keyboard lamps: 1 Scroll Lock, 2 Num Lock, 4 Caps Lock. */
+u8 i8042_leds(const struct device *d);
+/** Has the guest asked for mouse reports? */
+bool i8042_mouse_wanted(const struct device *d);
 
 #endif

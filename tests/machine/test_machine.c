@@ -3,6 +3,7 @@
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
+#include "base/host.h"
 #include "devices/backends/chardev.h"
 #include "machine/machine.h"
 
@@ -290,6 +291,118 @@ START_TEST(missing_files_are_named)
 }
 END_TEST
 
+/* ---- other threads ---- */
+
+static void run_thread(void *m)
+{
+	machine_run(m);
+}
+
+struct seen {
+	struct machine *m;
+	u64 thread, icount;
+	unsigned calls;
+};
+
+static void look(void *ctx)
+{
+	struct seen *s = ctx;
+	s->thread = host_thread_self();
+	struct machine_result r;
+	machine_result(s->m, &r);
+	s->icount = r.instructions;
+	s->calls++;
+}
+
+START_TEST(calls_run_on_the_machines_thread_between_slices)
+{
+	struct machine_config cfg = GUEST(LOOP);
+	struct machine *m = create(&cfg);
+	struct seen s = {.m = m};
+	machine_call(m, look, &s); /* does not run yet: here */
+	ck_assert_uint_eq(s.thread, host_thread_self());
+	struct host_thread *t = host_thread_start(run_thread, m);
+	ck_assert_ptr_nonnull(t);
+	struct machine_stats st = {0};
+	while (!st.running || !st.instructions)
+		machine_stats(m, &st);
+	u64 last = 0;
+	for (unsigned i = 0; i < 200; i++) {
+		machine_call(m, look, &s);
+		ck_assert_uint_ne(s.thread, host_thread_self());
+		ck_assert_uint_ge(s.icount, last);
+		last = s.icount;
+	}
+	ck_assert_uint_eq(s.calls, 201);
+	ck_assert_str_eq(st.mode, "protected");
+	machine_quit(m);
+	host_thread_join(t);
+	machine_call(m, look, &s);
+	ck_assert_uint_eq(s.thread, host_thread_self());
+	machine_destroy(m);
+}
+END_TEST
+
+START_TEST(paused_machines_stand_still_and_still_answer)
+{
+	struct machine_config cfg = GUEST(LOOP);
+	struct machine *m = create(&cfg);
+	struct seen a = {.m = m}, b = {.m = m};
+	struct host_thread *t = host_thread_start(run_thread, m);
+	struct machine_stats st = {0};
+	while (!st.instructions)
+		machine_stats(m, &st);
+	machine_pause(m);
+	machine_call(m, look, &a);
+	u64 until = host_monotonic_ns() + 20000000;
+	while (host_monotonic_ns() < until)
+		machine_call(m, look, &b);
+	ck_assert_uint_eq(a.icount, b.icount);
+	ck_assert_uint_ne(b.thread, host_thread_self());
+	machine_resume(m);
+	for (until = host_monotonic_ns() + 5000000000; b.icount == a.icount;) {
+		machine_call(m, look, &b);
+		ck_assert_uint_lt(host_monotonic_ns(), until);
+	}
+	machine_pause(m);
+	machine_quit(m); /* ends a paused machine too */
+	host_thread_join(t);
+	machine_destroy(m);
+}
+END_TEST
+
+START_TEST(a_key_reaches_the_guest)
+{
+	/* in al, 64h; test al, 1; jz back */
+	struct machine_config cfg =
+	    GUEST(0xe4, 0x64, 0xa8, 0x01, 0x74, 0xfa, OUTW(0x604, 0x2000), LOOP);
+	struct machine *m = create(&cfg);
+	machine_set_pace(m, PACE_REAL_TIME);
+	struct host_thread *t = host_thread_start(run_thread, m);
+	ck_assert(machine_send_key(m, 0x1e, true));
+	host_thread_join(t);
+	struct machine_result r;
+	machine_result(m, &r);
+	ck_assert_int_eq(r.reason, END_POWER_OFF);
+	machine_destroy(m);
+}
+END_TEST
+
+/* 50 ms of virtual time cannot pass in less than about that of real time. */
+START_TEST(real_time_pace_holds_a_fast_guest_back)
+{
+	struct machine_config cfg = GUEST(LOOP);
+	struct machine_result r;
+	cfg.max_insns = 100000000; /* 200 ms */
+	struct machine *m = create(&cfg);
+	machine_set_pace(m, PACE_REAL_TIME);
+	machine_run(m);
+	machine_result(m, &r);
+	ck_assert_uint_ge(r.real_ns, 180000000);
+	machine_destroy(m);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("machine");
@@ -311,6 +424,10 @@ int main(void)
 	tcase_add_test(t, two_machines_do_not_know_of_each_other);
 	tcase_add_loop_test(t, configurations_are_refused_with_a_reason, 0, 4);
 	tcase_add_test(t, missing_files_are_named);
+	tcase_add_test(t, calls_run_on_the_machines_thread_between_slices);
+	tcase_add_test(t, paused_machines_stand_still_and_still_answer);
+	tcase_add_test(t, a_key_reaches_the_guest);
+	tcase_add_test(t, real_time_pace_holds_a_fast_guest_back);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
