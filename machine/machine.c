@@ -455,10 +455,26 @@ static int fill_fw_cfg(struct machine *m, struct errtext *e)
 	return r ? err_set(e, r, "fw_cfg refuses its items") : 0;
 }
 
+static int open_drives(struct machine *m, struct errtext *e)
+{
+	for (unsigned i = 0; i < m->cfg.drives; i++) {
+		struct drive *d = &m->cfg.drive[i];
+		const struct block_options o = {.path = d->path,
+						.format = d->format,
+						.read_only = d->read_only,
+						.snapshot = d->snapshot,
+						.no_sync = d->no_sync,
+						.internal_snapshot = d->internal_snapshot};
+		if (d->path && !(d->block = block_open(&o, e->s, sizeof(e->s))))
+			return -ENOEXEC;
+	}
+	return 0;
+}
+
 static int build(struct machine *m, struct errtext *e)
 {
 	int r = machine_load_files(m, e);
-	if (r || (r = open_chardevs(m, e)))
+	if (r || (r = open_chardevs(m, e)) || (r = open_drives(m, e)))
 		return r;
 	r = ram_init(&m->ram, m->cfg.ram_bytes);
 	if (r)
@@ -517,6 +533,8 @@ void machine_destroy(struct machine *m)
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		chardev_close(m->serial[i].chardev);
 	chardev_close(m->debugcon);
+	for (unsigned i = 0; i < m->cfg.drives; i++)
+		block_close(m->cfg.drive[i].block);
 	if (had_cpu)
 		cpu_free(m->cpu);
 	free(m->cpu);
@@ -545,6 +563,14 @@ u8 *machine_ram(struct machine *m, u64 gpa, u64 n)
 struct display *machine_display(struct machine *m)
 {
 	return m->display;
+}
+
+struct drive *machine_drive(struct machine *m, const char *id)
+{
+	for (unsigned i = 0; i < m->cfg.drives; i++)
+		if (!strcmp(m->cfg.drive[i].id, id))
+			return &m->cfg.drive[i];
+	return NULL;
 }
 
 struct chardev *machine_serial(struct machine *m, unsigned port)

@@ -10,6 +10,7 @@
 #define ORRERY_MACHINE_MACHINE_H
 
 #include <stdio.h>
+#include "devices/drive.h"
 #include "machine/errtext.h"
 
 #define MACHINE_SERIALS 4
@@ -52,6 +53,12 @@ struct machine_config {
 	const char *device[MACHINE_DEVICES]; /* "TYPE[,key=value]..." */
 	const char *set[MACHINE_SETS];       /* "ID.key=value" */
 	struct machine_shot screenshot[MACHINE_SHOTS]; /* path NULL ends the list */
+	struct drive drive[DRIVES_MAX];      /* .block is NULL: machine_create() opens them */
+	unsigned drives;
+	const char *boot_order; /* letters a (floppy), c (disk), d (CD), n (network); NULL: firmware's */
+	const char *boot_once;  /* the same for the first start only; NULL: as boot_order */
+	bool boot_menu;
+	u32 boot_menu_ms; /* how long the menu's invitation stands; 0: firmware's choice */
 	bool no_hpet, no_reboot, no_shutdown;
 	s64 rtc_start_s; /* seconds since 1970 UTC that the RTC starts from */
 	u64 max_insns;   /* 0: no limit */
@@ -160,6 +167,8 @@ struct pc *machine_pc(struct machine *m);
 u8 *machine_ram(struct machine *m, u64 gpa, u64 n);
 /** The screen: viewers attach to it. Lives as long as the machine. */
 struct display *machine_display(struct machine *m);
+/** The drive with this id and its open image, or NULL. */
+struct drive *machine_drive(struct machine *m, const char *id);
 /** The open backend of serial port @port, or NULL. */
 struct chardev *machine_serial(struct machine *m, unsigned port);
 

@@ -1,11 +1,12 @@
 /*
- * Disk images on the host, behind one struct whatever the format. A device submits a request, arms a timer for the time
- * the modelled drive would take, and calls block_wait() when that timer fires: the work itself is done meanwhile on the
- * image's own host thread. So the guest sees completion at the same instruction in every run, however slow the host is.
+ * Disk images on the host, behind one struct whatever the format. A device submits a request, arms
+ * a timer for the time the modelled drive would take, and calls block_wait() when that timer fires:
+ * the work itself is done meanwhile on the image's own host thread. So the guest sees completion at
+ * the same instruction in every run, however slow the host is.
  *
- * Formats: raw, qcow2 (v2, v3), vmdk, vdi, vhd (vpc), vhdx; any of them under a volatile overlay. Images are locked against
- * a second writer. What an image file says is not trusted: a damaged one is refused, or an access to the damaged part fails
- * with -EIO and one message.
+ * Formats: raw, qcow2 (v2, v3), vmdk, vdi, vhd (vpc), vhdx; any of them under a volatile overlay.
+ * Images are locked against a second writer. What an image file says is not trusted: a damaged one
+ * is refused, or an access to the damaged part fails with -EIO and one message.
  */
 #ifndef ORRERY_DEVICES_BLOCK_H
 #define ORRERY_DEVICES_BLOCK_H
@@ -21,15 +22,23 @@ struct block_options {
 	const char *format; /* NULL: told by the file's own header, else raw */
 	bool read_only;     /* refuse writes; the file is opened for reading alone */
 	bool snapshot;      /* writes go to a volatile overlay, the file is never changed */
+	bool no_sync;       /* a guest's flush does not wait for the host's disk */
+	/* The state kept inside the image under this name or id (qcow2), to be read only; NULL: the
+	 * present one. */
+	const char *internal_snapshot;
+	/* Told once of each thing wrong in the file, from any thread; NULL: a line on stderr. */
+	void (*complain)(void *ctx, const char *text);
+	void *ctx;
 };
 
 enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD };
 
 struct block_request {
 	enum block_op op;
-	u64 lba;      /* in sectors of 512 bytes */
+	u64 lba; /* in sectors of 512 bytes */
 	u32 sectors;
-	u8 *data;     /* sectors * 512 bytes, the caller's until block_wait() has returned */
+	u8 *data;     /* NULL for FLUSH and DISCARD; else sectors * 512 bytes, the caller's until
+			 block_wait() has returned */
 	int result;   /* 0 or -errno; valid after block_wait() */
 	bool pending; /* submitted and not yet waited for */
 	struct block_request *next;
@@ -52,7 +61,21 @@ const char *block_path(const struct block *b);
 void block_submit(struct block *b, struct block_request *r);
 /** Returns when @r is done: its result. Returns at once if it was not pending. */
 int block_wait(struct block *b, struct block_request *r);
-/** block_submit() and block_wait() in one. 0, -EIO, -EROFS, -ERANGE (outside the image), -ENOSPC. */
+/**
+ * block_submit() and block_wait() in one. 0, -EIO, -EROFS, -ERANGE (outside the image), -ENOSPC,
+ * -EPERM (block.c, "guessed"). A discarded sector reads afterwards as zeroes or as before; a write
+ * is durable after the next BLOCK_FLUSH that succeeds.
+ */
 MUST_CHECK int block_io(struct block *b, enum block_op op, u64 lba, u32 sectors, u8 *data);
+
+/* What a file is by its content, for a command line that names nothing but the file. */
+enum block_guess {
+	BLOCK_GUESS_UNREADABLE,
+	BLOCK_GUESS_CD,     /* ISO 9660, hybrid or not */
+	BLOCK_GUESS_FLOPPY, /* a diskette's size */
+	BLOCK_GUESS_DISK,   /* another image format, or a boot signature */
+	BLOCK_GUESS_OTHER,  /* a kernel, if it is anything */
+};
+enum block_guess block_guess(const char *path);
 
 #endif

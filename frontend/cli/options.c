@@ -25,6 +25,7 @@ static const struct option_row {
 static const char *const group_titles[G_COUNT] = {
     [G_MACHINE] = "Machine",
     [G_BOOT] = "What to start",
+    [G_DRIVES] = "Drives",
     [G_INPUT] = "Terminal, serial ports, display",
     [G_DEVICES] = "Devices",
     [G_CI] = "For scripts",
@@ -49,8 +50,9 @@ void cli_help(FILE *out)
 {
 	fprintf(out, "Orrery emulator version " ORRERY_VERSION ", a PC in software\n"
 		     "\n"
-		     "usage: orrery [options] [KERNEL]\n"
-		     "       Without a kernel or BIOS, the built-in demonstration guest runs.\n"
+		     "usage: orrery [options] [IMAGE]\n"
+		     "       IMAGE is a CD, diskette, disk or kernel: its content tells. Without\n"
+		     "       anything to start, the built-in demonstration guest runs.\n"
 		     "       Options take one dash or two and have QEMU's names: scripts run with "
 		     "QEMU=orrery.\n");
 	for (unsigned g = 0; g < G_COUNT; g++) {
@@ -243,13 +245,8 @@ static void dump_config(const struct cli *cli)
 static int one_argument(struct cli *cli, int argc, char *const *argv, int *i)
 {
 	const char *arg = argv[*i];
-	if (arg[0] != '-' || !arg[1]) {
-		if (cli->cfg.kernel)
-			return cli_bad(
-			    cli, "'%s': only one kernel can be started ('%s' was named before)",
-			    arg, cli->cfg.kernel);
-		return cli_option(cli, "kernel", arg);
-	}
+	if (arg[0] != '-' || !arg[1])
+		return cli_image(cli, arg);
 	const char *name = arg + 1 + (arg[1] == '-');
 	const struct option_row *r = find(name);
 	if (r && r->arg) {
@@ -264,7 +261,10 @@ static int one_argument(struct cli *cli, int argc, char *const *argv, int *i)
 /* What follows from the options together. */
 static int settle(struct cli *cli)
 {
-	cli->demo = !cli->cfg.kernel && !cli->cfg.bios;
+	int r = cli_settle_drives(cli);
+	if (r)
+		return r;
+	cli->demo = !cli->cfg.kernel && !cli->cfg.bios && !cli->cfg.drives;
 	if (cli->demo && (cli->cfg.initrd || cli->cfg.append))
 		return cli_bad(cli, "-%s needs -kernel", cli->cfg.initrd ? "initrd" : "append");
 	if (!cli->serial_given && cli->nographic)

@@ -29,6 +29,7 @@ struct cli {
 	bool nographic, nodefaults, dump_config, done;
 	bool display_none; /* asked for, so that no note is due */
 	bool serial_given;
+	bool snapshot; /* -snapshot */
 	unsigned serials, devices, sets, shots;
 	struct machine *machine; /* for the Ctrl-A commands; set by main */
 	bool escape;             /* Ctrl-A was typed */

@@ -8,6 +8,7 @@
 enum option_group {
 	G_MACHINE,
 	G_BOOT,
+	G_DRIVES,
 	G_INPUT,
 	G_DEVICES,
 	G_CI,
@@ -25,6 +26,10 @@ typedef int option_handler(struct cli *cli, const char *value);
 
 /** Error text "-NAME: ..." Returns -EINVAL. */
 int cli_bad(struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/** A file named without an option: a drive by its content, else the kernel. */
+int cli_image(struct cli *cli, const char *path);
+/** Gives drives their places and names. 0 or -EINVAL. */
+int cli_settle_drives(struct cli *cli);
 /** ", did you mean 'x'?" or an empty string, in @buf. */
 const char *cli_did_you_mean(char *buf, size_t n, const char *word, const char *const *list);
 
