@@ -285,6 +285,12 @@ struct cpu {
 	unsigned index;                /* vCPU number; the initial APIC ID */
 	unsigned cpu_count;            /* vCPUs of the machine, for CPUID topology; 0 means 1 */
 	bool bsp;
+	/* The machine's processors stand in a ring and share their decoded code. Before cpu_init(): NULL, or any of the ring to join. */
+	struct cpu *peer;
+	bool others_wait;      /* another processor could run: PAUSE ends the slice (kept by the machine) */
+	bool paused;           /* PAUSE ended it */
+	bool monitor_armed;    /* MONITOR: no store has yet reached the 64-byte line at monitor_gpa */
+	u64 monitor_gpa;
 	u64 rng;                       /* state of RDRAND/RDSEED; part of the saved state, seeded by the machine */
 	u64 dr6_pending;               /* DR6 bits of data breakpoints the running instruction hit: a #DB trap after it */
 };

@@ -29,6 +29,7 @@ void machine_config_init(struct machine_config *cfg)
 {
 	*cfg = (struct machine_config){
 	    .ram_bytes = 128ull << 20,
+	    .cpus = 1,
 	    .rtc_start_s = DEFAULT_RTC_START,
 	    .log_classes = BIT(LOG_UNIMPLEMENTED),
 	};
@@ -39,58 +40,70 @@ void machine_config_init(struct machine_config *cfg)
 
 static void raise_event(struct machine *m, u32 ev)
 {
-	if (m->cpu_ready)
+	if (m->cpu)
 		cpu_event_set(m->cpu, ev);
+}
+
+/* Something reached processor @n, which may be another than the running one: that may have to share now. */
+static void raise_event_at(struct machine *m, unsigned n, u32 ev)
+{
+	if (n >= m->cpu_count)
+		return;
+	cpu_event_set(m->cpus[n], ev);
+	if (m->cpus[n] != m->cpu)
+		m->cpu->others_wait = true;
 }
 
 static void hook_intr(void *ctx, unsigned cpu, bool level)
 {
 	struct machine *m = ctx;
-	if (!m->cpu_ready)
-		return;
 	if (level)
-		cpu_event_set(m->cpu, CPU_EV_INTR);
-	else
-		cpu_event_clear(m->cpu, CPU_EV_INTR);
+		raise_event_at(m, cpu, CPU_EV_INTR);
+	else if (cpu < m->cpu_count)
+		cpu_event_clear(m->cpus[cpu], CPU_EV_INTR);
 }
 
 static void hook_nmi(void *ctx, unsigned cpu)
 {
-	raise_event(ctx, CPU_EV_NMI);
+	raise_event_at(ctx, cpu, CPU_EV_NMI);
 }
 
 static void hook_smi(void *ctx, unsigned cpu)
 {
-	raise_event(ctx, CPU_EV_SMI);
+	raise_event_at(ctx, cpu, CPU_EV_SMI);
 }
 
 static void hook_init(void *ctx, unsigned cpu)
 {
 	struct machine *m = ctx;
 	pc_lapic_init_reset(&m->pc, cpu);
-	raise_event(m, CPU_EV_INIT);
+	raise_event_at(m, cpu, CPU_EV_INIT);
 }
 
 static void hook_sipi(void *ctx, unsigned cpu, u8 vector)
 {
 	struct machine *m = ctx;
-	m->cpu->sipi_vector = vector;
-	raise_event(m, CPU_EV_SIPI);
+	if (cpu >= m->cpu_count || (m->cpus[cpu]->events & CPU_EV_SIPI))
+		return; /* the first of several starts it */
+	m->cpus[cpu]->sipi_vector = vector;
+	raise_event_at(m, cpu, CPU_EV_SIPI);
 }
 
 static u64 hook_tsc_offset(void *ctx, unsigned cpu)
 {
 	const struct machine *m = ctx;
-	return m->cpu_ready ? m->cpu->tsc_offset : 0;
+	return cpu < m->cpu_count ? m->cpus[cpu]->tsc_offset : 0;
 }
 
 static void hook_a20(void *ctx, bool enabled)
 {
 	struct machine *m = ctx;
-	if (!m->cpu_ready || m->cpu->a20_masked == !enabled)
-		return;
-	m->cpu->a20_masked = !enabled;
-	mmu_flush_all(m->cpu);
+	for (unsigned i = 0; i < m->cpu_count; i++) {
+		if (m->cpus[i]->a20_masked == !enabled)
+			continue;
+		m->cpus[i]->a20_masked = !enabled;
+		mmu_flush_all(m->cpus[i]);
+	}
 }
 
 static void hook_reset(void *ctx, bool cpu_only)
@@ -119,19 +132,31 @@ static void hook_debug_exit(void *ctx, u32 code)
 	raise_event(m, CPU_EV_STOP);
 }
 
+void machine_switch_cpu(struct machine *m, struct cpu *cpu)
+{
+	bool smm = m->cpu->smm;
+	if (cpu == m->cpu)
+		return;
+	m->others_icount += cpu_icount(m->cpu) - cpu_icount(cpu);
+	m->cpu = cpu;
+	m->pc.current_cpu = cpu->index;
+	if (cpu->smm != smm)
+		pc_smm_changed(&m->pc, cpu->smm); /* SMRAM shows to the one that is in SMM only */
+}
+
 static void map_changed(void *ctx)
 {
 	struct machine *m = ctx;
-	if (!m->cpu_ready)
-		return;
-	mmu_flush_all(m->cpu);
-	cpu_blocks_flush(m->cpu);
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		mmu_flush_all(m->cpus[i]);
+	if (m->cpu)
+		cpu_blocks_flush(m->cpu);
 }
 
 static void ram_written(void *ctx, u64 gpa, u64 n)
 {
 	struct machine *m = ctx;
-	if (m->cpu_ready)
+	if (m->cpu)
 		cpu_ram_written(m->cpu, gpa, n);
 }
 
@@ -144,7 +169,7 @@ static void msi(void *ctx, u16 requester, u64 addr, u32 data)
 static u64 clock_time(void *ctx)
 {
 	const struct machine *m = ctx;
-	return m->cpu_ready ? machine_now(m) : 0;
+	return m->cpu ? machine_now(m) : 0;
 }
 
 /* A timer was set nearer than the slice's end: the run loop works out a new slice. */
@@ -192,31 +217,31 @@ static void cpu_io_write(void *ctx, u16 port, u32 value, unsigned size)
 static u8 cpu_intack(void *ctx)
 {
 	struct machine *m = ctx;
-	return pc_intack(&m->pc, 0);
+	return pc_intack(&m->pc, m->cpu->index);
 }
 
 static u8 cpu_get_cr8(void *ctx)
 {
 	struct machine *m = ctx;
-	return pc_get_cr8(&m->pc, 0);
+	return pc_get_cr8(&m->pc, m->cpu->index);
 }
 
 static void cpu_set_cr8(void *ctx, u8 value)
 {
 	struct machine *m = ctx;
-	pc_set_cr8(&m->pc, 0, value);
+	pc_set_cr8(&m->pc, m->cpu->index, value);
 }
 
 static int cpu_apic_msr_read(void *ctx, u32 msr, u64 *value)
 {
 	struct machine *m = ctx;
-	return pc_apic_msr_read(&m->pc, 0, msr, value);
+	return pc_apic_msr_read(&m->pc, m->cpu->index, msr, value);
 }
 
 static int cpu_apic_msr_write(void *ctx, u32 msr, u64 value)
 {
 	struct machine *m = ctx;
-	return pc_apic_msr_write(&m->pc, 0, msr, value);
+	return pc_apic_msr_write(&m->pc, m->cpu->index, msr, value);
 }
 
 static void cpu_ferr(void *ctx, bool level)
@@ -231,13 +256,13 @@ static void cpu_set_smm(void *ctx, bool active)
 	pc_smm_changed(&m->pc, active);
 }
 
-static int build_cpu(struct machine *m, struct errtext *e)
+static int build_cpu(struct machine *m, unsigned index, struct errtext *e)
 {
-	m->cpu = aligned_alloc(64, (sizeof(*m->cpu) + 63) & ~(size_t)63);
-	if (!m->cpu)
+	struct cpu *cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~(size_t)63);
+	if (!cpu)
 		return err_set(e, -ENOMEM, "no memory for the processor");
-	memset(m->cpu, 0, sizeof(*m->cpu));
-	m->cpu->bus = (struct cpu_bus){
+	memset(cpu, 0, sizeof(*cpu));
+	cpu->bus = (struct cpu_bus){
 	    .ctx = m,
 	    .ram_page = cpu_ram_page,
 	    .mmio_read = cpu_mmio_read,
@@ -253,18 +278,35 @@ static int build_cpu(struct machine *m, struct errtext *e)
 	    .time = clock_time,
 	    .set_smm = cpu_set_smm,
 	};
-	m->cpu->log = &m->log;
-	m->cpu->cpu_count = 1;
-	m->cpu->bsp = true;
-	m->cpu->rng = RNG_SEED;
-	if (cpu_model_parse(m->cfg.cpu ? m->cfg.cpu : CPU_MODEL_DEFAULT, &m->cpu->model,
-			    m->cpu->feat, e->s, sizeof(e->s)))
-		return -EINVAL;
-	int r = cpu_init(m->cpu);
+	cpu->log = &m->log;
+	cpu->index = index;
+	cpu->cpu_count = m->cfg.cpus;
+	cpu->bsp = index == 0;
+	cpu->peer = m->cpus[0];
+	cpu->rng = RNG_SEED + index;
+	int r = cpu_model_parse(m->cfg.cpu ? m->cfg.cpu : CPU_MODEL_DEFAULT, &cpu->model, cpu->feat,
+				e->s, sizeof(e->s));
 	if (r)
-		return err_set(e, r, "no memory for the processor's caches");
-	m->cpu_ready = true;
+		r = -EINVAL;
+	else if ((r = cpu_init(cpu)))
+		r = err_set(e, r, "no memory for the processor's caches");
+	if (r) {
+		free(cpu);
+		return r;
+	}
+	m->cpus[index] = cpu;
+	m->cpu_count = index + 1;
+	if (!m->cpu)
+		m->cpu = cpu;
 	return 0;
+}
+
+static int build_cpus(struct machine *m, struct errtext *e)
+{
+	int r = 0;
+	for (unsigned i = 0; !r && i < m->cfg.cpus; i++)
+		r = build_cpu(m, i, e);
+	return r;
 }
 
 /* ---- serial lines
@@ -353,7 +395,7 @@ static int build_board(struct machine *m, struct errtext *e)
 	    .debug_exit = hook_debug_exit,
 	};
 	struct pc_config cfg = {
-	    .cpus = 1,
+	    .cpus = m->cfg.cpus,
 	    .ram = m->ram.host,
 	    .ram_low_bytes = m->ram.low_bytes,
 	    .ram_high_bytes = m->ram.size_bytes - m->ram.low_bytes,
@@ -436,7 +478,7 @@ static int add_devices(struct machine *m, struct errtext *e)
 static int fill_fw_cfg(struct machine *m, struct errtext *e)
 {
 	const u64 ram = m->ram.size_bytes;
-	const u16 cpus = 1;
+	const u16 cpus = (u16)m->cfg.cpus;
 	struct boot_range map[BOOT_RANGES_MAX];
 	u8 e820[BOOT_RANGES_MAX * 20];
 	unsigned n = boot_memory_map(&m->ram, map);
@@ -485,7 +527,7 @@ static int build(struct machine *m, struct errtext *e)
 		return err_set(e, -ENOMEM, "no memory for the screen");
 	clock_init(&m->clock, clock_time, clock_sooner, m);
 	input_init(&m->input, deliver_input, m);
-	if ((r = build_board(m, e)) || (r = build_cpu(m, e)) || (r = add_devices(m, e)) ||
+	if ((r = build_board(m, e)) || (r = build_cpus(m, e)) || (r = add_devices(m, e)) ||
 	    (r = fill_fw_cfg(m, e)) || (r = machine_map_rom(m, e)))
 		return r;
 	pc_reset(&m->pc, RESET_COLD);
@@ -513,6 +555,10 @@ int machine_create(const struct machine_config *cfg, struct machine **out, struc
 		return err_set(e, -EINVAL,
 			       "RAM size must be 1 MiB to 256 GiB, in multiples of 4 KiB");
 	}
+	if (!cfg->cpus || cfg->cpus > MACHINE_CPUS) {
+		free(m);
+		return err_set(e, -EINVAL, "a machine has 1 to %d processors", MACHINE_CPUS);
+	}
 	int r = build(m, e);
 	if (r) {
 		machine_destroy(m);
@@ -526,8 +572,9 @@ void machine_destroy(struct machine *m)
 {
 	if (!m)
 		return;
-	bool had_cpu = m->cpu_ready;
-	m->cpu_ready = false; /* hooks that fire while the board goes away find no processor */
+	unsigned cpus = m->cpu_count;
+	m->cpu = NULL; /* hooks that fire while the board goes away find no processor */
+	m->cpu_count = 0;
 	if (m->pc_ready)
 		pc_destroy(&m->pc);
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
@@ -535,9 +582,10 @@ void machine_destroy(struct machine *m)
 	chardev_close(m->debugcon);
 	for (unsigned i = 0; i < m->cfg.drives; i++)
 		block_close(m->cfg.drive[i].block);
-	if (had_cpu)
-		cpu_free(m->cpu);
-	free(m->cpu);
+	for (unsigned i = cpus; i-- > 0;) {
+		cpu_free(m->cpus[i]);
+		free(m->cpus[i]);
+	}
 	ram_free(&m->ram);
 	display_destroy(m->display);
 	machine_free_files(m);
@@ -547,7 +595,7 @@ void machine_destroy(struct machine *m)
 
 struct cpu *machine_cpu(struct machine *m, unsigned index)
 {
-	return index == 0 ? m->cpu : NULL;
+	return index < m->cpu_count ? m->cpus[index] : NULL;
 }
 
 struct pc *machine_pc(struct machine *m)

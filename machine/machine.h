@@ -1,9 +1,9 @@
 /*
- * A PC: processor, RAM, the board of devices/pc.h, serial lines, and what was asked to be booted.
+ * A PC: processors, RAM, the board of devices/pc.h, serial lines, and what was asked to be booted.
  * It owns everything; two of them run in one process without knowing of each other.
  *
- * Time is virtual: one instruction is one nanosecond, and a halted processor skips to the next
- * timer deadline. With an interactive input (a terminal, a socket) such skips are slept through, so
+ * Time is virtual: an instruction, on whichever processor, is two nanoseconds, and when all processors
+ * are halted time skips to the next timer deadline. With an interactive input (a terminal, a socket) such skips are slept through, so
  * that an idle guest costs nothing.
  */
 #ifndef ORRERY_MACHINE_MACHINE_H
@@ -13,6 +13,7 @@
 #include "devices/drive.h"
 #include "machine/errtext.h"
 
+#define MACHINE_CPUS    8
 #define MACHINE_SERIALS 4
 #define MACHINE_DEVICES 16
 #define MACHINE_SETS    32
@@ -42,6 +43,7 @@ struct machine_shot {
 
 struct machine_config {
 	u64 ram_bytes;
+	unsigned cpus;   /* 1..MACHINE_CPUS */
 	const char *cpu; /* "MODEL[,+feature][,-feature]"; NULL: the default model */
 	const char *kernel, *initrd, *append, *bios; /* paths (append: text); NULL: none */
 	const void *embedded_kernel;                 /* instead of kernel: an image in memory ... */
@@ -161,7 +163,7 @@ void machine_set_limits(struct machine *m, u64 max_insns, u64 timeout_ns);
 /** A 64-bit digest of processor, RAM and device state: equal for equal runs. Reads all of RAM. */
 u64 machine_state_hash(struct machine *m);
 
-/* For the debugger and tests. */
+/* For the debugger and tests. NULL: there is no such processor. */
 struct cpu *machine_cpu(struct machine *m, unsigned index);
 struct pc *machine_pc(struct machine *m);
 u8 *machine_ram(struct machine *m, u64 gpa, u64 n);

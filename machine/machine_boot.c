@@ -231,7 +231,7 @@ static void enter(struct cpu *cpu, const struct boot_entry *b)
 static int direct_boot(struct machine *m, struct errtext *e)
 {
 	const struct acpi_config acpi = {
-	    .cpus = 1, .low_ram_bytes = m->ram.low_bytes, .hpet = !m->cfg.no_hpet};
+	    .cpus = m->cfg.cpus, .low_ram_bytes = m->ram.low_bytes, .hpet = !m->cfg.no_hpet};
 	struct boot_request req = {
 	    .name = kernel_name(m),
 	    .kernel = {m->kernel.data, m->kernel.size},
@@ -250,7 +250,7 @@ static int direct_boot(struct machine *m, struct errtext *e)
 		return r;
 	pc_firmware_setup(&m->pc);
 	bios_program_chips(&m->bus);
-	enter(m->cpu, &entry);
+	enter(m->cpus[0], &entry);
 	return 0;
 }
 
@@ -265,10 +265,14 @@ static void reset_chips(struct machine *m, bool cpu_only)
 	m->halt_virtual_ns = 0;
 	if (!cpu_only)
 		pc_reset(&m->pc, RESET_HARD);
-	cpu_event_clear(m->cpu, CPU_EV_NMI | CPU_EV_SMI | CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_STOP);
-	cpu_reset(m->cpu, false);
-	mmu_flush_all(m->cpu);
+	for (unsigned i = 0; i < m->cpu_count; i++) {
+		struct cpu *cpu = m->cpus[i];
+		cpu_event_clear(cpu, CPU_EV_NMI | CPU_EV_SMI | CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_STOP);
+		cpu_reset(cpu, false);
+		mmu_flush_all(cpu);
+	}
 	cpu_blocks_flush(m->cpu);
+	machine_switch_cpu(m, m->cpus[0]);
 }
 
 /* Where the operating system left FACS.Firmware_Waking_Vector (ACPI 6.0, 5.2.10); 0: nowhere. */
@@ -300,7 +304,7 @@ void machine_wake(struct machine *m)
 	pc_firmware_setup(&m->pc);
 	bios_program_chips(&m->bus);
 	pc_wake(&m->pc, status);
-	enter(m->cpu, &entry);
+	enter(m->cpus[0], &entry);
 }
 
 void machine_reset(struct machine *m)

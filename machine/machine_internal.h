@@ -60,8 +60,11 @@ struct machine_threads {
 
 struct machine {
 	struct machine_config cfg;
-	struct cpu *cpu;
-	bool cpu_ready;
+	struct cpu *cpu; /* the running one, or between slices the one that ran last */
+	struct cpu *cpus[MACHINE_CPUS];
+	unsigned cpu_count; /* that are built: hooks find no others */
+	u64 others_icount;  /* instructions that all but m->cpu have run */
+	u64 switch_at;      /* machine_icount() at which it is another processor's turn */
 	struct ram ram;
 	struct bus bus;
 	struct clock clock;
@@ -102,10 +105,19 @@ struct machine {
 	char explanation[1024];
 };
 
+/** Instructions that all processors together have run: the machine's measure of time. */
+static inline u64 machine_icount(const struct machine *m)
+{
+	return m->others_icount + cpu_icount(m->cpu);
+}
+
 static inline u64 machine_now(const struct machine *m)
 {
-	return cpu_icount(m->cpu) * NS_PER_INSN + m->idle_ns;
+	return machine_icount(m) * NS_PER_INSN + m->idle_ns;
 }
+
+/** Makes @cpu the one that runs. */
+void machine_switch_cpu(struct machine *m, struct cpu *cpu);
 
 /** Reads the files named in the configuration. 0, or -errno with a message. */
 MUST_CHECK int machine_load_files(struct machine *m, struct errtext *e);

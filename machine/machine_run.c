@@ -5,6 +5,7 @@
 #include "cpu/exec/flags.h"
 
 #define POLL_INSNS 1000000ull
+#define QUANTUM 20000ull /* instructions of a processor's turn: switches cost some 300, waits for another are not longer */
 #define POLL_STEPS 1024u /* a halted processor does not reach the next million */
 #define HANG_NS                                                                                    \
 	10000000000ull /* halted with interrupts off: timers may still bring an NMI for this long  \
@@ -49,7 +50,7 @@ static void poll_host(struct machine *m)
 	else if (m->cfg.timeout_ns && real_spent(m) >= m->cfg.timeout_ns)
 		m->end = END_TIMEOUT;
 	machine_publish_stats(m);
-	m->next_poll = cpu_icount(m->cpu) + POLL_INSNS;
+	m->next_poll = machine_icount(m) + POLL_INSNS;
 }
 
 static bool interactive(const struct machine *m)
@@ -107,19 +108,31 @@ static bool resumed(const struct machine *m)
 
 /* ---- idle ----------------------------------------------------------------------------------- */
 
+/* Has @cpu something to do? */
+static bool runnable(const struct cpu *cpu)
+{
+	u32 wake = CPU_EV_SMI | CPU_EV_INIT | CPU_EV_RESET;
+	if (cpu->activity == CPU_ACTIVE || cpu->fault_pending)
+		return true;
+	if (cpu->activity == CPU_WAIT_SIPI)
+		return cpu->events & (CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_RESET);
+	if (cpu->rflags & FL_IF)
+		wake |= CPU_EV_INTR;
+	if (!cpu->nmi_blocked)
+		wake |= CPU_EV_NMI;
+	return cpu->events & wake;
+}
+
 static bool woken(const struct machine *m)
 {
-	u32 wake = CPU_EV_SMI | CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_RESET;
-	if (machine_paused(m))
+	if (m->end || m->reset_wanted || m->off_wanted || machine_paused(m))
 		return true;
 	if (m->suspended)
-		return m->end || m->reset_wanted || m->off_wanted ||
-		       pc_wake_status((struct pc *)&m->pc);
-	if (m->cpu->rflags & FL_IF)
-		wake |= CPU_EV_INTR;
-	if (!m->cpu->nmi_blocked)
-		wake |= CPU_EV_NMI;
-	return m->end || m->reset_wanted || m->off_wanted || m->cpu->events & wake;
+		return pc_wake_status((struct pc *)&m->pc);
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		if (runnable(m->cpus[i]))
+			return true;
+	return false;
 }
 
 /*
@@ -151,17 +164,26 @@ static void sleep_until(struct machine *m, u64 until)
 		now = MIN(m->sync_virtual_ns + (real - m->sync_real_ns), until);
 		if (now > machine_now(m))
 			m->idle_ns += now - machine_now(m);
-		if (input_drain(&m->input, cpu_icount(m->cpu)) || woken(m))
+		if (input_drain(&m->input, machine_icount(m)) || woken(m))
 			return;
 	}
 	if (until != CLOCK_NEVER && until > machine_now(m) && !woken(m))
 		m->idle_ns += until - machine_now(m);
 }
 
-/* The processor halted with interrupts off: only NMI, SMI, INIT or reset can wake it. */
+/* May an interrupt end the wait of some processor? */
+static bool interruptible(const struct machine *m)
+{
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		if ((m->cpus[i]->rflags & FL_IF) && m->cpus[i]->activity != CPU_WAIT_SIPI)
+			return true;
+	return false;
+}
+
+/* All processors halted with interrupts off: only NMI, SMI, INIT or reset can wake one. */
 static bool hung(struct machine *m, u64 deadline)
 {
-	if (cpu_rflags(m->cpu) & FL_IF) {
+	if (interruptible(m)) {
 		m->halt_virtual_ns = 0;
 		return deadline == CLOCK_NEVER && !interactive(m);
 	}
@@ -197,7 +219,7 @@ static void idle(struct machine *m)
 		m->end = END_HANG;
 		return;
 	}
-	if (interactive(m) && cpu_rflags(m->cpu) & FL_IF)
+	if (interactive(m) && interruptible(m))
 		sleep_until(m, deadline);
 	else
 		m->idle_ns += deadline - now;
@@ -234,7 +256,7 @@ static void take_shot(struct machine *m, const char *path)
 /* The instructions to the nearest instant at which a picture is wanted; takes those that have come. */
 static u64 shots(struct machine *m, bool at_end)
 {
-	u64 left = UINT64_MAX, icount = cpu_icount(m->cpu), now = machine_now(m);
+	u64 left = UINT64_MAX, icount = machine_icount(m), now = machine_now(m);
 	for (unsigned i = 0; i < MACHINE_SHOTS && m->cfg.screenshot[i].path; i++) {
 		const struct machine_shot *s = &m->cfg.screenshot[i];
 		u64 n = s->at_insns ? s->at_insns > icount ? s->at_insns - icount : 0
@@ -256,7 +278,7 @@ static u64 shots(struct machine *m, bool at_end)
 
 static u64 slice(struct machine *m)
 {
-	u64 now = machine_now(m), icount = cpu_icount(m->cpu);
+	u64 now = machine_now(m), icount = machine_icount(m);
 	u64 deadline = clock_next_deadline(&m->clock);
 	u64 n = m->next_poll > icount ? m->next_poll - icount : 1;
 	if (deadline != CLOCK_NEVER)
@@ -268,7 +290,39 @@ static u64 slice(struct machine *m)
 		n = MIN(n, input > icount ? input - icount : 1);
 	if (m->cfg.screenshot[0].path)
 		n = MIN(n, shots(m, false));
+	if (m->cpu_count > 1)
+		n = MIN(n, m->switch_at > icount ? m->switch_at - icount : 1);
 	return n;
+}
+
+/*
+ * Which processor's turn it is: the running one's until its turn of QUANTUM instructions is over, it halts, or PAUSE says
+ * that it spins; then the next one's that has something to do. That depends on instruction counts and the guest's state
+ * alone, so runs repeat. With nobody to run, it stays as it is.
+ */
+static void choose_cpu(struct machine *m)
+{
+	struct cpu *cpu = m->cpu;
+	u64 icount = machine_icount(m);
+	unsigned waiting = 0;
+
+	if (m->cpu_count == 1)
+		return;
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		waiting += m->cpus[i] != cpu && runnable(m->cpus[i]);
+	if (cpu->paused || icount >= m->switch_at || !runnable(cpu)) {
+		cpu->paused = false;
+		m->switch_at = icount + QUANTUM;
+		for (unsigned i = 1; waiting && i < m->cpu_count; i++) {
+			struct cpu *next = m->cpus[(cpu->index + i) % m->cpu_count];
+			if (!runnable(next))
+				continue;
+			waiting -= !runnable(cpu);
+			machine_switch_cpu(m, next);
+			break;
+		}
+	}
+	m->cpu->others_wait = waiting;
 }
 
 static void triple_fault(struct machine *m)
@@ -304,7 +358,7 @@ static void requests(struct machine *m)
 
 static void step(struct machine *m)
 {
-	u64 icount = cpu_icount(m->cpu);
+	u64 icount = machine_icount(m);
 	if (icount >= m->next_poll || ++m->steps % POLL_STEPS == 0) {
 		poll_host(m);
 		keep_pace(m);
@@ -325,13 +379,14 @@ static void step(struct machine *m)
 		asleep(m);
 		return;
 	}
+	choose_cpu(m);
 	cpu_event_clear(m->cpu, CPU_EV_STOP); /* what it stood for has just been looked at */
 	enum cpu_exit why = cpu_run(m->cpu, slice(m));
-	if (cpu_icount(m->cpu) != icount)
+	if (machine_icount(m) != icount)
 		m->halt_virtual_ns = 0;
 	if (why == CPU_EXIT_SHUTDOWN)
 		triple_fault(m);
-	else if (why == CPU_EXIT_HALT)
+	else if (why == CPU_EXIT_HALT && !woken(m))
 		idle(m);
 }
 
@@ -369,7 +424,7 @@ void machine_result(const struct machine *m, struct machine_result *out)
 	*out = (struct machine_result){
 	    .reason = m->end,
 	    .debug_code = m->debug_code,
-	    .instructions = cpu_icount(m->cpu),
+	    .instructions = machine_icount(m),
 	    .virtual_ns = machine_now(m),
 	    .cs = m->cpu->seg[CS].sel,
 	    .rip = m->cpu->rip,

@@ -61,8 +61,12 @@ static bool zero_page(const u8 *p)
 
 u64 machine_state_hash(struct machine *m)
 {
-	u64 h = hash_cpu(m->cpu, 0x6f72726572790001ull);
-	h = mix(h, machine_now(m));
+	u64 h = 0x6f72726572790001ull;
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		h = hash_cpu(m->cpus[i], h);
+	h = mix(mix(h, machine_now(m)), m->cpu->index);
+	if (m->cpu_count > 1)
+		h = mix(h, m->switch_at - machine_icount(m));
 	for (u64 at = 0; at < m->ram.size_bytes; at += 4096)
 		if (!zero_page(m->ram.host + at))
 			h = mix_bytes(mix(h, at), m->ram.host + at, 4096);
@@ -113,6 +117,8 @@ static void say_where(struct machine *m)
 {
 	struct cpu *c = m->cpu;
 	const char *mode = machine_mode_name(c);
+	if (m->cpu_count > 1)
+		say(m, "\n  on processor %u", c->index);
 	say(m,
 	    "\n  at %04x:%llx in %s mode, CPL %u, SS:SP %04x:%llx, CR0 %llx CR3 %llx CR4 %llx EFER "
 	    "%llx,"

@@ -173,7 +173,7 @@ void machine_publish_stats(struct machine *m)
 {
 	const struct cpu *c = m->cpu;
 	struct pc_input_state in = pc_input_state(&m->pc);
-	PUBLISH(instructions, cpu_icount(m->cpu));
+	PUBLISH(instructions, machine_icount(m));
 	PUBLISH(virtual_ns, machine_now(m));
 	PUBLISH(disk, m->pc.env.activity[ACTIVITY_DISK]);
 	PUBLISH(net, m->pc.env.activity[ACTIVITY_NET]);

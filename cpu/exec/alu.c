@@ -618,7 +618,6 @@ const struct exec_desc exec_prefetch = {.gen = gen_nothing};
 const struct exec_desc exec_lfence = {.gen = gen_nothing};
 const struct exec_desc exec_mfence = {.gen = gen_nothing};
 const struct exec_desc exec_sfence = {.gen = gen_nothing};
-const struct exec_desc exec_pause = {.gen = gen_nothing};
 
 /* ---- the stack -------------------------------------------------------------------------------------- */
 

@@ -4,6 +4,9 @@
  * Memory is one arena that only grows; when it is full, everything is dropped at once, between chains. Dropping a single block
  * (its code was written) unlinks it and turns its first micro-operation into uop_dead, so that whoever still
  * holds a pointer to it (jump cache, a chain about to continue) leaves to the run loop.
+ *
+ * The processors of a machine share one cache, since blocks refer to nothing of a particular one: cpu->peer is the ring of
+ * them. Only one runs at a time. Jump caches and TLBs, which hold what one processor translated, are each one's own.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -35,6 +38,7 @@ struct block_ref {
 struct code_page {
 	u64 page;
 	u64 lines;
+	u64 watched; /* those of lines that a MONITOR waits for */
 	struct block_ref *blocks;
 	struct code_page *next;
 };
@@ -44,7 +48,6 @@ struct block_cache {
 	size_t used;
 	struct block *hash[1u << HASH_BITS];
 	struct code_page *code[1u << CODE_HASH_BITS];
-	struct jump_cache_entry jumps[JUMP_CACHE_SIZE];
 	struct builder builder;
 	bool full; /* no room for a link: everything goes before the next chain */
 	struct uop rest[16];
@@ -56,48 +59,83 @@ struct block_cache {
 	} scratch;
 };
 
-int blocks_init(struct cpu *cpu)
+static struct block_cache *new_cache(void)
 {
 	struct block_cache *c = calloc(1, sizeof(*c));
 
 	if (!c)
-		return -ENOMEM;
+		return NULL;
 	c->arena = host_alloc_pages(ARENA_SIZE);
 	if (!c->arena) {
 		free(c);
-		return -ENOMEM;
+		return NULL;
 	}
-	cpu->blocks = c;
-	cpu->jump_cache = c->jumps;
+	return c;
+}
+
+int blocks_init(struct cpu *cpu)
+{
+	struct cpu *peer = cpu->peer;
+
+	cpu->peer = NULL;
+	cpu->jump_cache = calloc(JUMP_CACHE_SIZE, sizeof(*cpu->jump_cache));
+	if (!cpu->jump_cache)
+		return -ENOMEM; /* cpu_free() follows */
+	cpu->blocks = peer ? peer->blocks : new_cache();
+	if (!cpu->blocks)
+		return -ENOMEM;
+	cpu->peer = peer ? peer->peer : cpu;
+	if (peer)
+		peer->peer = cpu;
 	cpu_blocks_flush(cpu);
 	return 0;
 }
 
 void blocks_free(struct cpu *cpu)
 {
+	free(cpu->jump_cache);
+	cpu->jump_cache = NULL;
 	if (!cpu->blocks)
 		return;
-	host_free_pages(cpu->blocks->arena, ARENA_SIZE);
-	free(cpu->blocks);
+	if (cpu->peer == cpu) {
+		host_free_pages(cpu->blocks->arena, ARENA_SIZE);
+		free(cpu->blocks);
+	} else {
+		struct cpu *before = cpu->peer;
+		while (before->peer != cpu)
+			before = before->peer;
+		before->peer = cpu->peer;
+	}
 	cpu->blocks = NULL;
+	cpu->peer = NULL;
 }
 
-static void clear_jumps(struct block_cache *c)
+/* A store by @by reached what @cpu monitors, or may have done so unseen: a wake-up for nothing is always allowed. */
+static void monitor_triggered(struct cpu *cpu, struct cpu *by)
 {
-	memset(c->jumps, 0, sizeof(c->jumps)); /* key 0 is never current: generations start at 1 */
+	cpu->monitor_armed = false;
+	if (cpu->activity != CPU_MWAIT)
+		return;
+	cpu->activity = CPU_ACTIVE;
+	by->others_wait = true;
 }
 
 void cpu_blocks_flush(struct cpu *cpu)
 {
 	struct block_cache *c = cpu->blocks;
+	struct cpu *p = cpu;
 
 	c->used = 0;
 	c->full = false;
 	memset(c->hash, 0, sizeof(c->hash));
 	memset(c->code, 0, sizeof(c->code));
-	clear_jumps(c);
 	c->scratch_page = NO_PAGE;
-	cpu->link_from = NULL;
+	do { /* key 0 of a jump cache is never current: generations start at 1 */
+		memset(p->jump_cache, 0, JUMP_CACHE_SIZE * sizeof(*p->jump_cache));
+		monitor_triggered(p, cpu);
+		p->link_from = NULL;
+		p = p->peer;
+	} while (p != cpu);
 }
 
 static void *arena_alloc(struct block_cache *c, size_t size)
@@ -159,6 +197,17 @@ static void covered_lines(const struct builder *bl, struct block *b)
 	}
 }
 
+/* The page's stores take the slow path on every processor from now on. */
+static void protect_everywhere(struct cpu *cpu, u8 *host)
+{
+	struct cpu *p = cpu;
+
+	do {
+		mmu_protect_page(p, host);
+		p = p->peer;
+	} while (p != cpu);
+}
+
 /* Says that @lines of @page are decoded, so that stores to them take the slow path. NULL: the arena is full. */
 static struct code_page *mark_code(struct cpu *cpu, u64 page, u8 *host, u64 lines)
 {
@@ -173,9 +222,36 @@ static struct code_page *mark_code(struct cpu *cpu, u64 page, u8 *host, u64 line
 		*code_slot(c, page) = p;
 	}
 	if (!p->lines)
-		mmu_protect_page(cpu, host);
+		protect_everywhere(cpu, host);
 	p->lines |= lines;
 	return p;
+}
+
+int cpu_monitor(struct cpu *cpu, u64 gpa, u8 *host_page)
+{
+	u64 line = line_bits(gpa & 0xfff, gpa & 0xfff);
+	struct code_page *p = mark_code(cpu, gpa & ~0xfffull, host_page, line);
+
+	if (!p)
+		return -ENOMEM;
+	p->watched |= line;
+	cpu->monitor_gpa = gpa & ~63ull;
+	cpu->monitor_armed = true;
+	return 0;
+}
+
+/* Lines @hit of page @p, which somebody monitors, are written. */
+static void watched_written(struct cpu *cpu, struct code_page *p, u64 hit)
+{
+	struct cpu *who = cpu;
+
+	do {
+		u64 at = who->monitor_gpa;
+		if ((who->monitor_armed || who->activity == CPU_MWAIT) && (at & ~0xfffull) == p->page && (line_bits(at & 0xfff, at & 0xfff) & hit))
+			monitor_triggered(who, cpu);
+		who = who->peer;
+	} while (who != cpu);
+	p->watched &= ~hit;
 }
 
 static bool register_code(struct cpu *cpu, struct block *b, u64 page, u8 *host)
@@ -217,11 +293,14 @@ static void drop_block(struct cpu *cpu, struct block *b)
 void code_written(struct cpu *cpu, u64 gpa, unsigned n)
 {
 	struct code_page *p = cpu->blocks ? code_find(cpu->blocks, gpa & ~0xfffull) : NULL;
-	u64 hit = n ? line_bits(gpa & 0xfff, MIN((gpa & 0xfff) + n, 4096u) - 1) : 0, left = 0;
+	u64 hit = n ? line_bits(gpa & 0xfff, MIN((gpa & 0xfff) + n, 4096u) - 1) : 0, left;
 	struct block_ref **ref;
 
 	if (!p || !(p->lines & hit))
 		return;
+	if (p->watched & hit)
+		watched_written(cpu, p, hit);
+	left = p->watched;
 	if (p->page == cpu->blocks->scratch_page && (cpu->blocks->scratch_lines & hit))
 		cpu->attn = 1;
 	ref = &p->blocks;
@@ -561,7 +640,7 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 {
 	struct block_cache *c = cpu->blocks;
 	u64 lin = cpu->rip, rip_page, phys;
-	struct jump_cache_entry *j = &c->jumps[jump_cache_index(cpu->rip)];
+	struct jump_cache_entry *j = &cpu->jump_cache[jump_cache_index(cpu->rip)];
 	u8 *host;
 
 	if (!cpu_long64(cpu))

@@ -107,7 +107,7 @@ void exc_deliver(struct cpu *cpu);
 
 enum cpu_exit { CPU_EXIT_BUDGET, CPU_EXIT_HALT, CPU_EXIT_SHUTDOWN, CPU_EXIT_STOP };
 
-int cpu_init(struct cpu *cpu);   /* power-on state of cpu->model; cpu->bus and cpu->feat already set. -ENOMEM */
+int cpu_init(struct cpu *cpu);   /* power-on state of cpu->model; cpu->bus, feat, peer already set. -ENOMEM */
 void cpu_reset(struct cpu *cpu, bool init_only); /* RESET, or INIT which keeps x87/SSE, MTRRs, caches (SDM 9.1.1) */
 void cpu_free(struct cpu *cpu);
 /**
@@ -120,6 +120,11 @@ void cpu_event_set(struct cpu *cpu, u32 ev);
 void cpu_event_clear(struct cpu *cpu, u32 ev);
 /** Drops all decoded blocks (snapshot load, mode of tracing changed). */
 void cpu_blocks_flush(struct cpu *cpu);
+/**
+ * MONITOR: arms the 64-byte line of RAM at @gpa, in the host page @host_page; any store to it clears cpu->monitor_armed and wakes
+ * @cpu from MWAIT. -ENOMEM: there is no room to remember it; nothing is armed.
+ */
+int cpu_monitor(struct cpu *cpu, u64 gpa, u8 *host_page);
 /** DMA or another processor wrote @n bytes of RAM at @gpa. */
 void cpu_ram_written(struct cpu *cpu, u64 gpa, u64 n);
 

@@ -521,7 +521,8 @@ void cpu_reset(struct cpu *cpu, bool init_only)
 	cpu->fault_pending = false;
 	cpu->dr6_pending = 0;
 	cpu->efer = 0;
-	cpu->activity = init_only && !cpu->bsp ? CPU_WAIT_SIPI : CPU_ACTIVE;
+	cpu->activity = cpu->bsp ? CPU_ACTIVE : CPU_WAIT_SIPI; /* 8.4.1: the others wait to be started */
+	cpu->monitor_armed = cpu->paused = false;
 	if (!init_only) {
 		cpu->xcr0 = 1;
 		cpu->pkru = 0;

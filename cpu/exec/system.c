@@ -3,9 +3,10 @@
  * TLB, HLT, time, and the small privileged and model-specific rest (SDM Vol. 2 under each name;
  * Vol. 3A, 2.5-2.8).
  *
- * MWAIT does not wait: a spurious wake-up is always allowed. INVD writes nothing back and there is
- * no cache to drop.
+ * INVD writes nothing back and there is no cache to drop. Not modelled: MWAIT's hints, and its
+ * extension that lets masked interrupts wake it (CPUID leaf 5 offers neither).
  */
+#include "cpu/exec/builder.h"
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
 
@@ -484,8 +485,27 @@ SIMPLE(hlt)
 	return 0;
 }
 
+/* A processor that spins for another lets it run. Alone, or with nobody to wait for, PAUSE is nothing. */
+static int op_pause(struct cpu *cpu, const struct insn *in)
+{
+	if (cpu->others_wait) {
+		cpu->paused = true;
+		cpu_event_set(cpu, CPU_EV_STOP);
+	}
+	return 0;
+}
+
+static void gen_pause(struct builder *b, const struct insn *in, u32 arg)
+{
+	if (b->cpu->cpu_count > 1)
+		emit_call(b, in, op_pause);
+}
+extern const struct exec_desc exec_pause;
+const struct exec_desc exec_pause = {.gen = gen_pause};
+
 SIMPLE(monitor)
 {
+	struct xlat x;
 	u64 lin;
 	u8 byte;
 
@@ -493,9 +513,14 @@ SIMPLE(monitor)
 		return cpu_fault(cpu, EXC_UD, 0, "MONITOR with CPL > 0", cpu->cpl);
 	if (reg_read(cpu, RCX, cpu_long64(cpu) ? 8 : 4))
 		return cpu_fault(cpu, EXC_GP, 0, "MONITOR with ECX not 0", cpu->r[RCX]);
-	return seg_linear(cpu, in->prefixes & PFX_SEG ? in->seg : DS,
-			  reg_read(cpu, RAX, in->adsize), 1, ACC_R, &lin) ||
-	       mem_read8(cpu, lin, &byte, 0);
+	if (seg_linear(cpu, in->prefixes & PFX_SEG ? in->seg : DS,
+		       reg_read(cpu, RAX, in->adsize), 1, ACC_R, &lin) ||
+	    mem_read8(cpu, lin, &byte, 0) || mmu_translate(cpu, lin, ACC_R, &x))
+		return 1;
+	cpu->monitor_armed = false;
+	if (x.host && cpu_monitor(cpu, x.gpa, x.host))
+		cpu->monitor_armed = false; /* then MWAIT does not wait */
+	return 0;
 }
 
 SIMPLE(mwait)
@@ -505,6 +530,9 @@ SIMPLE(mwait)
 	if (reg_read(cpu, RCX, cpu_long64(cpu) ? 8 : 4) >> 1)
 		return cpu_fault(cpu, EXC_GP, 0, "MWAIT with a reserved extension in ECX",
 				 cpu->r[RCX]);
+	if (cpu->monitor_armed)
+		cpu->activity = CPU_MWAIT;
+	cpu->monitor_armed = false;
 	return 0;
 }
 

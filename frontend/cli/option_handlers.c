@@ -59,9 +59,9 @@ int opt_smp(struct cli *cli, const char *value)
 	unsigned long n = strtoul(text, &end, 10);
 	if (!isdigit((unsigned char)*text) || (*end && *end != ',') || !n || n > 255)
 		return cli_bad(cli, "-smp %s: expected a number of processors", value);
-	if (n > 1)
-		cli_note(cli, "-smp %s: one processor is modelled so far; the machine has one",
-			 value);
+	if (n > MACHINE_CPUS)
+		return cli_bad(cli, "-smp %s: at most %d processors are modelled", value, MACHINE_CPUS);
+	cli->cfg.cpus = (unsigned)n;
 	return 0;
 }
 

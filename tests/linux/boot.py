@@ -3,7 +3,7 @@
 
 usage: boot.py CACHE {amd64|i386|memtest|pvh|xen} [--timeout SECONDS] [--log FILE]
 The emulator is $EMU (default: orrery); anything with the same command line will do, so
-EMU=qemu-system-x86_64 checks the test itself. Exit status 0 when every check held.
+EMU=qemu-system-x86_64 checks the test itself. $CPUS gives the guest several processors. Exit status 0 when every check held.
 The emulator gets a small stack: an interpreter that leaves frames behind, one for each instruction, would overrun it.
 """
 import argparse
@@ -98,11 +98,13 @@ class Console:
 
 PROMPT = r"^(?:~|/) # $|guest# $"
 
+CPUS = os.environ.get("CPUS", "1")  # how many processors the guest gets
+
 # What is typed, and what must come back (a regular expression over the answer).
 COMMON = [
     ("echo $((6*7))-ok", r"42-ok"),
     ("cat /proc/sys/kernel/ostype", r"^Linux$"),
-    ("grep -c processor /proc/cpuinfo", r"^1$"),
+    ("grep -c processor /proc/cpuinfo", r"^%s$" % CPUS),
     ("awk 'BEGIN{printf \"%.9f\\n\", 22/7*1e3}'", r"^3142\.857142857$"),
     ("dd if=/dev/zero bs=65536 count=16 2>/dev/null | md5sum", r"^b6d81b360a5672d80c27430f39153e2c"),
     ("seq 20000 | sha256sum", r"^f6351f5ead9a700e34275480b3856ea738122a7c57bdeb744a631251c069587a"),
@@ -123,7 +125,7 @@ GUESTS = {
 def linux(args, log):
     extra = shlex.split(os.environ.get("EMU_ARGS", ""))
     argv = [
-        os.environ.get("EMU", "orrery"), "-nographic", "-m", "256", "-no-reboot",
+        os.environ.get("EMU", "orrery"), "-nographic", "-m", "256", "-smp", CPUS, "-no-reboot",
         "-kernel", "%s/%s.kernel" % (args.cache, args.guest),
         "-initrd", "%s/%s.initrd" % (args.cache, args.guest.replace("pvh", "amd64")),
         "-append", "console=ttyS0,115200 panic=-1 " + os.environ.get("APPEND", ""),
