@@ -144,6 +144,7 @@ bool machine_send_button(struct machine *m, enum machine_button b);
 /* Counted as the machine runs; the newest is a few milliseconds old. */
 struct machine_stats {
 	u64 instructions, virtual_ns;
+	u64 idle_ns;         /* of virtual_ns: every processor was halted */
 	u64 disk, net;       /* device_activity() so far */
 	const char *mode;    /* "real", "virtual-8086", "protected", "compatibility", "64-bit", "SMM" */
 	unsigned cpl;

@@ -46,7 +46,7 @@ struct machine_threads {
 	atomic_bool attention; /* a request waits, or pause was asked for */
 	atomic_bool paused;
 	atomic_int pace;
-	_Atomic u64 instructions, virtual_ns, disk, net;
+	_Atomic u64 instructions, virtual_ns, idle_ns, disk, net;
 	_Atomic(const char *) mode;
 	atomic_uint cpl, leds;
 	atomic_bool halted, running, mouse_wanted;

@@ -175,6 +175,7 @@ void machine_publish_stats(struct machine *m)
 	struct pc_input_state in = pc_input_state(&m->pc);
 	PUBLISH(instructions, machine_icount(m));
 	PUBLISH(virtual_ns, machine_now(m));
+	PUBLISH(idle_ns, m->idle_ns);
 	PUBLISH(disk, m->pc.env.activity[ACTIVITY_DISK]);
 	PUBLISH(net, m->pc.env.activity[ACTIVITY_NET]);
 	PUBLISH(mode, c->smm ? "SMM" : machine_mode_name(c));
@@ -189,6 +190,7 @@ void machine_stats(const struct machine *m, struct machine_stats *out)
 	*out = (struct machine_stats){
 	    .instructions = OBSERVE(instructions),
 	    .virtual_ns = OBSERVE(virtual_ns),
+	    .idle_ns = OBSERVE(idle_ns),
 	    .disk = OBSERVE(disk),
 	    .net = OBSERVE(net),
 	    .mode = OBSERVE(mode),

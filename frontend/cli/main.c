@@ -8,6 +8,9 @@
 #include "frontend/cli/options.h"
 #include "frontend/cli/verdict.h"
 #include "machine/demo/demo.h"
+#ifdef ORRERY_SDL
+#include "frontend/sdl/window.h"
+#endif
 
 /* Signals belong to the process, so the handler needs this one pointer outside any machine. */
 static _Atomic(struct machine *) signalled;
@@ -85,12 +88,55 @@ static void say_end(const struct cli *cli, const struct machine_result *r)
 		       (double)r->instructions / (double)busy_ns * 1e3);
 }
 
+#ifdef ORRERY_SDL
+/* What the window is called: the guest's name, or the file it comes from. */
+static const char *window_name(const struct cli *cli)
+{
+	const char *path = cli->cfg.kernel   ? cli->cfg.kernel
+			   : cli->cfg.drives ? cli->cfg.drive[0].path
+					     : NULL;
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	return cli->name ? cli->name : slash ? slash + 1 : path;
+}
+
+/* In a window if there is something to show and somewhere to show it; false: nothing was run. */
+static bool run_in_window(struct cli *cli, struct machine *m)
+{
+	const struct window_options o = {.name = window_name(cli),
+					 .full_screen = cli->full_screen,
+					 .keep_open = !cli->cfg.timeout_ns && !cli->verdict};
+	struct errtext e;
+	bool wanted = cli->display_sdl || (!cli->display_none && !cli->nographic && !cli->demo);
+	if (!wanted)
+		return false;
+	if (!window_possible()) {
+		if (cli->display_sdl)
+			fprintf(stderr, "orrery: warning: -display sdl: neither DISPLAY nor "
+					"WAYLAND_DISPLAY is set; running without a window\n");
+		return false;
+	}
+	if (!window_run(m, &o, &e))
+		return true;
+	fprintf(stderr, "orrery: warning: %s; running without one\n", e.s);
+	return false;
+}
+#else
+static bool run_in_window(struct cli *cli, struct machine *m)
+{
+	if (cli->display_sdl)
+		fprintf(stderr, "orrery: warning: -display sdl: this build has no window "
+				"(package libsdl2-dev); running without one\n");
+	return false;
+}
+#endif
+
 static int run(struct cli *cli, struct machine *m)
 {
 	struct verdict v = {.ran = true};
 	cli->machine = m;
 	atomic_store(&signalled, m);
-	machine_run(m);
+	if (!run_in_window(cli, m))
+		machine_run(m);
 	atomic_store(&signalled, NULL);
 	machine_restore_terminal(m);
 	machine_result(m, &v.result);

@@ -442,13 +442,16 @@ int opt_display(struct cli *cli, const char *value)
 	if (!listed(kind, kinds))
 		return cli_bad(cli, "-display %s: unknown display%s", value,
 			       cli_did_you_mean(hint, sizeof(hint), kind, kinds));
-	if (!strcmp(kind, "none"))
-		cli->display_none = true;
-	else
-		cli_note(
-		    cli,
-		    "-display %s: this build has no display; the serial port is on the terminal",
-		    value);
+	cli->display_none = !strcmp(kind, "none");
+	cli->display_sdl = !strcmp(kind, "sdl") || !strcmp(kind, "gtk");
+	if (!cli->display_none && !cli->display_sdl)
+		cli_note(cli, "-display %s: there are sdl and none; the default is taken", value);
+	return 0;
+}
+
+int opt_full_screen(struct cli *cli, const char *value)
+{
+	cli->full_screen = true;
 	return 0;
 }
 

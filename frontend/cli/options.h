@@ -28,6 +28,8 @@ struct cli {
 	bool mux;             /* serial 0 shares the terminal: Ctrl-A commands */
 	bool nographic, nodefaults, dump_config, done;
 	bool display_none; /* asked for, so that no note is due */
+	bool display_sdl;  /* asked for: without a window there is a note */
+	bool full_screen;
 	bool serial_given;
 	bool snapshot; /* -snapshot */
 	unsigned serials, devices, sets, shots;

@@ -1,0 +1,218 @@
+/*
+ * Keyboard and mouse of the window into the machine. Keys go by their place; Ctrl+Alt with a
+ * letter's place is the window's own. A mouse that reports motion is held inside the window while
+ * the guest has it; the title says how to get it back.
+ */
+#include "frontend/sdl/keys.h"
+#include "frontend/sdl/window_internal.h"
+
+#include <stdlib.h>
+
+#define KEY_NS                                                                                     \
+	12000000ull /* between the presses of typed text: a guest's keyboard buffer holds few */
+#define PASTE_MAX 65536u
+
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+static void release(struct window *w, SDL_Scancode code)
+{
+	if (w->down[code] && machine_send_key(w->m, w->down[code], false))
+		w->down[code] = 0;
+}
+
+void input_release_all(struct window *w)
+{
+	for (unsigned i = 0; i < SDL_NUM_SCANCODES; i++)
+		release(w, (SDL_Scancode)i);
+	if (w->buttons && machine_send_mouse(w->m, 0, 0, 0, 0))
+		w->buttons = 0;
+}
+
+void input_chord(struct window *w, const u16 *keys)
+{
+	unsigned n = 0;
+	for (; keys[n]; n++)
+		machine_send_key(w->m, keys[n], true);
+	while (n--)
+		machine_send_key(w->m, keys[n], false);
+}
+
+/* The window's own keys: Ctrl+Alt and the place of a letter. True if it was one. */
+static bool hotkey(struct window *w, SDL_Scancode code)
+{
+	switch (code) {
+	case SDL_SCANCODE_G: input_grab(w, !w->grabbed); return true;
+	case SDL_SCANCODE_F: window_set_full_screen(w, !w->full); return true;
+	case SDL_SCANCODE_M: menu_open(w, PAGE_MAIN); return true;
+	case SDL_SCANCODE_S: window_screenshot(w); return true;
+	case SDL_SCANCODE_V: input_paste(w); return true;
+	case SDL_SCANCODE_P: window_toggle_pause(w); return true;
+	default: return false;
+	}
+}
+
+void input_key_event(struct window *w, const SDL_KeyboardEvent *e)
+{
+	const SDL_Scancode code = e->keysym.scancode;
+	const u16 mod = e->keysym.mod;
+	if ((unsigned)code >= SDL_NUM_SCANCODES)
+		return;
+	if (e->type == SDL_KEYUP) {
+		release(w, code);
+		return;
+	}
+	if (w->menu.page) {
+		menu_key(w, code);
+		return;
+	}
+	if (e->repeat) /* the guest's keyboard repeats by itself */
+		return;
+	if ((mod & KMOD_CTRL) && (mod & KMOD_ALT) && hotkey(w, code)) {
+		input_release_all(w);
+		return;
+	}
+	u16 key = key_of_scancode(code);
+	if (!key || w->ended)
+		return;
+	if (machine_send_key(w->m, key, true))
+		w->down[code] = key;
+}
+
+/* ---- mouse ---------------------------------------------------------------------------------- */
+
+void input_grab(struct window *w, bool on)
+{
+	if (w->grabbed == on)
+		return;
+	w->grabbed = on;
+	SDL_SetRelativeMouseMode(on ? SDL_TRUE : SDL_FALSE);
+	SDL_SetWindowKeyboardGrab(w->sdl, on ? SDL_TRUE : SDL_FALSE);
+	SDL_SetWindowMouseGrab(w->sdl, on ? SDL_TRUE : SDL_FALSE);
+	window_title(w);
+	w->dirty = true;
+}
+
+/* Window units to physical pixels. */
+static void physical(const struct window *w, int *x, int *y)
+{
+	int ww = 1, wh = 1;
+	SDL_GetWindowSize(w->sdl, &ww, &wh);
+	*x = ww > 0 ? *x * w->out_w / ww : *x;
+	*y = wh > 0 ? *y * w->out_h / wh : *y;
+}
+
+void input_motion(struct window *w, const SDL_MouseMotionEvent *e)
+{
+	int x = e->x, y = e->y;
+	if (w->grabbed) {
+		machine_send_mouse(w->m, e->xrel, e->yrel, 0, w->buttons);
+		return;
+	}
+	physical(w, &x, &y);
+	if (w->menu.page)
+		menu_pointer(w, x, y, false);
+}
+
+static unsigned button_bit(u8 button)
+{
+	return button == SDL_BUTTON_LEFT     ? 1
+	       : button == SDL_BUTTON_RIGHT  ? 2
+	       : button == SDL_BUTTON_MIDDLE ? 4
+	       : button == SDL_BUTTON_X1     ? 8
+	       : button == SDL_BUTTON_X2     ? 16
+					     : 0;
+}
+
+/* A click outside a grab: menu, status bar, or the guest's picture, which takes the mouse. */
+static void click(struct window *w, int x, int y)
+{
+	struct machine_stats s;
+	machine_stats(w->m, &s);
+	if (w->menu.page)
+		menu_pointer(w, x, y, true);
+	else if (y >= w->out_h - w->bar)
+		status_click(w, x);
+	else if (s.mouse_wanted && !w->ended)
+		input_grab(w, true);
+	else if (!w->ended)
+		window_toast(w, "The guest does not use its mouse. Ctrl+Alt+M opens the menu.");
+}
+
+void input_button(struct window *w, const SDL_MouseButtonEvent *e)
+{
+	int x = e->x, y = e->y;
+	physical(w, &x, &y);
+	if (!w->grabbed) {
+		if (e->type == SDL_MOUSEBUTTONDOWN && e->button == SDL_BUTTON_LEFT)
+			click(w, x, y);
+		else if (e->type == SDL_MOUSEBUTTONDOWN && e->button == SDL_BUTTON_RIGHT &&
+			 w->menu.page)
+			menu_close(w);
+		return;
+	}
+	unsigned bit = button_bit(e->button);
+	w->buttons = e->type == SDL_MOUSEBUTTONDOWN ? w->buttons | bit : w->buttons & ~bit;
+	machine_send_mouse(w->m, 0, 0, 0, w->buttons);
+}
+
+void input_wheel(struct window *w, const SDL_MouseWheelEvent *e)
+{
+	int steps = e->direction == SDL_MOUSEWHEEL_FLIPPED ? -e->y : e->y;
+	if (w->menu.page)
+		menu_scroll(w, -steps);
+	else if (w->grabbed)
+		machine_send_mouse(w->m, 0, 0, -steps, w->buttons);
+}
+
+/* ---- text typed as keys --------------------------------------------------------------------- */
+
+static void stop_typing(struct window *w)
+{
+	if (w->typing.skipped)
+		window_toast(w, "%u characters have no key on a US keyboard and were left out",
+			     w->typing.skipped);
+	free(w->typing.text);
+	w->typing = (struct typing){0};
+}
+
+void input_paste(struct window *w)
+{
+	char *text = SDL_GetClipboardText();
+	size_t n = text ? strlen(text) : 0;
+	stop_typing(w);
+	if (!n)
+		window_toast(w, "The clipboard holds no text");
+	else if (n > PASTE_MAX)
+		window_toast(w, "The clipboard holds more than %u characters: too many to type",
+			     PASTE_MAX);
+	else
+		w->typing.text = strdup(text);
+	SDL_free(text);
+}
+
+static bool continues(char c) /* a later byte of a character in UTF-8 */
+{
+	return ((u8)c & 0xc0) == 0x80;
+}
+
+void input_type(struct window *w, u64 now)
+{
+	struct typing *t = &w->typing;
+	bool shift;
+	if (!t->text || now < t->next_ns || machine_paused(w->m) || machine_input_room(w->m) < 8)
+		return;
+	char c = t->text[t->at];
+	if (!c || w->ended) {
+		stop_typing(w);
+		return;
+	}
+	t->at++;
+	u16 key = key_of_character(c, &shift);
+	if (!key) {
+		t->skipped += c != '\r' && !continues(c);
+		return;
+	}
+	const u16 plain[] = {key, 0}, shifted[] = {0x2a, key, 0};
+	input_chord(w, shift ? shifted : plain);
+	t->next_ns = now + KEY_NS;
+}

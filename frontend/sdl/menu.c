@@ -1,0 +1,280 @@
+/*
+ * The menu over the picture, for mouse and keyboard: what one does at a machine's case and drives,
+ * and at the window. Not modelled: scroll bars; long lists move with the selection.
+ */
+#include "frontend/sdl/window_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum menu_action {
+	DO_NOTHING,
+	DO_BACK,
+	DO_PAUSE,
+	DO_RESET,
+	DO_POWER,
+	DO_PACE,
+	DO_FULL_SCREEN,
+	DO_SCALING,
+	DO_SCREENSHOT,
+	DO_PASTE,
+	DO_KEYS,
+	DO_CHORD,
+	DO_QUIT,
+};
+
+#define CTRL_ALT 0x1d, 0x38
+static const struct {
+	const char *name;
+	u16 keys[4];
+} chords[] = {
+    {"Ctrl+Alt+Delete", {CTRL_ALT, 0xe053}},
+    {"Ctrl+Alt+Backspace", {CTRL_ALT, 0x0e}},
+    {"Ctrl+Alt+F1", {CTRL_ALT, 0x3b}},
+    {"Ctrl+Alt+F2", {CTRL_ALT, 0x3c}},
+    {"Ctrl+Alt+F3", {CTRL_ALT, 0x3d}},
+    {"Ctrl+Alt+F7", {CTRL_ALT, 0x41}},
+    {"Alt+Tab", {0x38, 0x0f}},
+    {"Alt+F4", {0x38, 0x3e}},
+    {"Ctrl+Escape", {0x1d, 0x01}},
+    {"Windows", {0xe05b}},
+    {"Print Screen", {0xe037}},
+    {"Alt+SysRq+H", {0x38, 0x54, 0x23}},
+    {"Pause", {0xe11d}},
+};
+
+static const char *const scaling_names[] = {[SCALE_INTEGER] = "whole pixels",
+					    [SCALE_SHAPE] = "monitor's shape",
+					    [SCALE_STRETCH] = "stretched"};
+
+/* ---- what the pages hold -------------------------------------------------------------------- */
+
+static void add(struct menu *n, enum menu_action action, int arg, const char *label,
+		const char *hint)
+{
+	if (n->rows == MENU_ROWS)
+		return;
+	struct menu_row *r = &n->row[n->rows++];
+	snprintf(r->label, sizeof(r->label), "%s", label);
+	snprintf(r->hint, sizeof(r->hint), "%s", hint);
+	r->action = action;
+	r->arg = arg;
+}
+
+static void main_page(struct window *w)
+{
+	struct menu *n = &w->menu;
+	snprintf(n->title, sizeof(n->title), "%s", w->o->name ? w->o->name : "Orrery");
+	add(n, DO_BACK, 0, "Back to the guest", "Esc");
+	if (!w->ended) {
+		add(n, DO_PAUSE, 0, machine_paused(w->m) ? "Go on" : "Pause", "Ctrl+Alt+P");
+		add(n, DO_PACE, 0, "Speed",
+		    machine_pace(w->m) == PACE_TURBO ? "as fast as it can" : "real time");
+		add(n, DO_KEYS, 0, "Send keys", ">");
+		add(n, DO_PASTE, 0, "Type the clipboard's text", "Ctrl+Alt+V");
+	}
+	add(n, DO_SCREENSHOT, 0, "Screenshot", "Ctrl+Alt+S");
+	add(n, DO_FULL_SCREEN, 0, w->full ? "Leave full screen" : "Full screen", "Ctrl+Alt+F");
+	add(n, DO_SCALING, 0, "Picture", scaling_names[w->scaling]);
+	if (!w->ended) {
+		add(n, DO_POWER, 0, "Press the power button", "");
+		add(n, DO_RESET, 0, "Reset", "");
+	}
+	add(n, DO_QUIT, 0, "Quit at once", "");
+}
+
+static void keys_page(struct window *w)
+{
+	struct menu *n = &w->menu;
+	snprintf(n->title, sizeof(n->title), "Send keys");
+	for (unsigned i = 0; i < ARRAY_SIZE(chords); i++)
+		add(n, DO_CHORD, (int)i, chords[i].name, "");
+}
+
+static void build(struct window *w)
+{
+	w->menu.rows = 0;
+	switch (w->menu.page) {
+	case PAGE_MAIN: main_page(w); break;
+	case PAGE_KEYS: keys_page(w); break;
+	default: break;
+	}
+	if (w->menu.selected >= w->menu.rows)
+		w->menu.selected = w->menu.rows ? w->menu.rows - 1 : 0;
+	w->dirty = true;
+}
+
+void menu_open(struct window *w, enum menu_page page)
+{
+	input_release_all(w);
+	input_grab(w, false);
+	w->menu.page = page;
+	w->menu.selected = w->menu.first = 0;
+	build(w);
+}
+
+void menu_close(struct window *w)
+{
+	w->menu.page = PAGE_NONE;
+	w->dirty = true;
+}
+
+/* ---- what happens --------------------------------------------------------------------------- */
+
+static void choose(struct window *w)
+{
+	struct menu *n = &w->menu;
+	if (n->selected >= n->rows)
+		return;
+	const struct menu_row row = n->row[n->selected];
+	switch ((enum menu_action)row.action) {
+	case DO_PACE:
+		machine_set_pace(w->m,
+				 machine_pace(w->m) == PACE_TURBO ? PACE_REAL_TIME : PACE_TURBO);
+		window_title(w);
+		build(w);
+		return;
+	case DO_SCALING:
+		w->scaling = w->scaling == SCALE_STRETCH ? SCALE_INTEGER : w->scaling + 1;
+		w->geometry = 0; /* lays everything out anew */
+		build(w);
+		return;
+	case DO_KEYS: menu_open(w, PAGE_KEYS); return;
+	default: break;
+	}
+	menu_close(w);
+	switch ((enum menu_action)row.action) {
+	case DO_PAUSE: window_toggle_pause(w); break;
+	case DO_RESET: machine_send_button(w->m, BUTTON_RESET); break;
+	case DO_POWER: machine_send_button(w->m, BUTTON_POWER); break;
+	case DO_FULL_SCREEN: window_set_full_screen(w, !w->full); break;
+	case DO_SCREENSHOT: window_screenshot(w); break;
+	case DO_PASTE: input_paste(w); break;
+	case DO_CHORD: input_chord(w, chords[row.arg].keys); break;
+	case DO_QUIT:
+		w->power_asked = true;
+		window_close(w);
+		break;
+	default: break;
+	}
+}
+
+static void back(struct window *w)
+{
+	if (w->menu.page == PAGE_MAIN)
+		menu_close(w);
+	else
+		menu_open(w, PAGE_MAIN);
+}
+
+static void move(struct window *w, int by)
+{
+	struct menu *n = &w->menu;
+	int at = (int)n->selected + by, last = (int)n->rows - 1;
+	if (by == 1 || by == -1)
+		at = at < 0 ? last : at > last ? 0 : at;
+	n->selected = (unsigned)(at < 0 ? 0 : at > last ? last : at);
+	w->dirty = true;
+}
+
+void menu_key(struct window *w, SDL_Scancode code)
+{
+	switch (code) {
+	case SDL_SCANCODE_UP: move(w, -1); break;
+	case SDL_SCANCODE_DOWN: move(w, 1); break;
+	case SDL_SCANCODE_PAGEUP: move(w, -10); break;
+	case SDL_SCANCODE_PAGEDOWN: move(w, 10); break;
+	case SDL_SCANCODE_HOME: move(w, -MENU_ROWS); break;
+	case SDL_SCANCODE_END: move(w, MENU_ROWS); break;
+	case SDL_SCANCODE_RETURN:
+	case SDL_SCANCODE_KP_ENTER:
+	case SDL_SCANCODE_SPACE:
+	case SDL_SCANCODE_RIGHT: choose(w); break;
+	case SDL_SCANCODE_LEFT:
+	case SDL_SCANCODE_BACKSPACE: back(w); break;
+	case SDL_SCANCODE_ESCAPE: menu_close(w); break;
+	default: break;
+	}
+}
+
+void menu_scroll(struct window *w, int rows)
+{
+	move(w, rows * 3);
+}
+
+void menu_pointer(struct window *w, int x, int y, bool click)
+{
+	struct menu *n = &w->menu;
+	const SDL_Point at = {x, y};
+	int row = n->row_height ? (y - n->box.y) / n->row_height - 1 : -1;
+	if (!SDL_PointInRect(&at, &n->box)) {
+		if (click)
+			menu_close(w);
+		return;
+	}
+	if (row < 0 || row >= n->shown || n->first + (unsigned)row >= n->rows)
+		return;
+	if (n->selected != n->first + (unsigned)row) {
+		n->selected = n->first + (unsigned)row;
+		w->dirty = true;
+	}
+	if (click)
+		choose(w);
+}
+
+void menu_drop(struct window *w, const char *path)
+{
+	window_toast(w, "%s: there is no drive it could go into", path);
+}
+
+/* ---- drawing -------------------------------------------------------------------------------- */
+
+static void measure(struct window *w)
+{
+	struct menu *n = &w->menu;
+	const int k = w->draw.scale, pad = 6 * k;
+	int width = draw_text_width(&w->draw, n->title) + 2 * pad, height = w->out_h - w->bar;
+	n->row_height = draw_line(&w->draw) + 2 * k;
+	for (unsigned i = 0; i < n->rows; i++)
+		width =
+		    MAX(width, draw_text_width(&w->draw, n->row[i].label) +
+				   draw_text_width(&w->draw, n->row[i].hint) + 2 * pad + 20 * k);
+	width = MIN(width, w->out_w - 2 * pad);
+	int room = (height - 2 * pad) / n->row_height - 1;
+	n->shown = MIN((int)n->rows, room < 1 ? 1 : room);
+	if (n->selected < n->first)
+		n->first = n->selected;
+	if (n->selected >= n->first + (unsigned)n->shown)
+		n->first = n->selected - (unsigned)n->shown + 1;
+	int h = (n->shown + 1) * n->row_height + 2 * k;
+	n->box = (SDL_Rect){(w->out_w - width) / 2, (height - h) / 2, width, h};
+}
+
+static void draw_row(struct window *w, int line, const struct menu_row *r, bool selected)
+{
+	const struct menu *n = &w->menu;
+	const int k = w->draw.scale, pad = 6 * k, y = n->box.y + (line + 1) * n->row_height;
+	const int hint = draw_text_width(&w->draw, r->hint),
+		  right = n->box.x + n->box.w - pad - hint;
+	if (selected)
+		draw_box(&w->draw, (SDL_Rect){n->box.x, y, n->box.w, n->row_height}, 0x2f6fb0, 255);
+	draw_text(&w->draw, n->box.x + pad, y + 4 * k, right - n->box.x - pad - 4 * k, 0xffffff,
+		  r->label);
+	draw_text(&w->draw, right, y + 4 * k, hint, selected ? 0xd8e8ff : 0x8a96a2, r->hint);
+}
+
+void menu_draw(struct window *w)
+{
+	struct menu *n = &w->menu;
+	const int k = w->draw.scale;
+	measure(w);
+	draw_box(&w->draw, (SDL_Rect){0, 0, w->out_w, w->out_h - w->bar}, 0x000000, 110);
+	SDL_Rect frame = {n->box.x - k, n->box.y - k, n->box.w + 2 * k, n->box.h + 2 * k};
+	draw_box(&w->draw, frame, 0x59636e, 255);
+	draw_box(&w->draw, n->box, 0x20262e, 255);
+	draw_text(&w->draw, n->box.x + 6 * k, n->box.y + 4 * k, n->box.w - 12 * k, 0x9ad0ff,
+		  n->title);
+	for (int i = 0; i < n->shown && n->first + (unsigned)i < n->rows; i++)
+		draw_row(w, i, &n->row[n->first + (unsigned)i],
+			 n->first + (unsigned)i == n->selected);
+}

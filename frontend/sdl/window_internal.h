@@ -1,0 +1,131 @@
+/* Shared by the files of frontend/sdl/ only: the window's state and who does what with it. All of
+ * it belongs to the main thread. */
+#ifndef ORRERY_SDL_WINDOW_INTERNAL_H
+#define ORRERY_SDL_WINDOW_INTERNAL_H
+
+#include <SDL.h>
+#include "base/host.h"
+#include "devices/display/display.h"
+#include "frontend/sdl/draw.h"
+#include "frontend/sdl/window.h"
+
+#define MENU_ROWS 512
+#define TOAST_NS  4000000000ull
+
+enum scaling {
+	SCALE_INTEGER, /* whole multiples of a pixel, crisp */
+	SCALE_SHAPE,   /* fills the window in the shape of a monitor of the time */
+	SCALE_STRETCH, /* fills the window */
+};
+
+enum menu_page { PAGE_NONE, PAGE_MAIN, PAGE_KEYS, PAGE_DRIVES, PAGE_FILES };
+
+struct menu_row {
+	char label[192];
+	char hint[32]; /* at the right: a key, a state */
+	int action;    /* enum menu_action */
+	int arg;
+};
+
+struct menu {
+	enum menu_page page;
+	struct menu_row row[MENU_ROWS];
+	unsigned rows, selected, first; /* first: the topmost that is shown */
+	char title[256];
+	SDL_Rect box; /* where it was drawn, for the mouse */
+	int row_height, shown;
+	char folder[1024]; /* PAGE_FILES */
+	int drive;
+};
+
+/* What the status bar shows, worked out four times a second. */
+struct status {
+	u64 last_ns, last_insns, last_virtual, last_idle, last_disk, last_net;
+	char speed[48], where[48];
+	bool disk, net;
+	unsigned seen[8][4]; /* how often each mode and ring was met since */
+	u8 leds;
+};
+
+struct typing { /* text being typed into the guest */
+	char *text;
+	size_t at;
+	u64 next_ns;
+	bool down;
+	unsigned skipped;
+};
+
+struct window {
+	struct machine *m;
+	struct display *display;
+	const struct window_options *o;
+	struct host_thread *runner;
+	Uint32 ended_event;
+	bool ended; /* machine_run() has returned */
+	bool done;
+
+	SDL_Window *sdl;
+	SDL_Renderer *renderer;
+	SDL_Texture *picture;
+	struct draw draw;
+	u32 width, height, aspect_w, aspect_h; /* of the guest's picture */
+	u64 generation, geometry;
+	enum scaling scaling;
+	SDL_Rect view;         /* of the picture, physical pixels */
+	int out_w, out_h, bar; /* the window's physical pixels; height of the status bar in them */
+	int asked_w, asked_h;  /* the window size we asked for last, in window units */
+	bool full, dirty;
+
+	bool grabbed, focused;
+	u16 down[SDL_NUM_SCANCODES]; /* the key sent to the guest for each one held */
+	unsigned buttons;
+	int wheel_rest;
+	bool power_asked;
+	struct typing typing;
+	struct menu menu;
+	struct status status;
+	char toast[256];
+	u64 toast_until;
+};
+
+/* window.c */
+void window_toast(struct window *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void window_title(struct window *w);
+void window_set_full_screen(struct window *w, bool full);
+void window_screenshot(struct window *w);
+void window_toggle_pause(struct window *w);
+/** The user wants the window closed: the first time the guest is asked. */
+void window_close(struct window *w);
+
+/* input.c */
+void input_key_event(struct window *w, const SDL_KeyboardEvent *e);
+void input_motion(struct window *w, const SDL_MouseMotionEvent *e);
+void input_button(struct window *w, const SDL_MouseButtonEvent *e);
+void input_wheel(struct window *w, const SDL_MouseWheelEvent *e);
+void input_grab(struct window *w, bool on);
+/** Lets go of every key and button the guest holds for down. */
+void input_release_all(struct window *w);
+void input_paste(struct window *w);
+/** Types the next character if it is time. */
+void input_type(struct window *w, u64 now);
+/** Presses the keys in order and releases them in reverse; ends with 0. */
+void input_chord(struct window *w, const u16 *keys);
+
+/* menu.c */
+void menu_open(struct window *w, enum menu_page page);
+void menu_close(struct window *w);
+void menu_key(struct window *w, SDL_Scancode code);
+void menu_pointer(struct window *w, int x, int y, bool click);
+void menu_scroll(struct window *w, int rows);
+void menu_draw(struct window *w);
+/** A file was dropped on the window. */
+void menu_drop(struct window *w, const char *path);
+
+/* status.c */
+void status_sample(struct window *w, u64 now);
+void status_draw(struct window *w);
+int status_height(const struct window *w);
+/** A click into the bar at physical (@x, @y). */
+void status_click(struct window *w, int x);
+
+#endif
