@@ -357,8 +357,19 @@ static void loop(struct window *w)
 	}
 }
 
+/* Only what window_possible() has seen: SDL's last resorts are screens that nobody sees. */
+static void choose_driver(void)
+{
+	const char *asked = getenv("SDL_VIDEODRIVER"), *wayland = getenv("WAYLAND_DISPLAY");
+#if !defined(__APPLE__) && !defined(_WIN32)
+	if (!asked || !*asked)
+		SDL_SetHint(SDL_HINT_VIDEODRIVER, wayland && *wayland ? "wayland,x11" : "x11");
+#endif
+}
+
 static bool open_window(struct window *w)
 {
+	choose_driver();
 	SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1"); /* Ctrl-C is main.c's */
 	SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
 	SDL_SetHint(SDL_HINT_QUIT_ON_LAST_WINDOW_CLOSE, "0");
