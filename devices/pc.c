@@ -144,6 +144,7 @@ static void fill_cmos(struct pc *pc, const struct pc_config *cfg)
 	rtc_set_cmos(pc->rtc, 0x5d, (u8)(cfg->ram_high_bytes >> 32));
 	rtc_set_cmos(pc->rtc, 0x5f, (u8)(cfg->cpus - 1));
 	rtc_set_cmos(pc->rtc, 0x14, 0x06); /* equipment: x87, PS/2 mouse */
+	pc_drives_to_cmos(pc);
 	rtc_set_checksum(pc->rtc);
 }
 
@@ -168,6 +169,7 @@ static int make_parts(struct pc *pc, char *err, size_t n)
 	    {"ioapic", offsetof(struct pc, ioapic)},    {"dma8237", offsetof(struct pc, dma)},
 	    {"pit", offsetof(struct pc, pit)},          {"rtc", offsetof(struct pc, rtc)},
 	    {"i8042", offsetof(struct pc, i8042)},      {"fw_cfg", offsetof(struct pc, fw_cfg)},
+	    {"piix3-ide", offsetof(struct pc, ide)},
 	};
 	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
 		struct device *d = make(pc, parts[i].type, NULL, NULL, err, n);
@@ -241,6 +243,7 @@ static int build(struct pc *pc, const struct pc_config *cfg, char *err, size_t n
 		return e;
 	connect_wires(pc);
 	e = make_optional(pc, cfg, err, n);
+	e = e ? e : pc_attach_drives(pc, cfg->drive, cfg->drives, err, n);
 	e = e ? e : add_window(pc, err, n);
 	if (e)
 		return e;
@@ -345,12 +348,14 @@ static void place_function(struct pc *pc, struct pci_function *f, u64 *io, u64 *
 void pc_firmware_setup(struct pc *pc)
 {
 	u64 io = 0xc000, mem = 0xe0000000u;
-	u8 pm = 1 << 3 | 3, isa = 1 << 3;
+	u8 pm = 1 << 3 | 3, isa = 1 << 3, ide = 1 << 3 | 1;
 	bus_batch_begin(pc->env.bus);
 	pci_config_write(&pc->pci, 0, 0x59, 0x30, 1);
 	for (unsigned r = 0x5a; r < 0x60; r++)
 		pci_config_write(&pc->pci, 0, r, 0x33, 1);
 	pci_config_write(&pc->pci, isa, 0x60, 0x0b0b0a0a, 4);
+	pci_config_write(&pc->pci, ide, 0x40, 0x80008000u, 4); /* IDETIM: both channels are decoded */
+	pci_config_write(&pc->pci, ide, PCI_COMMAND, PCI_COMMAND_MASTER, 2);
 	pci_config_write(&pc->pci, pm, 0x40, PC_PM_BASE | 1, 4);
 	pci_config_write(&pc->pci, pm, 0x80, 1, 1);
 	for (unsigned i = 0; i < 256; i++)

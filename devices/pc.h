@@ -13,6 +13,7 @@
 
 #include "devices/chipset/pci.h"
 #include "devices/device.h"
+#include "devices/drive.h"
 #include "devices/irq/gsi.h"
 
 #define PC_MAX_CPUS    8
@@ -36,6 +37,8 @@ struct pc_config {
 					      not connected */
 	s64 rtc_start_s;                   /* seconds since 1970 UTC at power-on */
 	struct display *display;           /* where the adapter draws; may be NULL */
+	const struct drive *drive;         /* their images open; they stay the caller's */
+	unsigned drives;
 };
 
 struct pc {
@@ -45,7 +48,7 @@ struct pc {
 	unsigned cpus;
 	struct device *lapic[PC_MAX_CPUS];
 	struct device *pic, *ioapic, *pit, *rtc, *hpet, *i8042, *i440fx, *piix3, *piix4pm, *dma,
-	    *fw_cfg;
+	    *fw_cfg, *ide;
 	struct device *serial[PC_MAX_SERIAL];
 	struct mem_region *lapic_window;
 	unsigned current_cpu; /* whose local APIC answers at FEE00000h: set by the machine before it
@@ -114,6 +117,13 @@ struct pc_input_state {
 	bool mouse_wanted; /* the guest asked for mouse reports */
 };
 struct pc_input_state pc_input_state(const struct pc *pc);
+
+/* ---- drives ------------------------------------------------------------------------------ */
+
+/** Gives each drive to its controller; those of kind DRIVE_NONE and DRIVE_VIRTIO are left alone. 0 or -errno with a message. */
+MUST_CHECK int pc_attach_drives(struct pc *pc, const struct drive *drives, unsigned count, char *err, size_t n);
+/** Tells CMOS of them, as the set-up program of a BIOS would. */
+void pc_drives_to_cmos(struct pc *pc);
 
 /* ---- fw_cfg ------------------------------------------------------------------------------ */
 

@@ -404,6 +404,8 @@ static int build_board(struct machine *m, struct errtext *e)
 	    .debugcon = m->debugcon ? "debugcon" : NULL,
 	    .rtc_start_s = m->cfg.rtc_start_s,
 	    .display = m->display,
+	    .drive = m->cfg.drive,
+	    .drives = m->cfg.drives,
 	};
 	for (unsigned i = 0; i < MACHINE_SERIALS && i < PC_MAX_SERIAL; i++)
 		cfg.serial[i] = m->serial[i].chardev ? chardev_id(m->serial[i].chardev)

@@ -82,7 +82,7 @@ struct ide_drive {
 	u8 media_event;      /* for GET EVENT STATUS: 0 none, 1 eject request, 2 new medium, 3 removed */
 	u8 attention;        /* additional sense code of the pending unit attention; 0: none */
 	bool locked, open;
-	u8 pad1[4];
+	u8 pad1[5];
 };
 
 struct ide_channel {
