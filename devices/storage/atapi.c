@@ -259,10 +259,10 @@ static u32 page_capabilities(const struct ide_drive *d, u8 *p, bool changeable)
 	p[2] = 0x3b; /* reads CD-R, CD-RW, method 2, DVD-ROM, DVD-R */
 	p[4] = 0x70; /* mode 2 form 1 and 2, multi-session */
 	p[6] = (u8)(0x29 | (d->locked ? 2 : 0)); /* tray, eject, lock */
-	put16(p + 8, 5540); /* kB/s: 32x */
+	put16(p + 8, 5645); /* kB/s: 32x */
 	put16(p + 10, 2);
 	put16(p + 12, 512); /* kB of buffer */
-	put16(p + 14, 5540);
+	put16(p + 14, 5645);
 	return 22;
 }
 
