@@ -1,5 +1,7 @@
 #include "base/input.h"
 
+#include <stdlib.h>
+
 void input_init(struct input_queue *q, void (*deliver)(void *, const struct input_event *),
 		void *ctx)
 {
@@ -20,6 +22,19 @@ static void unlock(struct input_queue *q)
 	atomic_flag_clear_explicit(&q->lock, memory_order_release);
 }
 
+static bool push(struct input_queue *q, const struct input_event *ev)
+{
+	u32 bulk = ev->bulk ? ev->len : 0;
+	lock(q);
+	bool room = q->head - q->tail < INPUT_INBOX && q->bulk_bytes + bulk <= INPUT_BULK_MAX;
+	if (room) {
+		q->inbox[q->head++ % INPUT_INBOX] = *ev;
+		q->bulk_bytes += bulk;
+	}
+	unlock(q);
+	return room;
+}
+
 bool input_push(struct input_queue *q, unsigned kind, unsigned target, const void *data,
 		unsigned len)
 {
@@ -28,12 +43,20 @@ bool input_push(struct input_queue *q, unsigned kind, unsigned target, const voi
 		return false;
 	if (len)
 		memcpy(ev.data, data, len);
-	lock(q);
-	bool room = q->head - q->tail < INPUT_INBOX;
-	if (room)
-		q->inbox[q->head++ % INPUT_INBOX] = ev;
-	unlock(q);
-	return room;
+	return push(q, &ev);
+}
+
+bool input_push_bulk(struct input_queue *q, unsigned kind, unsigned target, const void *data,
+		     unsigned len)
+{
+	struct input_event ev = {.kind = (u16)kind, .target = (u16)target, .len = len};
+	if (!len || len > INPUT_BULK_MAX || !(ev.bulk = malloc(len)))
+		return false;
+	memcpy(ev.bulk, data, len);
+	if (push(q, &ev))
+		return true;
+	free(ev.bulk);
+	return false;
 }
 
 unsigned input_room(struct input_queue *q)
@@ -48,10 +71,19 @@ static bool pop(struct input_queue *q, struct input_event *ev)
 {
 	lock(q);
 	bool any = q->head != q->tail;
-	if (any)
+	if (any) {
 		*ev = q->inbox[q->tail++ % INPUT_INBOX];
+		q->bulk_bytes -= ev->bulk ? ev->len : 0;
+	}
 	unlock(q);
 	return any;
+}
+
+void input_clear(struct input_queue *q)
+{
+	struct input_event ev;
+	while (pop(q, &ev))
+		free(ev.bulk);
 }
 
 static void hand_over(struct input_queue *q, const struct input_event *ev)
@@ -73,6 +105,7 @@ unsigned input_drain(struct input_queue *q, u64 icount)
 	for (; n < INPUT_INBOX && pop(q, &ev); n++) {
 		ev.icount = icount;
 		hand_over(q, &ev);
+		free(ev.bulk);
 	}
 	return n;
 }

@@ -18,6 +18,7 @@ enum input_kind {
 	INPUT_RESET, /* the reset button */
 	INPUT_POWER, /* the power button */
 	INPUT_NMI,   /* the NMI button */
+	INPUT_NET,   /* target: number of the -netdev; bulk: a frame */
 	INPUT_USER,  /* first kind free for the machine's own use */
 };
 
@@ -27,13 +28,16 @@ struct input_event {
 	u16 target;
 	u32 len;
 	u8 data[16];
+	u8 *bulk; /* NULL, or the len bytes that data has no place for. Live: the queue's, until delivered; replay: the owner's */
 };
 
-#define INPUT_INBOX 1024 /* events; power of two */
+#define INPUT_INBOX    1024       /* events; power of two */
+#define INPUT_BULK_MAX (4u << 20) /* bytes of bulk waiting in the inbox */
 
 struct input_queue {
 	atomic_flag lock;
 	u32 head, tail; /* inbox ring: tail..head */
+	u32 bulk_bytes;
 	struct input_event inbox[INPUT_INBOX];
 	struct input_event *replay; /* owned by the caller, sorted by icount; NULL: live */
 	u32 replay_count, replay_next;
@@ -47,6 +51,11 @@ void input_init(struct input_queue *q, void (*deliver)(void *, const struct inpu
 /** From any thread. False when the inbox is full: try again later. @len <= 16. */
 bool input_push(struct input_queue *q, unsigned kind, unsigned target, const void *data,
 		unsigned len);
+/** The same for data of any length, which is copied. False also when there is no memory or INPUT_BULK_MAX is reached. */
+bool input_push_bulk(struct input_queue *q, unsigned kind, unsigned target, const void *data,
+		     unsigned len);
+/** Throws away what was not delivered. */
+void input_clear(struct input_queue *q);
 /** Events the inbox still takes. */
 unsigned input_room(struct input_queue *q);
 /** Delivers what has arrived (live), or what is stamped at or before @icount (replay). Returns the

@@ -23,6 +23,8 @@ struct chardev;
 struct device;
 struct display;
 struct gsi_router;
+struct net;
+struct nic;
 struct pci_bus;
 struct pci_function;
 struct pci_ident;
@@ -54,6 +56,8 @@ struct machine_hooks {
 			   u32 code); /* isa-debug-exit: the process status is code << 1 | 1 */
 	u64 (*tsc_offset)(void *ctx,
 			  unsigned cpu); /* guest TSC minus clock_now(), for TSC-deadline timers */
+	struct net *(*find_net)(void *ctx, const char *id); /* the host end of a network; NULL: there is none */
+	void (*net_ready)(void *ctx); /* a card has room for frames again, or an answer may wait */
 };
 
 enum activity { ACTIVITY_DISK, ACTIVITY_NET, ACTIVITY_KINDS };
@@ -73,6 +77,7 @@ struct device_env {
 	struct display *display; /* where an adapter draws, or NULL */
 	u64 activity[ACTIVITY_KINDS]; /* for the lamps of the status bar; device_activity() */
 	struct device *devices; /* in order of creation */
+	struct nic *nics;       /* the network cards (devices/net/nic.h) */
 };
 
 /* Fixed ports or MMIO claimed by every instance of a type; a table ends with count or size 0. */

@@ -11,6 +11,7 @@
 #include "devices/irq/ioapic.h"
 #include "devices/irq/lapic.h"
 #include "devices/irq/pic.h"
+#include "devices/net/nic.h"
 #include "devices/serial/uart16550.h"
 #include "devices/timer/rtc.h"
 
@@ -467,6 +468,21 @@ struct pc_input_state pc_input_state(const struct pc *pc)
 void pc_power_button(struct pc *pc)
 {
 	piix4pm_power_button(pc->piix4pm);
+}
+
+unsigned pc_net_room(struct pc *pc, const struct net *net)
+{
+	for (struct nic *c = pc->env.nics; c; c = c->next)
+		if (c->net == net)
+			return c->ops->room(c->dev);
+	return 0;
+}
+
+void pc_net_receive(struct pc *pc, const struct net *net, const u8 *frame, size_t bytes)
+{
+	for (struct nic *c = pc->env.nics; c; c = c->next)
+		if (!net || c->net == net)
+			nic_receive(c, frame, bytes);
 }
 
 int pc_fw_cfg_add_file(struct pc *pc, const char *name, const void *data, u32 n)

@@ -117,6 +117,10 @@ struct pc_input_state {
 	bool mouse_wanted; /* the guest asked for mouse reports */
 };
 struct pc_input_state pc_input_state(const struct pc *pc);
+/** Frames that the card behind @net takes now; 0 when there is none. */
+unsigned pc_net_room(struct pc *pc, const struct net *net);
+/** A frame arrives at the card behind @net; NULL: at every card. */
+void pc_net_receive(struct pc *pc, const struct net *net, const u8 *frame, size_t bytes);
 
 /* ---- drives ------------------------------------------------------------------------------ */
 

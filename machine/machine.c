@@ -339,6 +339,7 @@ static void deliver_input(void *ctx, const struct input_event *ev)
 	case INPUT_RESET: hook_reset(m, false); break;
 	case INPUT_POWER: pc_power_button(&m->pc); break;
 	case INPUT_NMI: hook_nmi(m, 0); break;
+	case INPUT_NET: machine_net_receive(m, ev); break;
 	default: break;
 	}
 }
@@ -393,6 +394,8 @@ static int build_board(struct machine *m, struct errtext *e)
 	    .power = hook_power,
 	    .tsc_offset = hook_tsc_offset,
 	    .debug_exit = hook_debug_exit,
+	    .find_net = machine_net_find,
+	    .net_ready = machine_net_ready,
 	};
 	struct pc_config cfg = {
 	    .cpus = m->cfg.cpus,
@@ -529,7 +532,8 @@ static int build(struct machine *m, struct errtext *e)
 		return err_set(e, -ENOMEM, "no memory for the screen");
 	clock_init(&m->clock, clock_time, clock_sooner, m);
 	input_init(&m->input, deliver_input, m);
-	if ((r = build_board(m, e)) || (r = build_cpus(m, e)) || (r = add_devices(m, e)) ||
+	if ((r = machine_net_open(m, e)) || (r = build_board(m, e)) ||
+	    (r = build_cpus(m, e)) || (r = add_devices(m, e)) ||
 	    (r = fill_fw_cfg(m, e)) || (r = machine_map_rom(m, e)))
 		return r;
 	pc_reset(&m->pc, RESET_COLD);
@@ -582,6 +586,8 @@ void machine_destroy(struct machine *m)
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		chardev_close(m->serial[i].chardev);
 	chardev_close(m->debugcon);
+	machine_net_close(m);
+	input_clear(&m->input);
 	for (unsigned i = 0; i < m->cfg.drives; i++)
 		block_close(m->cfg.drive[i].block);
 	for (unsigned i = cpus; i-- > 0;) {

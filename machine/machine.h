@@ -18,6 +18,7 @@
 #define MACHINE_DEVICES 16
 #define MACHINE_SETS    32
 #define MACHINE_SHOTS   16
+#define MACHINE_NETDEVS 8
 #define MACHINE_RAM_MIN (1ull << 20)
 #define MACHINE_RAM_MAX (1ull << 38)
 
@@ -61,6 +62,9 @@ struct machine_config {
 	const char *boot_once;  /* the same for the first start only; NULL: as boot_order */
 	bool boot_menu;
 	u32 boot_menu_ms; /* how long the menu's invitation stands; 0: firmware's choice */
+	struct {
+		const char *id, *description; /* devices/backends/net.h */
+	} netdev[MACHINE_NETDEVS];           /* up to the first without a name */
 	bool no_hpet, no_reboot, no_shutdown;
 	s64 rtc_start_s; /* seconds since 1970 UTC that the RTC starts from */
 	u64 max_insns;   /* 0: no limit */

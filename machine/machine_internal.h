@@ -12,6 +12,7 @@
 #include "cpu/exec/exec.h"
 #include "devices/backends/chardev.h"
 #include "devices/display/display.h"
+#include "devices/backends/net.h"
 #include "devices/pc.h"
 #include "machine/boot.h"
 #include "machine/machine.h"
@@ -21,6 +22,12 @@ struct serial_input {
 	struct machine *m;
 	unsigned port;
 	struct chardev *chardev;
+};
+
+struct net_input {
+	struct machine *m;
+	unsigned number;
+	struct net *net;
 };
 
 struct loaded_file {
@@ -76,6 +83,8 @@ struct machine {
 	struct chardev *debugcon;
 	struct display *display;
 	u32 shots_taken; /* a bit for each of cfg.screenshot */
+	struct net_input net[MACHINE_NETDEVS];
+	bool net_kick; /* frames may have become deliverable */
 
 	/* What is booted, kept for the next reset */
 	struct loaded_file kernel, bios;
@@ -147,5 +156,22 @@ void machine_publish_stats(struct machine *m);
 void machine_explain_triple_fault(struct machine *m);
 /** Writes why nothing can wake the processor into m->explanation. */
 void machine_explain_hang(struct machine *m);
+
+/* ---- networks (machine_net.c) ---------------------------------------------------------------------------------- */
+
+MUST_CHECK int machine_net_open(struct machine *m, struct errtext *e);
+void machine_net_close(struct machine *m);
+/** For struct machine_hooks. */
+struct net *machine_net_find(void *m, const char *id);
+void machine_net_ready(void *m);
+/** An INPUT_NET event reaches its card. */
+void machine_net_receive(struct machine *m, const struct input_event *ev);
+/** Looks at the host's sockets and queues what came. True while much is going on: come back soon. */
+bool machine_net_poll(struct machine *m);
+/** Queues what waits in the host ends, without a look at the host. */
+void machine_net_deliver(struct machine *m);
+bool machine_net_awaits_host(const struct machine *m);
+/** Like net_pollfds(), over all. */
+unsigned machine_net_pollfds(struct machine *m, struct host_poll *p, unsigned max, u64 *timeout_ns);
 
 #endif

@@ -6,6 +6,7 @@
 
 #define POLL_INSNS 1000000ull
 #define QUANTUM 20000ull /* instructions of a processor's turn: switches cost some 300, waits for another are not longer */
+#define POLL_NET   100000ull /* while frames pass */
 #define POLL_STEPS 1024u /* a halted processor does not reach the next million */
 #define HANG_NS                                                                                    \
 	10000000000ull /* halted with interrupts off: timers may still bring an NMI for this long  \
@@ -50,12 +51,14 @@ static void poll_host(struct machine *m)
 	else if (m->cfg.timeout_ns && real_spent(m) >= m->cfg.timeout_ns)
 		m->end = END_TIMEOUT;
 	machine_publish_stats(m);
-	m->next_poll = machine_icount(m) + POLL_INSNS;
+	m->next_poll = machine_icount(m) + (machine_net_poll(m) ? POLL_NET : POLL_INSNS);
 }
 
 static bool interactive(const struct machine *m)
 {
 	int pace = atomic_load_explicit(&m->threads.pace, memory_order_relaxed);
+	if (machine_net_awaits_host(m))
+		return true; /* whatever the pace: a peer would be timed out in an instant */
 	if (pace != PACE_FREE)
 		return pace == PACE_REAL_TIME;
 	if (display_watched(m->display))
@@ -71,15 +74,17 @@ static bool interactive(const struct machine *m)
 /* Sleeps up to @ns of host time, less if input comes. */
 static void sleep_for_input(struct machine *m, u64 ns)
 {
-	struct host_poll p[2 * (MACHINE_SERIALS + 1) + 1];
+	struct host_poll p[2 * (MACHINE_SERIALS + 1) + 1 + 48];
 	unsigned n = 0;
 	if (m->threads.wake.fd[0] >= 0)
 		p[n++] = (struct host_poll){.fd = m->threads.wake.fd[0], .want = HOST_POLL_IN};
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		if (m->serial[i].chardev && pc_serial_room(&m->pc, i))
 			n += chardev_pollfds(m->serial[i].chardev, p + n);
+	ns = MIN(ns, display_watched(m->display) ? WATCHED_POLL_NS : IDLE_POLL_NS);
+	n += machine_net_pollfds(m, p + n, (unsigned)ARRAY_SIZE(p) - n, &ns);
 	u64 from = host_monotonic_ns();
-	host_poll(p, n, MIN(ns, display_watched(m->display) ? WATCHED_POLL_NS : IDLE_POLL_NS));
+	host_poll(p, n, ns);
 	if (n && p[0].fd == m->threads.wake.fd[0] && p[0].ready)
 		host_wake_clear(&m->threads.wake);
 	machine_serve(m);
@@ -212,7 +217,7 @@ static void keep_pace(struct machine *m)
 static void idle(struct machine *m)
 {
 	u64 deadline = clock_next_deadline(&m->clock), now = machine_now(m);
-	if (woken(m) || deadline <= now)
+	if (woken(m) || deadline <= now || m->net_kick)
 		return;
 	if (hung(m, deadline)) {
 		machine_explain_hang(m);
@@ -368,6 +373,8 @@ static void step(struct machine *m)
 		if (machine_paused(m))
 			stand_still(m, resumed);
 	}
+	if (m->net_kick)
+		machine_net_deliver(m);
 	input_drain(&m->input, icount);
 	clock_run(&m->clock);
 	requests(m);

@@ -275,7 +275,7 @@ static int settle(struct cli *cli)
 		cli->cfg.typed = cli_mux;
 		cli->cfg.ctx = cli;
 	}
-	return 0;
+	return cli_settle_net(cli);
 }
 
 enum cli_outcome cli_parse(struct cli *cli, int argc, char *const *argv, FILE *out, FILE *notes,

@@ -33,6 +33,9 @@ struct cli {
 	bool serial_given;
 	bool snapshot; /* -snapshot */
 	unsigned serials, devices, sets, shots;
+	bool net_given;                     /* the default network is not wanted */
+	const char *old_nic[4];             /* -net nic,... */
+	unsigned netdevs, old_nics, old_nets;
 	struct machine *machine; /* for the Ctrl-A commands; set by main */
 	bool escape;             /* Ctrl-A was typed */
 	struct {

@@ -33,6 +33,9 @@ int cli_settle_drives(struct cli *cli);
 /** ", did you mean 'x'?" or an empty string, in @buf. */
 const char *cli_did_you_mean(char *buf, size_t n, const char *word, const char *const *list);
 
+/** After all options: pairs -net with -net nic, and adds the default card. 0 or -EINVAL. */
+int cli_settle_net(struct cli *cli);
+
 #define ORRERY_VERSION "0.1.0"
 
 #endif

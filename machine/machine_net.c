@@ -1,0 +1,99 @@
+/* The machine's networks: between the host ends (devices/backends/net.h), the input queue and the cards. */
+#include "machine/machine_internal.h"
+
+#define FRAMES_AT_ONCE 256u /* a quarter of the inbox */
+
+static void frame_came(void *ctx, const u8 *frame, size_t bytes)
+{
+	struct net_input *in = ctx;
+	input_push_bulk(&in->m->input, INPUT_NET, in->number, frame, (unsigned)bytes);
+}
+
+int machine_net_open(struct machine *m, struct errtext *e)
+{
+	for (unsigned i = 0; i < MACHINE_NETDEVS && m->cfg.netdev[i].id; i++) {
+		struct net_input *in = &m->net[i];
+		*in = (struct net_input){.m = m, .number = i};
+		if (machine_net_find(m, m->cfg.netdev[i].id))
+			return err_set(e, -EEXIST, "-netdev: two have the name '%s'", m->cfg.netdev[i].id);
+		in->net = net_open(m->cfg.netdev[i].id, m->cfg.netdev[i].description, &m->clock, e->s, sizeof(e->s));
+		if (!in->net)
+			return -EINVAL;
+		net_on_receive(in->net, frame_came, in);
+	}
+	return 0;
+}
+
+void machine_net_close(struct machine *m)
+{
+	for (unsigned i = 0; i < MACHINE_NETDEVS; i++) {
+		net_close(m->net[i].net);
+		m->net[i].net = NULL;
+	}
+}
+
+struct net *machine_net_find(void *ctx, const char *id)
+{
+	struct machine *m = ctx;
+	for (unsigned i = 0; i < MACHINE_NETDEVS; i++)
+		if (m->net[i].net && !strcmp(net_id(m->net[i].net), id))
+			return m->net[i].net;
+	return NULL;
+}
+
+void machine_net_ready(void *ctx)
+{
+	struct machine *m = ctx;
+	unsigned waiting = 0;
+	for (unsigned i = 0; i < MACHINE_NETDEVS && m->net[i].net; i++)
+		waiting += net_waiting(m->net[i].net);
+	if (!waiting || !m->cpu)
+		return;
+	m->net_kick = true;
+	cpu_event_set(m->cpu, CPU_EV_STOP);
+}
+
+void machine_net_receive(struct machine *m, const struct input_event *ev)
+{
+	if (ev->target < MACHINE_NETDEVS && m->net[ev->target].net)
+		pc_net_receive(&m->pc, m->net[ev->target].net, ev->bulk, ev->len);
+}
+
+static unsigned room(struct machine *m, const struct net *net)
+{
+	unsigned n = pc_net_room(&m->pc, net), inbox = input_room(&m->input);
+	return MIN(MIN(n, inbox), FRAMES_AT_ONCE);
+}
+
+bool machine_net_poll(struct machine *m)
+{
+	bool busy = false;
+	for (unsigned i = 0; i < MACHINE_NETDEVS && m->net[i].net; i++) {
+		net_poll(m->net[i].net, room(m, m->net[i].net));
+		busy |= net_busy(m->net[i].net);
+	}
+	return busy;
+}
+
+void machine_net_deliver(struct machine *m)
+{
+	m->net_kick = false;
+	for (unsigned i = 0; i < MACHINE_NETDEVS && m->net[i].net; i++)
+		net_deliver(m->net[i].net, room(m, m->net[i].net));
+}
+
+bool machine_net_awaits_host(const struct machine *m)
+{
+	for (unsigned i = 0; i < MACHINE_NETDEVS && m->net[i].net; i++)
+		if (net_awaits_host(m->net[i].net))
+			return true;
+	return false;
+}
+
+unsigned machine_net_pollfds(struct machine *m, struct host_poll *p, unsigned max, u64 *timeout_ns)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < MACHINE_NETDEVS && m->net[i].net; i++)
+		n += net_pollfds(m->net[i].net, p + n, max - n, timeout_ns);
+	return n;
+}
