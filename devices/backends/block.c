@@ -23,6 +23,7 @@
 #include "base/config.h"
 
 static const struct image_format *const formats[] = {
+    &format_qcow2,
     &format_raw,
 };
 

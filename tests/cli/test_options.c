@@ -440,7 +440,7 @@ int main(void)
 	tcase_add_loop_test(t, bad_drives, 0, 10);
 	tcase_add_test(t, two_drives_in_one_place);
 	tcase_add_test(t, boot_order);
-	tcase_add_loop_test(t, a_bare_name_is_what_its_content_says, 0, 7);
+	tcase_add_loop_test(t, a_bare_name_is_what_its_content_says, 0, 8);
 	tcase_add_loop_test(t, unknown_words_name_the_nearest, 0, 8);
 	tcase_add_loop_test(t, refusals, 0, 18);
 	tcase_add_test(t, kvm_unit_tests_line);
