@@ -495,6 +495,23 @@ int pc_fw_cfg_add_item(struct pc *pc, u16 selector, const void *data, u32 n)
 	return fw_cfg_set(pc->fw_cfg, selector, data, n);
 }
 
+int pc_fw_cfg_replace_file(struct pc *pc, const char *name, const void *data, u32 n)
+{
+	return fw_cfg_replace_file(pc->fw_cfg, name, data, n);
+}
+
+void pc_fw_cfg_on_select(struct pc *pc, void (*selecting)(void *ctx, const char *name), void *ctx)
+{
+	fw_cfg_on_select(pc->fw_cfg, selecting, ctx);
+}
+
+u16 pc_pm_base(struct pc *pc)
+{
+	u8 pm = 1 << 3 | 3;
+	bool on = pci_config_read(&pc->pci, pm, 0x80, 1) & 1;
+	return on ? (u16)(pci_config_read(&pc->pci, pm, 0x40, 2) & 0xffc0) : 0;
+}
+
 /* ---- state ------------------------------------------------------------------------------- */
 
 static void take_state(const struct pc *pc, struct board_state *s)

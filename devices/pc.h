@@ -136,6 +136,13 @@ MUST_CHECK int pc_fw_cfg_add_file(struct pc *pc, const char *name, const void *d
 /** Sets the item of a fixed selector below 20h (copied). */
 MUST_CHECK int pc_fw_cfg_add_item(struct pc *pc, u16 selector, const void *data, u32 n);
 
+/** Gives an existing file new contents (copied). -ENOENT, -ENOMEM. */
+MUST_CHECK int pc_fw_cfg_replace_file(struct pc *pc, const char *name, const void *data, u32 n);
+/** @selecting(@ctx, name) is called when the guest selects a file, before it reads it. */
+void pc_fw_cfg_on_select(struct pc *pc, void (*selecting)(void *ctx, const char *name), void *ctx);
+/** Where firmware has put the PM1 registers; 0: not enabled. */
+u16 pc_pm_base(struct pc *pc);
+
 /* ---- state ------------------------------------------------------------------------------- */
 
 void pc_save(struct pc *pc, struct snap_buf *b);

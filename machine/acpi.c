@@ -11,10 +11,22 @@
 #define HPET_EVENT_BLOCK                                                                           \
 	0x8086a201u /* as the device's capability register: 3 comparators, legacy, Intel */
 
+#define LINKS_MAX 64
+
 struct builder {
-	u8 *p; /* the segment */
-	u32 n; /* used */
+	u8 *p;    /* the segment, or the blob for firmware to place */
+	u32 n;    /* used */
+	u32 base; /* guest-physical address of p; 0: not known yet */
 	bool overflow;
+	/* Pointers into p and tables in it, for those who place it. */
+	struct {
+		u32 at;
+		u8 size;
+	} link[LINKS_MAX];
+	struct {
+		u32 at, size;
+	} table[LINKS_MAX];
+	unsigned links, tables;
 };
 
 static void put(u8 *p, u32 off, u64 v, unsigned bytes)
@@ -38,7 +50,19 @@ static u8 *room(struct builder *b, u32 size, u32 align)
 
 static u32 gpa_of(const struct builder *b, const u8 *p)
 {
-	return ACPI_SEGMENT + (u32)(p - b->p);
+	return b->base + (u32)(p - b->p);
+}
+
+/* A pointer of @size bytes at @at to @target. */
+static void put_pointer(struct builder *b, u8 *at, const u8 *target, u8 size)
+{
+	put(at, 0, gpa_of(b, target), size);
+	if (b->links == LINKS_MAX) {
+		b->overflow = true;
+		return;
+	}
+	b->link[b->links].at = (u32)(at - b->p);
+	b->link[b->links++].size = size;
 }
 
 static u8 checksum(const u8 *p, u32 n)
@@ -50,8 +74,12 @@ static u8 checksum(const u8 *p, u32 n)
 }
 
 /* The common header, section 5.2.6; call again when the body is final to set the checksum. */
-static void table_header(u8 *t, const char *sig, u32 len, u8 revision)
+static void table_header(struct builder *b, u8 *t, const char *sig, u32 len, u8 revision)
 {
+	if (b->tables < LINKS_MAX) {
+		b->table[b->tables].at = (u32)(t - b->p);
+		b->table[b->tables++].size = len;
+	}
 	memcpy(t, sig, 4);
 	put(t, 4, len, 4);
 	t[8] = revision;
@@ -259,7 +287,7 @@ static u8 *build_dsdt(struct builder *b, const struct acpi_config *cfg)
 		return NULL;
 	}
 	b->n = a.n;
-	table_header(t, "DSDT", b->n - (u32)(t - b->p), 1);
+	table_header(b, t, "DSDT", b->n - (u32)(t - b->p), 1);
 	return t;
 }
 
@@ -274,19 +302,20 @@ static void gas(u8 *t, u32 off, u8 space, u8 bits, u64 addr)
 	put(t, off + 4, addr, 8);
 }
 
-static u8 *build_fadt(struct builder *b, const struct acpi_config *cfg, u32 facs, u32 dsdt)
+static u8 *build_fadt(struct builder *b, const struct acpi_config *cfg, const u8 *facs, const u8 *dsdt)
 {
 	u8 *t = room(b, 244, 16);
 	if (!t)
 		return NULL;
-	put(t, 36, facs, 4);
-	put(t, 40, dsdt, 4);
+	u32 pm = cfg->pm_base ? cfg->pm_base : ACPI_PM_BASE;
+	put_pointer(b, t + 36, facs, 4);
+	put_pointer(b, t + 40, dsdt, 4);
 	t[45] = 1; /* preferred profile: desktop */
 	put(t, 46, ACPI_SCI_IRQ, 2);
 	/* SMI_CMD, ACPI_ENABLE, ACPI_DISABLE 0: the machine is always in ACPI mode */
-	put(t, 56, ACPI_PM_BASE, 4);
-	put(t, 64, ACPI_PM_BASE + 4, 4);
-	put(t, 76, ACPI_PM_BASE + 8, 4);
+	put(t, 56, pm, 4);
+	put(t, 64, pm + 4, 4);
+	put(t, 76, pm + 8, 4);
 	t[88] = 4;             /* PM1_EVT_LEN */
 	t[89] = 2;             /* PM1_CNT_LEN */
 	t[91] = 4;             /* PM_TMR_LEN */
@@ -299,12 +328,12 @@ static u8 *build_fadt(struct builder *b, const struct acpi_config *cfg, u32 facs
 	put(t, 112, BIT(0) | BIT(2) | BIT(5) | BIT(10), 4);
 	gas(t, 116, 1, 8, 0xcf9);
 	t[128] = 0x06; /* RESET_VALUE */
-	put(t, 132, facs, 8);
-	put(t, 140, dsdt, 8);
-	gas(t, 148, 1, 32, ACPI_PM_BASE);
-	gas(t, 172, 1, 16, ACPI_PM_BASE + 4);
-	gas(t, 208, 1, 32, ACPI_PM_BASE + 8);
-	table_header(t, "FACP", 244, 3);
+	put_pointer(b, t + 132, facs, 8);
+	put_pointer(b, t + 140, dsdt, 8);
+	gas(t, 148, 1, 32, pm);
+	gas(t, 172, 1, 16, pm + 4);
+	gas(t, 208, 1, 32, pm + 8);
+	table_header(b, t, "FACP", 244, 3);
 	return t;
 }
 
@@ -346,7 +375,7 @@ static u8 *build_madt(struct builder *b, unsigned cpus)
 	p[1] = 6;
 	p[2] = 0xff;
 	p[5] = 1;
-	table_header(t, "APIC", len, 1);
+	table_header(b, t, "APIC", len, 1);
 	return t;
 }
 
@@ -358,24 +387,25 @@ static u8 *build_hpet(struct builder *b)
 	put(t, 36, HPET_EVENT_BLOCK, 4);
 	gas(t, 40, 0, 64, HPET_BASE);
 	put(t, 53, 0x80, 2); /* minimum tick */
-	table_header(t, "HPET", 56, 1);
+	table_header(b, t, "HPET", 56, 1);
 	return t;
 }
 
-static u8 *build_root(struct builder *b, const u32 *tables, unsigned count, bool xsdt)
+static u8 *build_root(struct builder *b, u8 *const *tables, unsigned count, bool xsdt)
 {
 	u32 size = xsdt ? 8 : 4, len = 36 + count * size;
 	u8 *t = room(b, len, 16);
 	if (!t)
 		return NULL;
 	for (unsigned i = 0; i < count; i++)
-		put(t, 36 + i * size, tables[i], size);
-	table_header(t, xsdt ? "XSDT" : "RSDT", len, 1);
+		put_pointer(b, t + 36 + i * size, tables[i], (u8)size);
+	table_header(b, t, xsdt ? "XSDT" : "RSDT", len, 1);
 	return t;
 }
 
 static void build_rsdp(u8 *t, u32 rsdt, u32 xsdt)
 {
+	memset(t, 0, 36);
 	memcpy(t, "RSD PTR ", 8);
 	memcpy(t + 9, "ORRERY", 6);
 	t[15] = 2;
@@ -441,30 +471,125 @@ static void build_mp(struct builder *b, unsigned cpus)
 	t[7] = checksum(t, len);
 }
 
-int acpi_build(const struct acpi_config *cfg, u8 *segment, u64 *rsdp, struct errtext *e)
+/* Everything but the RSDP. False when it does not fit. */
+static bool build_tables(struct builder *b, const struct acpi_config *cfg, u8 **rsdt, u8 **xsdt)
 {
-	struct builder b = {.p = segment};
-	u32 tables[4];
+	u8 *tables[4];
 	unsigned count = 0;
-	u8 *root = room(&b, 36, 16), *facs = room(&b, 64, 64);
+	u8 *facs = room(b, 64, 64);
+	if (!facs)
+		return false;
 	memcpy(facs, "FACS", 4);
 	put(facs, 4, 64, 4);
 	facs[32] = 1;
-	u8 *dsdt = build_dsdt(&b, cfg);
-	u8 *fadt = dsdt ? build_fadt(&b, cfg, gpa_of(&b, facs), gpa_of(&b, dsdt)) : NULL;
-	u8 *madt = build_madt(&b, cfg->cpus);
-	u8 *hpet = cfg->hpet ? build_hpet(&b) : NULL;
+	u8 *dsdt = build_dsdt(b, cfg);
+	u8 *fadt = dsdt ? build_fadt(b, cfg, facs, dsdt) : NULL;
+	u8 *madt = build_madt(b, cfg->cpus);
+	u8 *hpet = cfg->hpet ? build_hpet(b) : NULL;
 	u8 *const all[] = {fadt, madt, hpet};
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
 		if (all[i])
-			tables[count++] = gpa_of(&b, all[i]);
-	u8 *rsdt = build_root(&b, tables, count, false),
-	   *xsdt = build_root(&b, tables, count, true);
+			tables[count++] = all[i];
+	*rsdt = build_root(b, tables, count, false);
+	*xsdt = build_root(b, tables, count, true);
+	return !b->overflow;
+}
+
+static int too_big(const struct acpi_config *cfg, struct errtext *e)
+{
+	return err_set(e, -E2BIG, "the ACPI tables for %u processors exceed 64 KiB", cfg->cpus);
+}
+
+int acpi_build(const struct acpi_config *cfg, u8 *segment, u64 *rsdp, struct errtext *e)
+{
+	struct builder b = {.p = segment, .base = ACPI_SEGMENT};
+	u8 *root = room(&b, 36, 16), *rsdt, *xsdt;
+	if (!root || !build_tables(&b, cfg, &rsdt, &xsdt))
+		return too_big(cfg, e);
 	build_mp(&b, cfg->cpus);
 	if (b.overflow)
-		return err_set(e, -E2BIG, "the ACPI tables for %u processors exceed 64 KiB",
-			       cfg->cpus);
+		return too_big(cfg, e);
 	build_rsdp(root, gpa_of(&b, rsdt), gpa_of(&b, xsdt));
 	*rsdp = gpa_of(&b, root);
 	return 0;
+}
+
+/* ---- the same for firmware to place: QEMU's docs/specs/acpi and "etc/table-loader" ----------------------- */
+
+#define LOADER_ALLOCATE 1
+#define LOADER_POINTER  2
+#define LOADER_CHECKSUM 3
+#define ZONE_HIGH       1
+#define ZONE_FSEG       2
+#define TABLES_FILE     "etc/acpi/tables"
+#define RSDP_FILE       "etc/acpi/rsdp"
+
+static u8 *loader_entry(struct acpi_files *f, u32 command, const char *file)
+{
+	u8 *p = f->loader + f->loader_size;
+	if (f->loader_size + ACPI_LOADER_ENTRY > sizeof(f->loader))
+		return NULL;
+	memset(p, 0, ACPI_LOADER_ENTRY);
+	put(p, 0, command, 4);
+	memcpy(p + 4, file, strlen(file));
+	f->loader_size += ACPI_LOADER_ENTRY;
+	return p + 4 + 56;
+}
+
+static bool loader_allocate(struct acpi_files *f, const char *file, u32 align, u8 zone)
+{
+	u8 *p = loader_entry(f, LOADER_ALLOCATE, file);
+	if (p) {
+		put(p, 0, align, 4);
+		p[4] = zone;
+	}
+	return p;
+}
+
+static bool loader_pointer(struct acpi_files *f, const char *file, u32 at, u8 size)
+{
+	u8 *p = loader_entry(f, LOADER_POINTER, file);
+	if (p) {
+		memcpy(p, TABLES_FILE, sizeof(TABLES_FILE));
+		put(p, 56, at, 4);
+		p[60] = size;
+	}
+	return p;
+}
+
+static bool loader_checksum(struct acpi_files *f, const char *file, u32 at, u32 start, u32 size)
+{
+	u8 *p = loader_entry(f, LOADER_CHECKSUM, file);
+	if (p) {
+		put(p, 0, at, 4);
+		put(p, 4, start, 4);
+		put(p, 8, size, 4);
+	}
+	return p;
+}
+
+static bool build_loader(struct acpi_files *f, const struct builder *b)
+{
+	bool ok = loader_allocate(f, TABLES_FILE, 64, ZONE_HIGH) && loader_allocate(f, RSDP_FILE, 16, ZONE_FSEG);
+	for (unsigned i = 0; ok && i < b->links; i++)
+		ok = loader_pointer(f, TABLES_FILE, b->link[i].at, b->link[i].size);
+	for (unsigned i = 0; ok && i < b->tables; i++) {
+		f->tables[b->table[i].at + 9] = 0; /* firmware differs in whether the old value counts */
+		ok = loader_checksum(f, TABLES_FILE, b->table[i].at + 9, b->table[i].at, b->table[i].size);
+	}
+	f->rsdp[8] = f->rsdp[32] = 0;
+	return ok && loader_pointer(f, RSDP_FILE, 16, 4) && loader_pointer(f, RSDP_FILE, 24, 8) &&
+	       loader_checksum(f, RSDP_FILE, 8, 0, 20) && loader_checksum(f, RSDP_FILE, 32, 0, 36);
+}
+
+int acpi_build_files(const struct acpi_config *cfg, struct acpi_files *f, struct errtext *e)
+{
+	struct builder b = {.p = f->tables};
+	u8 *rsdt, *xsdt;
+	memset(f, 0, sizeof(*f));
+	if (!build_tables(&b, cfg, &rsdt, &xsdt))
+		return too_big(cfg, e);
+	f->tables_size = b.n;
+	build_rsdp(f->rsdp, gpa_of(&b, rsdt), gpa_of(&b, xsdt));
+	return build_loader(f, &b) ? 0 : too_big(cfg, e);
 }

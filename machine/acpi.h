@@ -18,6 +18,7 @@ struct acpi_config {
 	unsigned cpus;     /* 1..64; APIC IDs 0..cpus-1 */
 	u64 low_ram_bytes; /* the PCI window starts here at the lowest */
 	bool hpet, vga;
+	u32 pm_base;       /* of the PM1 block, as firmware programmed it; 0: ACPI_PM_BASE */
 };
 
 /**
@@ -25,5 +26,17 @@ struct acpi_config {
  * address, or -E2BIG.
  */
 MUST_CHECK int acpi_build(const struct acpi_config *cfg, u8 *segment, u64 *rsdp, struct errtext *e);
+
+/* The tables as firmware wants them from fw_cfg: it places the blobs itself, as the loader script says (QEMU's
+ * "etc/table-loader": allocate, add pointer, add checksum; entries of 128 bytes). */
+#define ACPI_LOADER_ENTRY 128
+
+struct acpi_files {
+	u8 tables[0x10000], rsdp[36], loader[64 * ACPI_LOADER_ENTRY];
+	u32 tables_size, loader_size;
+};
+
+/** Fills @f: the contents of etc/acpi/tables, etc/acpi/rsdp and etc/table-loader. The sizes do not depend on pm_base. 0 or -E2BIG. */
+MUST_CHECK int acpi_build_files(const struct acpi_config *cfg, struct acpi_files *f, struct errtext *e);
 
 #endif

@@ -476,32 +476,6 @@ static int add_devices(struct machine *m, struct errtext *e)
 	return r;
 }
 
-#define FW_CFG_RAM_SIZE 0x03
-#define FW_CFG_NB_CPUS  0x05
-#define FW_CFG_MAX_CPUS 0x0f
-
-static int fill_fw_cfg(struct machine *m, struct errtext *e)
-{
-	const u64 ram = m->ram.size_bytes;
-	const u16 cpus = (u16)m->cfg.cpus;
-	struct boot_range map[BOOT_RANGES_MAX];
-	u8 e820[BOOT_RANGES_MAX * 20];
-	unsigned n = boot_memory_map(&m->ram, map);
-	for (unsigned i = 0; i < n; i++) {
-		memcpy(e820 + i * 20, &map[i].base, 8);
-		memcpy(e820 + i * 20 + 8, &map[i].size, 8);
-		memcpy(e820 + i * 20 + 16, &map[i].type, 4);
-	}
-	int r = pc_fw_cfg_add_item(&m->pc, FW_CFG_RAM_SIZE, &ram, sizeof(ram));
-	if (!r)
-		r = pc_fw_cfg_add_item(&m->pc, FW_CFG_NB_CPUS, &cpus, sizeof(cpus));
-	if (!r)
-		r = pc_fw_cfg_add_item(&m->pc, FW_CFG_MAX_CPUS, &cpus, sizeof(cpus));
-	if (!r)
-		r = pc_fw_cfg_add_file(&m->pc, "etc/e820", e820, n * 20);
-	return r ? err_set(e, r, "fw_cfg refuses its items") : 0;
-}
-
 static int open_drives(struct machine *m, struct errtext *e)
 {
 	for (unsigned i = 0; i < m->cfg.drives; i++) {
@@ -534,7 +508,7 @@ static int build(struct machine *m, struct errtext *e)
 	input_init(&m->input, deliver_input, m);
 	if ((r = machine_net_open(m, e)) || (r = build_board(m, e)) ||
 	    (r = build_cpus(m, e)) || (r = add_devices(m, e)) ||
-	    (r = fill_fw_cfg(m, e)) || (r = machine_map_rom(m, e)))
+	    (r = machine_fill_fw_cfg(m, e)) || (r = machine_map_rom(m, e)))
 		return r;
 	pc_reset(&m->pc, RESET_COLD);
 	return machine_start_guest(m, e);

@@ -105,6 +105,7 @@ struct machine {
 	u32 steps;           /* of the loop, to look at the host now and then */
 	bool reset_wanted, reset_cpu_only;
 	bool off_wanted;
+	u32 acpi_pm_base; /* of the PM1 block in the ACPI files of fw_cfg */
 	bool suspended; /* ACPI S3: only RAM and what can wake the machine are powered */
 	unsigned triple_faults;
 	enum end_reason end;
@@ -128,6 +129,8 @@ static inline u64 machine_now(const struct machine *m)
 /** Makes @cpu the one that runs. */
 void machine_switch_cpu(struct machine *m, struct cpu *cpu);
 
+/** What firmware reads through fw_cfg: memory map, processors, ACPI and SMBIOS tables, boot order. 0, or -errno with a message. */
+MUST_CHECK int machine_fill_fw_cfg(struct machine *m, struct errtext *e);
 /** Reads the files named in the configuration. 0, or -errno with a message. */
 MUST_CHECK int machine_load_files(struct machine *m, struct errtext *e);
 void machine_free_files(struct machine *m);

@@ -33,6 +33,8 @@ struct item {
 struct fw_cfg {
 	struct device dev;
 	struct item item[SELECTORS];
+	void (*selecting)(void *ctx, const char *name); /* may be NULL */
+	void *ctx;
 	u32 files;
 	u32 offset;
 	u64 dma_address;
@@ -42,7 +44,7 @@ struct fw_cfg {
 
 /* clang-format off */
 #define FW_CFG_FIELDS(V, S, H, P) \
-	H(dev) H(item) H(files) V(offset) V(dma_address) V(selector) H(pad)
+	H(dev) H(item) H(selecting) H(ctx) H(files) V(offset) V(dma_address) V(selector) H(pad)
 /* clang-format on */
 SNAPSHOT(fw_cfg_snapshot, "fw_cfg", 1, struct fw_cfg, FW_CFG_FIELDS);
 
@@ -109,6 +111,24 @@ int fw_cfg_add_file(struct device *d, const char *name, const void *data, u32 n)
 	return make_directory(f);
 }
 
+int fw_cfg_replace_file(struct device *d, const char *name, const void *data, u32 n)
+{
+	struct fw_cfg *f = (struct fw_cfg *)d;
+	for (u32 i = 0; i < f->files; i++) {
+		struct item *it = &f->item[FILE_FIRST + i];
+		if (!strcmp(it->name, name))
+			return set_item(it, data, n) ? -ENOMEM : make_directory(f);
+	}
+	return -ENOENT;
+}
+
+void fw_cfg_on_select(struct device *d, void (*selecting)(void *ctx, const char *name), void *ctx)
+{
+	struct fw_cfg *f = (struct fw_cfg *)d;
+	f->selecting = selecting;
+	f->ctx = ctx;
+}
+
 /* ---- data port --------------------------------------------------------------------------- */
 
 static const struct item *selected(const struct fw_cfg *f)
@@ -130,8 +150,12 @@ static void read_item(struct fw_cfg *f, u8 *out, u32 n)
 
 static void select_item(struct fw_cfg *f, u16 selector)
 {
+	const struct item *it;
 	f->selector = selector;
 	f->offset = 0;
+	it = selected(f);
+	if (f->selecting && it && it->name[0])
+		f->selecting(f->ctx, it->name);
 }
 
 static u32 port_read(void *ctx, u16 port, unsigned size)
