@@ -144,7 +144,6 @@ static void fill_cmos(struct pc *pc, const struct pc_config *cfg)
 	put_cmos16(pc, 0x5b, cfg->ram_high_bytes >> 16 & 0xffff);
 	rtc_set_cmos(pc->rtc, 0x5d, (u8)(cfg->ram_high_bytes >> 32));
 	rtc_set_cmos(pc->rtc, 0x5f, (u8)(cfg->cpus - 1));
-	rtc_set_cmos(pc->rtc, 0x14, 0x06); /* equipment: x87, PS/2 mouse */
 	pc_drives_to_cmos(pc);
 	rtc_set_checksum(pc->rtc);
 }
@@ -170,7 +169,7 @@ static int make_parts(struct pc *pc, char *err, size_t n)
 	    {"ioapic", offsetof(struct pc, ioapic)},    {"dma8237", offsetof(struct pc, dma)},
 	    {"pit", offsetof(struct pc, pit)},          {"rtc", offsetof(struct pc, rtc)},
 	    {"i8042", offsetof(struct pc, i8042)},      {"fw_cfg", offsetof(struct pc, fw_cfg)},
-	    {"piix3-ide", offsetof(struct pc, ide)},
+	    {"piix3-ide", offsetof(struct pc, ide)},    {"fdc", offsetof(struct pc, fdc)},
 	};
 	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
 		struct device *d = make(pc, parts[i].type, NULL, NULL, err, n);

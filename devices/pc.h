@@ -48,7 +48,7 @@ struct pc {
 	unsigned cpus;
 	struct device *lapic[PC_MAX_CPUS];
 	struct device *pic, *ioapic, *pit, *rtc, *hpet, *i8042, *i440fx, *piix3, *piix4pm, *dma,
-	    *fw_cfg, *ide;
+	    *fw_cfg, *ide, *fdc;
 	struct device *serial[PC_MAX_SERIAL];
 	struct mem_region *lapic_window;
 	unsigned current_cpu; /* whose local APIC answers at FEE00000h: set by the machine before it

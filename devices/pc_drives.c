@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "devices/pc.h"
+#include "devices/storage/floppy.h"
 #include "devices/storage/ide.h"
 #include "devices/timer/rtc.h"
 
@@ -9,6 +10,7 @@ static int attach(struct pc *pc, const struct drive *d, char *err, size_t n)
 {
 	switch (d->interface) {
 	case DRIVE_IDE: return ide_attach(pc->ide, d, err, n);
+	case DRIVE_FLOPPY: return floppy_attach(pc->fdc, d, err, n);
 	default: return 0;
 	}
 }
@@ -54,7 +56,18 @@ static void disks_to_cmos(struct pc *pc)
 	rtc_set_cmos(pc->rtc, 0x39, translation);
 }
 
+/* 10h: types of A: and B:; 14h, the equipment byte: how many. */
+static void floppies_to_cmos(struct pc *pc)
+{
+	u8 a = floppy_type(pc->fdc, 0), b = floppy_type(pc->fdc, 1), equipment = 0x06; /* x87, PS/2 mouse */
+	if (a || b)
+		equipment |= (u8)(1 | (a && b ? 0x40 : 0));
+	rtc_set_cmos(pc->rtc, 0x10, (u8)(a << 4 | b));
+	rtc_set_cmos(pc->rtc, 0x14, equipment);
+}
+
 void pc_drives_to_cmos(struct pc *pc)
 {
+	floppies_to_cmos(pc);
 	disks_to_cmos(pc);
 }
