@@ -183,6 +183,17 @@ static void changed(struct bus *b)
 		b->hooks.map_changed(b->hooks.ctx);
 }
 
+/* One region changed: what lies elsewhere stays known. */
+static void changed_range(struct bus *b, u64 gpa, u64 n)
+{
+	if (b->batch || !b->hooks.range_changed) {
+		changed(b);
+		return;
+	}
+	flatten(b);
+	b->hooks.range_changed(b->hooks.ctx, gpa, n);
+}
+
 void bus_batch_begin(struct bus *b)
 {
 	b->batch++;
@@ -230,7 +241,15 @@ void bus_enable_mem(struct bus *b, struct mem_region *r, bool reads, bool writes
 		return;
 	r->reads = reads;
 	r->writes = writes;
-	changed(b);
+	changed_range(b, r->base, r->size);
+}
+
+void bus_change_mem(struct bus *b, struct mem_region *r, const struct mem_region *to)
+{
+	u64 first = MIN(r->base, to->base), last = MAX(last_of(r), last_of(to));
+	*r = *to;
+	r->used = true;
+	changed_range(b, first, last - first + 1);
 }
 
 const struct mem_range *bus_find(const struct bus *b, u64 gpa)

@@ -81,6 +81,8 @@ struct bus_hooks {
 	/* The memory map changed: translations to host pages are stale (flush TLBs and decoded
 	 * code). */
 	void (*map_changed)(void *ctx);
+	/* The same, if only @n bytes at @gpa changed; NULL: map_changed is called. */
+	void (*range_changed)(void *ctx, u64 gpa, u64 n);
 	/* DMA wrote @n bytes of RAM at @gpa. */
 	void (*ram_written)(void *ctx, u64 gpa, u64 n);
 	/* A device wrote a message-signalled interrupt (address FEEx_xxxxh). */
@@ -117,6 +119,8 @@ struct mem_region *bus_add_mem(struct bus *b, const struct mem_region *r, int *e
 void bus_remove_mem(struct bus *b, struct mem_region *r);
 /** Changes which accesses the region claims. */
 void bus_enable_mem(struct bus *b, struct mem_region *r, bool reads, bool writes);
+/** Makes the region @r what @to says (place, memory, accesses). The caller sees to it that it clashes with no other. */
+void bus_change_mem(struct bus *b, struct mem_region *r, const struct mem_region *to);
 /** Groups several changes into one re-flattening. Calls nest. */
 void bus_batch_begin(struct bus *b);
 void bus_batch_end(struct bus *b);

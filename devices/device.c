@@ -288,18 +288,69 @@ struct device *device_by_id(struct device_env *env, const char *id)
 	return NULL;
 }
 
+#define MEMORY_PIECE 0x10000u
+
+static bool all_zero(const u8 *p)
+{
+	return !p[0] && !memcmp(p, p + 1, MEMORY_PIECE - 1);
+}
+
+/* Only pieces that hold something: the section's name ends in the piece's number. */
+static void save_memory(struct device *d, struct snap_buf *b)
+{
+	u64 n;
+	const u8 *p = d->type->memory(d, &n);
+	char id[64];
+	for (u64 at = 0; at < n; at += MEMORY_PIECE) {
+		if (all_zero(p + at))
+			continue;
+		snprintf(id, sizeof(id), "%s.memory.%llu", d->id,
+			 (unsigned long long)(at / MEMORY_PIECE));
+		snapshot_save_bytes(b, id, p + at, MEMORY_PIECE);
+	}
+}
+
+static int load_memory(struct device *d, struct snap_reader *r)
+{
+	u64 n, piece;
+	u8 *p = d->type->memory(d, &n);
+	char prefix[64];
+	const char *id;
+	size_t len = (size_t)snprintf(prefix, sizeof(prefix), "%s.memory.", d->id);
+	for (u64 at = 0; at < n; at += MEMORY_PIECE)
+		if (!all_zero(p + at))
+			memset(p + at, 0, MEMORY_PIECE);
+	while ((id = snapshot_next(r)) && !strncmp(id, prefix, len)) {
+		if (parse_uint(id + len, &piece) || piece >= n / MEMORY_PIECE) {
+			snprintf(r->error, sizeof(r->error), "%s: no such piece of memory", id);
+			return -EINVAL;
+		}
+		char name[sizeof(r->id)];
+		snprintf(name, sizeof(name), "%s", id);
+		if (snapshot_load_bytes(r, name, p + piece * MEMORY_PIECE, MEMORY_PIECE))
+			return -EINVAL;
+	}
+	return 0;
+}
+
 void devices_save(struct device_env *env, struct snap_buf *b)
 {
-	for (struct device *d = env->devices; d; d = d->next)
+	for (struct device *d = env->devices; d; d = d->next) {
 		if (d->type->snapshot)
 			snapshot_save(b, d->type->snapshot, d->id, d);
+		if (d->type->memory)
+			save_memory(d, b);
+	}
 }
 
 int devices_load(struct device_env *env, struct snap_reader *r)
 {
-	for (struct device *d = env->devices; d; d = d->next)
+	for (struct device *d = env->devices; d; d = d->next) {
 		if (d->type->snapshot && snapshot_load(r, d->type->snapshot, d->id, d))
 			return -EINVAL;
+		if (d->type->memory && load_memory(d, r))
+			return -EINVAL;
+	}
 	bus_batch_begin(env->bus);
 	if (env->pci)
 		memset(env->pci->pirq_count, 0, sizeof(env->pci->pirq_count));
@@ -313,10 +364,23 @@ int devices_load(struct device_env *env, struct snap_reader *r)
 	return 0;
 }
 
+static u64 hash_memory(struct device *d, u64 seed)
+{
+	u64 n;
+	const u8 *p = d->type->memory(d, &n);
+	for (u64 at = 0; at < n; at += MEMORY_PIECE)
+		if (!all_zero(p + at))
+			seed = hash_bytes(seed ^ at, p + at, MEMORY_PIECE);
+	return seed;
+}
+
 u64 devices_hash(struct device_env *env, u64 seed)
 {
-	for (struct device *d = env->devices; d; d = d->next)
+	for (struct device *d = env->devices; d; d = d->next) {
 		if (d->type->snapshot)
 			seed = snapshot_hash(seed, d->type->snapshot, d);
+		if (d->type->memory)
+			seed = hash_memory(d, seed);
+	}
 	return seed;
 }

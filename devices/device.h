@@ -126,6 +126,8 @@ struct device_type {
 	void (*free)(struct device *d);   /* releases what init took; may be NULL */
 	void (*loaded)(struct device *d); /* after a snapshot was loaded: rebuild what is derived;
 					     may be NULL */
+	/* Memory of the device's own (@*n bytes, a multiple of 64 KiB), saved and hashed with its state; may be NULL. */
+	u8 *(*memory)(struct device *d, u64 *n);
 	bool internal;                    /* part of the board: not offered to -device */
 };
 

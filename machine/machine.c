@@ -153,6 +153,16 @@ static void map_changed(void *ctx)
 		cpu_blocks_flush(m->cpu);
 }
 
+/* Blocks are keyed by physical address: those elsewhere stay true. */
+static void range_changed(void *ctx, u64 gpa, u64 n)
+{
+	struct machine *m = ctx;
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		mmu_flush_all(m->cpus[i]);
+	if (m->cpu)
+		cpu_ram_written(m->cpu, gpa, n);
+}
+
 static void ram_written(void *ctx, u64 gpa, u64 n)
 {
 	struct machine *m = ctx;
@@ -381,7 +391,8 @@ static int open_chardevs(struct machine *m, struct errtext *e)
 static int build_board(struct machine *m, struct errtext *e)
 {
 	const struct bus_hooks bus_hooks = {
-	    .ctx = m, .map_changed = map_changed, .ram_written = ram_written, .msi = msi};
+	    .ctx = m, .map_changed = map_changed, .range_changed = range_changed,
+	    .ram_written = ram_written, .msi = msi};
 	const struct machine_hooks hooks = {
 	    .ctx = m,
 	    .intr = hook_intr,
@@ -407,6 +418,7 @@ static int build_board(struct machine *m, struct errtext *e)
 	    .debugcon = m->debugcon ? "debugcon" : NULL,
 	    .rtc_start_s = m->cfg.rtc_start_s,
 	    .display = m->display,
+	    .vga = !m->cfg.no_vga,
 	    .drive = m->cfg.drive,
 	    .drives = m->cfg.drives,
 	};

@@ -95,10 +95,11 @@ static void map_bar(struct pci_function *f, unsigned n, u64 base)
 	} else {
 		struct mem_region r = {.base = base,
 				       .size = b->size,
+				       .host = b->ram,
 				       .ops = b->mmio,
 				       .ctx = f->dev,
 				       .name = f->dev->id,
-				       .kind = MEM_MMIO,
+				       .kind = b->ram ? MEM_RAM : MEM_MMIO,
 				       .prio = MEM_PRIO_PCI,
 				       .reads = true,
 				       .writes = true};

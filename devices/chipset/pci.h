@@ -33,6 +33,7 @@ struct pci_bar_decl {
 	u64 size;                  /* power of two; at least 4 (I/O) or 16 */
 	const struct port_ops *io; /* the port is absolute; ctx is the device. See pci_bar_base() */
 	const struct mmio_ops *mmio; /* ctx is the device */
+	u8 *ram; /* not NULL: plain memory of @size bytes instead of handlers */
 };
 
 struct pci_ident {
