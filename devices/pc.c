@@ -207,6 +207,8 @@ static int make_serial(struct pc *pc, unsigned i, const char *chardev, char *err
 static int make_optional(struct pc *pc, const struct pc_config *cfg, char *err, size_t n)
 {
 	char props[PROP_TEXT_SIZE + 64];
+	if (cfg->vga && !(pc->vga = make(pc, "VGA", NULL, NULL, err, n)))
+		return -EINVAL;
 	if (!cfg->no_hpet && !(pc->hpet = make(pc, "hpet", NULL, NULL, err, n)))
 		return -EINVAL;
 	for (unsigned i = 0; i < PC_MAX_SERIAL; i++)

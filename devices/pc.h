@@ -37,6 +37,7 @@ struct pc_config {
 					      not connected */
 	s64 rtc_start_s;                   /* seconds since 1970 UTC at power-on */
 	struct display *display;           /* where the adapter draws; may be NULL */
+	bool vga;                          /* with a display adapter */
 	const struct drive *drive;         /* their images open; they stay the caller's */
 	unsigned drives;
 };
@@ -50,6 +51,7 @@ struct pc {
 	struct device *pic, *ioapic, *pit, *rtc, *hpet, *i8042, *i440fx, *piix3, *piix4pm, *dma,
 	    *fw_cfg, *ide, *fdc;
 	struct device *serial[PC_MAX_SERIAL];
+	struct device *vga; /* NULL: none */
 	struct mem_region *lapic_window;
 	unsigned current_cpu; /* whose local APIC answers at FEE00000h: set by the machine before it
 				 runs a CPU */

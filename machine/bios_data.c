@@ -50,6 +50,23 @@ void bios_data_area(u8 *low)
 	low[0x9fc00] = 1;          /* EBDA size, KiB */
 }
 
+/* INT 10h's part, for text mode 3. */
+void bios_video_data(u8 *low)
+{
+	low[0x410] |= 0x20;        /* equipment: 80 columns, colour */
+	low[0x449] = 3;            /* mode */
+	put16(low, 0x44a, 80);     /* columns */
+	put16(low, 0x44c, 0x1000); /* page size */
+	put16(low, 0x460, 0x0607); /* cursor */
+	put16(low, 0x463, 0x3d4);  /* CRTC */
+	low[0x484] = 24;           /* rows, less one */
+	low[0x485] = 16;           /* lines of a character */
+	low[0x487] = 0x60;         /* 256 KiB */
+	low[0x488] = 0xf9;
+	low[0x489] = 0x11; /* VGA, 400 lines */
+	low[0x48a] = 8;    /* display combination: VGA, colour */
+}
+
 void bios_program_chips(struct bus *bus)
 {
 	static const u8 writes[][2] = {

@@ -12,6 +12,8 @@
 /** Fills the BIOS data area, the vector table and the handlers' code. @low: the first MiB of RAM.
  */
 void bios_data_area(u8 *low);
+/** What a video BIOS adds to it after setting text mode 3. */
+void bios_video_data(u8 *low);
 /** Programs the 8259As (only IRQ 0 and the cascade open) and PIT channel 0. */
 void bios_program_chips(struct bus *bus);
 

@@ -65,6 +65,7 @@ struct machine_config {
 	struct {
 		const char *id, *description; /* devices/backends/net.h */
 	} netdev[MACHINE_NETDEVS];           /* up to the first without a name */
+	bool no_vga; /* without a display adapter */
 	bool no_hpet, no_reboot, no_shutdown;
 	s64 rtc_start_s; /* seconds since 1970 UTC that the RTC starts from */
 	u64 max_insns;   /* 0: no limit */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <zlib.h>
+#include "devices/display/vga.h"
 #include "machine/acpi.h"
 #include "machine/bios_data.h"
 
@@ -231,13 +232,15 @@ static void enter(struct cpu *cpu, const struct boot_entry *b)
 static int direct_boot(struct machine *m, struct errtext *e)
 {
 	const struct acpi_config acpi = {
-	    .cpus = m->cfg.cpus, .low_ram_bytes = m->ram.low_bytes, .hpet = !m->cfg.no_hpet};
+	    .cpus = m->cfg.cpus, .low_ram_bytes = m->ram.low_bytes, .hpet = !m->cfg.no_hpet,
+	    .vga = m->pc.vga != NULL};
 	struct boot_request req = {
 	    .name = kernel_name(m),
 	    .kernel = {m->kernel.data, m->kernel.size},
 	    .cmdline = m->cfg.append ? m->cfg.append : "",
 	    .modules = m->module,
 	    .module_count = m->module_count,
+	    .text_display = m->pc.vga != NULL,
 	};
 	struct boot_entry entry;
 	u8 *low = ram_at(&m->ram, 0, 0x100000);
@@ -245,11 +248,15 @@ static int direct_boot(struct machine *m, struct errtext *e)
 		return err_set(e, -EINVAL, "direct boot needs at least 1 MiB of RAM");
 	memset(low, 0, 0x100000);
 	bios_data_area(low);
+	if (m->pc.vga)
+		bios_video_data(low);
 	int r = acpi_build(&acpi, low + ACPI_SEGMENT, &req.rsdp, e);
 	if (r || (r = boot_load(m->kind, &req, &m->ram, &entry, e)))
 		return r;
 	pc_firmware_setup(&m->pc);
 	bios_program_chips(&m->bus);
+	if (m->pc.vga)
+		vga_text_mode(m->pc.vga);
 	enter(m->cpus[0], &entry);
 	return 0;
 }

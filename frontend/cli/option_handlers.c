@@ -705,7 +705,14 @@ int opt_vnc(struct cli *cli, const char *value)
 
 int opt_vga(struct cli *cli, const char *value)
 {
-	return only_none(cli, "vga", value, "display adapter");
+	static const char *const kinds[] = {"std", "none", NULL};
+	char hint[80];
+	if (!listed(value, kinds))
+		return cli_bad(cli, "-vga %s: 'std' and 'none' can be had%s", value,
+			       cli_did_you_mean(hint, sizeof(hint), value, kinds));
+	cli->vga_given = true;
+	cli->cfg.no_vga = !strcmp(value, "none");
+	return 0;
 }
 
 int opt_monitor(struct cli *cli, const char *value)

@@ -271,6 +271,10 @@ static int settle(struct cli *cli)
 		cli_option(cli, "serial", "mon:stdio");
 	else if (!cli->serial_given && !cli->nodefaults && !cli->display_none)
 		cli->cfg.serial[0] = "stdio";
+	/* -nodefaults, or a VGA of its own settings */
+	for (unsigned i = 0; !cli->vga_given && i < cli->devices; i++)
+		cli->cfg.no_vga |= !strncmp(cli->cfg.device[i], "VGA", 3);
+	cli->cfg.no_vga |= cli->nodefaults && !cli->vga_given;
 	if (cli->mux) {
 		cli->cfg.typed = cli_mux;
 		cli->cfg.ctx = cli;

@@ -30,7 +30,7 @@ struct cli {
 	bool display_none; /* asked for, so that no note is due */
 	bool display_sdl;  /* asked for: without a window there is a note */
 	bool full_screen;
-	bool serial_given;
+	bool serial_given, vga_given;
 	bool snapshot; /* -snapshot */
 	unsigned serials, devices, sets, shots;
 	bool net_given;                     /* the default network is not wanted */
