@@ -1,0 +1,195 @@
+/*
+ * INT 10h where no display adapter has brought its own: a text screen of 80x25 whose characters go to
+ * the first serial port as ANSI terminals want them, and whose keys come back from there. Colours,
+ * graphics and reading characters back are not modelled.
+ */
+#include "bios/rt/rt.h"
+
+static u8 escape_state;
+
+static void put(u8 c)
+{
+	for (unsigned i = 0; i < 2000 && !(inb(console_port + 5) & 0x20); i++)
+		delay_us(15);
+	outb(console_port, c);
+}
+
+static void put_text(const char *s)
+{
+	while (*s)
+		put((u8)*s++);
+}
+
+static void put_number(unsigned n)
+{
+	if (n >= 10)
+		put((u8)('0' + n / 10 % 10));
+	put((u8)('0' + n % 10));
+}
+
+static void set_cursor(u8 row, u8 column)
+{
+	u16 old = bda16(0x50);
+	set8(0x50, column);
+	set8(0x51, row);
+	if (old == (u16)(row << 8 | column))
+		return;
+	put_text("\x1b[");
+	put_number(row + 1u);
+	put(';');
+	put_number(column + 1u);
+	put('H');
+}
+
+static void clear(void)
+{
+	put_text("\x1b[2J");
+	set16(0x50, 0xffff);
+	set_cursor(0, 0);
+}
+
+/* Line drawing of code page 437 as ASCII. */
+static u8 printable(u8 c)
+{
+	if (c >= 0x20 && c < 0x7f)
+		return c;
+	if (c == 0xb3 || c == 0xba)
+		return '|';
+	if (c == 0xc4 || c == 0xcd)
+		return '-';
+	return c >= 0xb0 && c < 0xe0 ? '+' : c == 0 ? ' ' : c == 0x18 ? '^' : c == 0x19 ? 'v' : '?';
+}
+
+static void teletype(u8 c)
+{
+	u8 column = bda8(0x50), row = bda8(0x51);
+	if (c == '\r') {
+		column = 0;
+	} else if (c == '\n') {
+		row++;
+	} else if (c == 8) {
+		if (column)
+			column--;
+	} else if (c == 7) {
+	} else {
+		put(printable(c));
+		if (++column == 80) {
+			column = 0;
+			row++;
+			put('\r');
+			put('\n');
+		}
+		c = 0;
+	}
+	if (c)
+		put(c);
+	set8(0x50, column);
+	set8(0x51, MIN(row, 24));
+}
+
+static void write_repeated(struct regs *r)
+{
+	u8 column = bda8(0x50), row = bda8(0x51);
+	u16 n = MIN(r->cx, (u16)(80 - MIN(column, 79)));
+	for (u16 i = 0; i < n; i++)
+		put(printable(r->al));
+	if (n)
+		set16(0x50, 0xffff); /* the terminal's cursor moved, ours did not */
+	set_cursor(row, column);
+}
+
+static void write_string(struct regs *r)
+{
+	u16 old = bda16(0x50);
+	set_cursor(r->dh, r->dl);
+	for (u16 i = 0, at = r->bp; i < r->cx; i++) {
+		teletype(peek8(r->es, at++));
+		if (r->al & 2)
+			at++;
+	}
+	if (!(r->al & 1))
+		set_cursor((u8)(old >> 8), (u8)old);
+}
+
+void int_10(struct regs *r)
+{
+	switch (r->ah) {
+	case 0x00:
+		set8(0x49, 3);
+		set16(0x4a, 80);
+		set16(0x4c, 4000);
+		set8(0x84, 24);
+		if (console_port)
+			clear();
+		return;
+	case 0x03:
+		r->cx = 0x0607;
+		r->dx = bda16(0x50);
+		return;
+	case 0x0f:
+		r->ax = 0x5003;
+		r->bh = 0;
+		return;
+	case 0x08:
+		r->ax = 0x0720;
+		return;
+	case 0x12:
+	case 0x1a: return;
+	default: break;
+	}
+	if (!console_port)
+		return;
+	switch (r->ah) {
+	case 0x02: set_cursor(r->dh, r->dl); break;
+	case 0x06:
+	case 0x07:
+		if (r->al == 0 && r->cx == 0)
+			clear();
+		break;
+	case 0x09:
+	case 0x0a: write_repeated(r); break;
+	case 0x0e: teletype(r->al); break;
+	case 0x13: write_string(r); break;
+	default: break;
+	}
+}
+
+/* Bytes typed at the terminal become key strokes; the usual escape sequences become cursor keys. */
+static u16 escape_key(u8 c)
+{
+	static const char letters[] = "ABCDHF";
+	static const u16 keys[] = {0x4800, 0x5000, 0x4d00, 0x4b00, 0x4700, 0x4f00};
+	for (unsigned i = 0; i < 6; i++)
+		if (c == (u8)letters[i])
+			return keys[i];
+	return 0;
+}
+
+void console_poll(void)
+{
+	if (!console_port || !(inb(console_port + 5) & 1))
+		return;
+	u8 c = inb(console_port);
+	if (escape_state == 1 && (c == '[' || c == 'O')) {
+		escape_state = 2;
+		return;
+	}
+	if (escape_state == 1)
+		key_put(0x011b);
+	u16 key = escape_state == 2 ? escape_key(c)
+		  : c == '\r'	    ? 0x1c0d
+		  : c == 0x7f	    ? 0x0e08
+				    : c;
+	escape_state = 0;
+	if (c == 0x1b) {
+		escape_state = 1;
+		if (!(inb(console_port + 5) & 1)) {
+			escape_state = 0;
+			key = 0x011b;
+		} else {
+			key = 0;
+		}
+	}
+	if (key)
+		key_put(key);
+}
