@@ -50,6 +50,8 @@ struct machine_config {
 	const void *embedded_kernel;                 /* instead of kernel: an image in memory ... */
 	u64 embedded_kernel_bytes;
 	const char *embedded_name;
+	const void *embedded_bios; /* the firmware when neither a kernel nor bios is given; may be NULL */
+	u64 embedded_bios_bytes;
 	const char
 	    *serial[MACHINE_SERIALS]; /* chardev descriptions; NULL: port present, not connected */
 	const char *debugcon;         /* chardev description of port E9h; NULL: none */

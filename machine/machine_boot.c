@@ -121,18 +121,31 @@ static const char *kernel_name(const struct machine *m)
 	return m->cfg.kernel;
 }
 
+/* A copy: flash may be written one day, and two machines share nothing. */
+static int load_embedded_bios(struct machine *m, struct errtext *e)
+{
+	if (!m->cfg.embedded_bios)
+		return err_set(e, -EINVAL, "nothing to boot: give -kernel or -bios");
+	m->bios.data = malloc(m->cfg.embedded_bios_bytes);
+	if (!m->bios.data)
+		return err_set(e, -ENOMEM, "no memory for the BIOS");
+	memcpy(m->bios.data, m->cfg.embedded_bios, m->cfg.embedded_bios_bytes);
+	m->bios.size = m->cfg.embedded_bios_bytes;
+	return 0;
+}
+
 int machine_load_files(struct machine *m, struct errtext *e)
 {
 	bool direct = m->cfg.kernel || m->cfg.embedded_kernel;
 	int r = 0;
 	if (m->cfg.bios)
 		r = read_file(m->cfg.bios, "BIOS image", &m->bios, e);
+	else if (!direct)
+		r = load_embedded_bios(m, e);
 	if (r || !direct)
 		return r               ? r
 		       : m->cfg.initrd ? err_set(e, -EINVAL, "-initrd needs -kernel")
-		       : m->cfg.bios
-			   ? 0
-			   : err_set(e, -EINVAL, "nothing to boot: give -kernel or -bios");
+				       : 0;
 	if (m->cfg.bios)
 		return err_set(e, -EINVAL, "-kernel starts without firmware: leave -bios out");
 	if ((r = load_kernel(m, e)))
@@ -171,18 +184,19 @@ static struct mem_region *add_rom(struct machine *m, u64 base, u8 *host, u64 siz
 int machine_map_rom(struct machine *m, struct errtext *e)
 {
 	u64 n = m->bios.size;
-	if (!m->cfg.bios)
+	const char *name = m->cfg.bios ? m->cfg.bios : "the built-in BIOS";
+	if (!m->bios.data)
 		return 0;
 	if (!n || n > ROM_MAX || n & 0xffff)
 		return err_set(e, -ENOEXEC,
 			       "%s: a BIOS image must be a multiple of 64 KiB up to 16 MiB, this "
 			       "has %llu bytes",
-			       m->cfg.bios, (unsigned long long)n);
+			       name, (unsigned long long)n);
 	u64 low = MIN(n, 0x20000); /* the last 128 KiB also stand below 1 MiB */
 	m->rom[0] = add_rom(m, RAM_HIGH_BASE - n, m->bios.data, n, "bios");
 	m->rom[1] = add_rom(m, 0x100000 - low, m->bios.data + (n - low), low, "bios below 1 MiB");
 	if (!m->rom[0] || !m->rom[1])
-		return err_set(e, -EINVAL, "%s: the BIOS image overlaps a device", m->cfg.bios);
+		return err_set(e, -EINVAL, "%s: the BIOS image overlaps a device", name);
 	return 0;
 }
 

@@ -27,25 +27,39 @@ static void put_number(unsigned n)
 	put((u8)('0' + n % 10));
 }
 
+/* Where the terminal's cursor is; FFh: nobody knows. Ours is in 40:50h, and the other follows when something is to be
+ * written. */
+static u8 term_row = 0xff, term_column;
+
 static void set_cursor(u8 row, u8 column)
 {
-	u16 old = bda16(0x50);
 	set8(0x50, column);
 	set8(0x51, row);
-	if (old == (u16)(row << 8 | column))
+}
+
+static void follow(void)
+{
+	u8 column = bda8(0x50), row = bda8(0x51);
+	if (term_row == row && term_column == column)
 		return;
-	put_text("\x1b[");
-	put_number(row + 1u);
-	put(';');
-	put_number(column + 1u);
-	put('H');
+	if (term_row != 0xff && term_row + 1 == row && column == 0) {
+		put_text("\r\n");
+	} else {
+		put_text("\x1b[");
+		put_number(row + 1u);
+		put(';');
+		put_number(column + 1u);
+		put('H');
+	}
+	term_row = row;
+	term_column = column;
 }
 
 static void clear(void)
 {
 	put_text("\x1b[2J");
-	set16(0x50, 0xffff);
 	set_cursor(0, 0);
+	term_row = 0xff;
 }
 
 /* Line drawing of code page 437 as ASCII. */
@@ -60,42 +74,58 @@ static u8 printable(u8 c)
 	return c >= 0xb0 && c < 0xe0 ? '+' : c == 0 ? ' ' : c == 0x18 ? '^' : c == 0x19 ? 'v' : '?';
 }
 
+static void draw(u8 c)
+{
+	put(printable(c));
+	if (++term_column == 80)
+		term_row = 0xff; /* terminals differ in where they go from here */
+}
+
+static void scroll(void)
+{
+	follow();
+	put_text("\r\n");
+	term_column = 0;
+}
+
 static void teletype(u8 c)
 {
 	u8 column = bda8(0x50), row = bda8(0x51);
 	if (c == '\r') {
 		column = 0;
 	} else if (c == '\n') {
-		row++;
+		if (row < 24)
+			row++;
+		else
+			scroll();
 	} else if (c == 8) {
-		if (column)
-			column--;
+		column -= column > 0;
 	} else if (c == 7) {
+		put(7);
 	} else {
-		put(printable(c));
+		follow();
+		draw(c);
 		if (++column == 80) {
 			column = 0;
-			row++;
-			put('\r');
-			put('\n');
+			if (row < 24)
+				row++;
+			else
+				put_text("\r\n");
 		}
-		c = 0;
 	}
-	if (c)
-		put(c);
-	set8(0x50, column);
-	set8(0x51, MIN(row, 24));
+	set_cursor(row, column);
+	if (c == '\n')
+		follow();
 }
 
 static void write_repeated(struct regs *r)
 {
-	u8 column = bda8(0x50), row = bda8(0x51);
+	u8 column = bda8(0x50);
 	u16 n = MIN(r->cx, (u16)(80 - MIN(column, 79)));
-	for (u16 i = 0; i < n; i++)
-		put(printable(r->al));
 	if (n)
-		set16(0x50, 0xffff); /* the terminal's cursor moved, ours did not */
-	set_cursor(row, column);
+		follow();
+	for (u16 i = 0; i < n; i++)
+		draw(r->al);
 }
 
 static void write_string(struct regs *r)
@@ -114,7 +144,7 @@ static void write_string(struct regs *r)
 void int_10(struct regs *r)
 {
 	switch (r->ah) {
-	case 0x00:
+	case 0x00: /* set mode */
 		set8(0x49, 3);
 		set16(0x4a, 80);
 		set16(0x4c, 4000);

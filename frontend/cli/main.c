@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "bios/image.h"
 #include "frontend/cli/exitcode.h"
 #include "frontend/cli/options.h"
 #include "frontend/cli/verdict.h"
@@ -157,6 +158,7 @@ static int start(struct cli *cli, struct errtext *e)
 		cli->cfg.embedded_kernel = demo_image(&cli->cfg.embedded_kernel_bytes);
 		cli->cfg.embedded_name = "demo";
 	}
+	cli->cfg.embedded_bios = bios_image(&cli->cfg.embedded_bios_bytes);
 	if (cli->log_path) {
 		cli->cfg.log_file = fopen(cli->log_path, "w");
 		if (!cli->cfg.log_file) {
