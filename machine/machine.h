@@ -148,6 +148,21 @@ unsigned machine_input_room(struct machine *m);
 enum machine_button { BUTTON_POWER, BUTTON_RESET, BUTTON_NMI };
 bool machine_send_button(struct machine *m, enum machine_button b);
 
+/* A drive whose medium can be changed. */
+struct machine_medium {
+	const char *id; /* of the drive */
+	char path[512]; /* of the image in it; empty: none */
+	bool loaded, cdrom;
+};
+/** Fills at most @max of @out; how many there are. */
+unsigned machine_media(struct machine *m, struct machine_medium *out, unsigned max);
+/**
+ * Puts the image @path into drive @id (NULL: takes out what is there), as a hand at the drive would. From any thread. 0, or
+ * -errno with a message: no such drive, no such image, or the guest holds the door.
+ */
+MUST_CHECK int machine_change_medium(struct machine *m, const char *id, const char *path,
+				     struct errtext *e);
+
 /* Counted as the machine runs; the newest is a few milliseconds old. */
 struct machine_stats {
 	u64 instructions, virtual_ns;

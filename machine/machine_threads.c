@@ -4,6 +4,8 @@
  */
 #include "machine/machine_internal.h"
 
+#include "devices/storage/ide.h"
+
 int machine_threads_init(struct machine *m, struct errtext *e)
 {
 	struct machine_threads *t = &m->threads;
@@ -176,7 +178,7 @@ void machine_publish_stats(struct machine *m)
 	PUBLISH(instructions, machine_icount(m));
 	PUBLISH(virtual_ns, machine_now(m));
 	PUBLISH(idle_ns, m->idle_ns);
-	PUBLISH(disk, m->pc.env.activity[ACTIVITY_DISK]);
+	PUBLISH(disk, m->pc.env.activity[ACTIVITY_DISK] + ide_activity(m->pc.ide));
 	PUBLISH(net, m->pc.env.activity[ACTIVITY_NET]);
 	PUBLISH(mode, c->smm ? "SMM" : machine_mode_name(c));
 	PUBLISH(cpl, c->cpl);

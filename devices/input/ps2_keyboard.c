@@ -207,19 +207,24 @@ static u8 modifier(u16 set1)
 	}
 }
 
+/* A key that is down already and comes again: the host repeats, and this keyboard need not. */
 void ps2_keyboard_key(struct ps2_keyboard *k, u16 set1, bool pressed)
 {
-	if (!k->scanning)
+	const bool typematic = repeats(k, set1);
+	if (!k->scanning || (pressed && set1 == k->held && !typematic))
 		return;
-	send_key(k, set1, pressed);
+	if (!pressed || set1 != k->held || ps2_queued(&k->out) < BUSY)
+		send_key(k, set1, pressed);
 	u8 mod = modifier(set1);
 	k->held_mods = pressed ? k->held_mods | mod : k->held_mods & (u8)~mod;
-	if (pressed && repeats(k, set1)) {
-		k->held = set1;
+	if (!pressed && set1 != k->held)
+		return;
+	stop_repeat(k);
+	if (!pressed)
+		return;
+	k->held = set1;
+	if (typematic)
 		timer_arm(&k->repeat, clock_now(k->clock) + delay_ns(k));
-	} else if (set1 == k->held) {
-		stop_repeat(k);
-	}
 }
 
 /* ---- commands ------------------------------------------------------------------------------- */

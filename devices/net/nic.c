@@ -77,14 +77,17 @@ void nic_send(struct nic *nic, const void *frame, size_t bytes)
 {
 	if (!nic->net)
 		return;
+	device_activity(nic->dev, ACTIVITY_NET);
 	net_send(nic->net, frame, bytes);
 	nic_ready(nic); /* user networking may have answered at once */
 }
 
 void nic_receive(struct nic *nic, const u8 *frame, size_t bytes)
 {
-	if (bytes >= NET_FRAME_MIN && bytes <= NET_FRAME_MAX)
-		nic->ops->receive(nic->dev, frame, bytes);
+	if (bytes < NET_FRAME_MIN || bytes > NET_FRAME_MAX)
+		return;
+	device_activity(nic->dev, ACTIVITY_NET);
+	nic->ops->receive(nic->dev, frame, bytes);
 }
 
 #define CRC_POLYNOMIAL 0x04c11db7u

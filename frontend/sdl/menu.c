@@ -4,8 +4,13 @@
  */
 #include "frontend/sdl/window_internal.h"
 
+#include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum menu_action {
 	DO_NOTHING,
@@ -20,6 +25,11 @@ enum menu_action {
 	DO_PASTE,
 	DO_KEYS,
 	DO_CHORD,
+	DO_DRIVES,
+	DO_FILES, /* arg: drive */
+	DO_EJECT,
+	DO_FOLDER,
+	DO_INSERT,
 	DO_QUIT,
 };
 
@@ -67,6 +77,9 @@ static void main_page(struct window *w)
 	snprintf(n->title, sizeof(n->title), "%s", w->o->name ? w->o->name : "Orrery");
 	add(n, DO_BACK, 0, "Back to the guest", "Esc");
 	if (!w->ended) {
+		struct machine_medium any;
+		if (machine_media(w->m, &any, 1))
+			add(n, DO_DRIVES, 0, "Discs and diskettes", ">");
 		add(n, DO_PAUSE, 0, machine_paused(w->m) ? "Go on" : "Pause", "Ctrl+Alt+P");
 		add(n, DO_PACE, 0, "Speed",
 		    machine_pace(w->m) == PACE_TURBO ? "as fast as it can" : "real time");
@@ -91,12 +104,118 @@ static void keys_page(struct window *w)
 		add(n, DO_CHORD, (int)i, chords[i].name, "");
 }
 
+/* ---- drives and files ----------------------------------------------------------------------- */
+
+#define MEDIA 8
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+static void drives_page(struct window *w)
+{
+	struct menu *n = &w->menu;
+	struct machine_medium md[MEDIA];
+	unsigned count = machine_media(w->m, md, MEDIA);
+	snprintf(n->title, sizeof(n->title), "Discs and diskettes");
+	for (unsigned i = 0; i < count && i < MEDIA; i++) {
+		char label[160];
+		snprintf(label, sizeof(label), "%s: %s", md[i].id,
+			 md[i].loaded ? base_name(md[i].path) : "(empty)");
+		add(n, DO_FILES, (int)i, label, "choose >");
+		snprintf(label, sizeof(label), "Take out %s", base_name(md[i].path));
+		if (md[i].loaded)
+			add(n, DO_EJECT, (int)i, label, "");
+	}
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct menu_row *x = a, *y = b;
+	if (x->action != y->action) /* folders first */
+		return x->action == DO_FOLDER ? -1 : 1;
+	return strcasecmp(x->label, y->label);
+}
+
+static void add_file(struct menu *n, const char *name)
+{
+	char path[PATH_MAX], size[32];
+	struct stat st;
+	if (*name == '.' ||
+	    snprintf(path, sizeof(path), "%s/%s", n->folder, name) >= (int)sizeof(path) ||
+	    stat(path, &st))
+		return;
+	snprintf(size, sizeof(size), "%llu MiB", (unsigned long long)(st.st_size + 1048575) >> 20);
+	if (S_ISDIR(st.st_mode))
+		add(n, DO_FOLDER, 0, name, ">");
+	else if (S_ISREG(st.st_mode) && strlen(name) < sizeof(n->row[0].label))
+		add(n, DO_INSERT, 0, name, size);
+}
+
+static void files_page(struct window *w)
+{
+	struct menu *n = &w->menu;
+	DIR *d = opendir(n->folder);
+	snprintf(n->title, sizeof(n->title), "%s", n->folder);
+	add(n, DO_FOLDER, 0, "..", "");
+	if (!d)
+		return;
+	for (const struct dirent *e; (e = readdir(d));)
+		add_file(n, e->d_name);
+	closedir(d);
+	qsort(n->row + 1, n->rows - 1, sizeof(n->row[0]), by_name);
+}
+
+/* Into a folder, or out of it by "..". */
+static void enter_folder(struct window *w, const char *name)
+{
+	struct menu *n = &w->menu;
+	char path[PATH_MAX], real[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/%s", n->folder, name);
+	if (!realpath(path, real) || strlen(real) >= sizeof(n->folder))
+		return;
+	snprintf(n->folder, sizeof(n->folder), "%s", real);
+	n->selected = n->first = 0;
+}
+
+static void insert(struct window *w, unsigned drive, const char *path)
+{
+	struct machine_medium md[MEDIA];
+	struct errtext e;
+	unsigned count = machine_media(w->m, md, MEDIA);
+	if (drive >= count || drive >= MEDIA)
+		window_toast(w, "There is no drive that takes it");
+	else if (machine_change_medium(w->m, md[drive].id, path, &e))
+		window_toast(w, "%s", e.s);
+	else if (path)
+		window_toast(w, "%s is in %s", base_name(path), md[drive].id);
+	else
+		window_toast(w, "%s is empty", md[drive].id);
+}
+
+static void insert_named(struct window *w, const char *name)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/%s", w->menu.folder, name);
+	insert(w, (unsigned)w->menu.drive, path);
+}
+
+void menu_drop(struct window *w, const char *path)
+{
+	if (!w->ended)
+		insert(w, 0, path);
+}
+
 static void build(struct window *w)
 {
 	w->menu.rows = 0;
 	switch (w->menu.page) {
 	case PAGE_MAIN: main_page(w); break;
 	case PAGE_KEYS: keys_page(w); break;
+	case PAGE_DRIVES: drives_page(w); break;
+	case PAGE_FILES: files_page(w); break;
 	default: break;
 	}
 	if (w->menu.selected >= w->menu.rows)
@@ -140,6 +259,17 @@ static void choose(struct window *w)
 		build(w);
 		return;
 	case DO_KEYS: menu_open(w, PAGE_KEYS); return;
+	case DO_DRIVES: menu_open(w, PAGE_DRIVES); return;
+	case DO_FILES:
+		n->drive = row.arg;
+		if (!*n->folder && !getcwd(n->folder, sizeof(n->folder)))
+			snprintf(n->folder, sizeof(n->folder), "/");
+		menu_open(w, PAGE_FILES);
+		return;
+	case DO_FOLDER:
+		enter_folder(w, row.label);
+		build(w);
+		return;
 	default: break;
 	}
 	menu_close(w);
@@ -150,6 +280,8 @@ static void choose(struct window *w)
 	case DO_FULL_SCREEN: window_set_full_screen(w, !w->full); break;
 	case DO_SCREENSHOT: window_screenshot(w); break;
 	case DO_PASTE: input_paste(w); break;
+	case DO_EJECT: insert(w, (unsigned)row.arg, NULL); break;
+	case DO_INSERT: insert_named(w, row.label); break;
 	case DO_CHORD: input_chord(w, chords[row.arg].keys); break;
 	case DO_QUIT:
 		w->power_asked = true;
@@ -164,7 +296,7 @@ static void back(struct window *w)
 	if (w->menu.page == PAGE_MAIN)
 		menu_close(w);
 	else
-		menu_open(w, PAGE_MAIN);
+		menu_open(w, w->menu.page == PAGE_FILES ? PAGE_DRIVES : PAGE_MAIN);
 }
 
 static void move(struct window *w, int by)
@@ -220,11 +352,6 @@ void menu_pointer(struct window *w, int x, int y, bool click)
 	}
 	if (click)
 		choose(w);
-}
-
-void menu_drop(struct window *w, const char *path)
-{
-	window_toast(w, "%s: there is no drive it could go into", path);
 }
 
 /* ---- drawing -------------------------------------------------------------------------------- */

@@ -31,7 +31,7 @@ struct menu {
 	enum menu_page page;
 	struct menu_row row[MENU_ROWS];
 	unsigned rows, selected, first; /* first: the topmost that is shown */
-	char title[256];
+	char title[1024];
 	SDL_Rect box; /* where it was drawn, for the mouse */
 	int row_height, shown;
 	char folder[1024]; /* PAGE_FILES */

@@ -322,6 +322,10 @@ START_TEST(a_held_key_repeats_at_the_rate_asked_for)
 	pc_key(&b->pc, 0x1e, false);
 	EXPECT(b, false, 0x1f, 0x9e);
 	ck_assert_uint_ge(sent(b, 1000000000), 20);
+	for (unsigned i = 0; i < 100; i++) { /* the host repeats: not both of them */
+		pc_key(&b->pc, 0x1f, true);
+		ck_assert_uint_eq(sent(b, 20000000), 1);
+	}
 	board_free(b);
 }
 END_TEST

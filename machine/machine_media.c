@@ -1,0 +1,61 @@
+/* Media changed by hand while the machine runs: CDs, and whatever else has a door. */
+#include "machine/machine_internal.h"
+
+#include "devices/storage/ide.h"
+
+static bool removable(const struct drive *d)
+{
+	return d->interface == DRIVE_IDE && d->cdrom;
+}
+
+unsigned machine_media(struct machine *m, struct machine_medium *out, unsigned max)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < m->cfg.drives && n < max; i++) {
+		const struct drive *d = &m->cfg.drive[i];
+		if (!removable(d))
+			continue;
+		out[n] =
+		    (struct machine_medium){.id = d->id, .cdrom = d->cdrom, .loaded = d->block};
+		snprintf(out[n].path, sizeof(out[n].path), "%s",
+			 d->block ? block_path(d->block) : "");
+		n++;
+	}
+	return n;
+}
+
+struct change {
+	struct machine *m;
+	struct drive *drive;
+	struct block *medium; /* after the change: what came out */
+	int result;
+};
+
+static void change(void *ctx)
+{
+	struct change *c = ctx;
+	struct block *old = c->drive->block;
+	c->result = ide_change_medium(c->m->pc.ide, c->drive->unit, c->medium);
+	if (c->result)
+		return;
+	c->drive->block = c->medium;
+	c->medium = old;
+}
+
+int machine_change_medium(struct machine *m, const char *id, const char *path, struct errtext *e)
+{
+	struct change c = {.m = m, .drive = machine_drive(m, id)};
+	if (!c.drive || !removable(c.drive))
+		return err_set(e, -ENODEV, "%s: no drive of that name takes media", id);
+	const struct block_options o = {.path = path, .read_only = c.drive->cdrom};
+	if (path && !(c.medium = block_open(&o, e->s, sizeof(e->s))))
+		return -ENOEXEC;
+	machine_call(m, change, &c);
+	block_close(c.medium); /* what came out, or what was refused */
+	if (c.result == -EBUSY)
+		return err_set(e, c.result,
+			       "%s: the guest has locked the door; it was asked to open it", id);
+	return c.result ? err_set(e, c.result, "%s: cannot change the medium: %s", id,
+				  strerror(-c.result))
+			: 0;
+}
