@@ -1,11 +1,12 @@
-/* Media changed by hand while the machine runs: CDs, and whatever else has a door. */
+/* Media changed by hand while the machine runs: CDs and diskettes. */
 #include "machine/machine_internal.h"
 
+#include "devices/storage/floppy.h"
 #include "devices/storage/ide.h"
 
 static bool removable(const struct drive *d)
 {
-	return d->interface == DRIVE_IDE && d->cdrom;
+	return d->interface == DRIVE_FLOPPY || (d->interface == DRIVE_IDE && d->cdrom);
 }
 
 unsigned machine_media(struct machine *m, struct machine_medium *out, unsigned max)
@@ -35,7 +36,9 @@ static void change(void *ctx)
 {
 	struct change *c = ctx;
 	struct block *old = c->drive->block;
-	c->result = ide_change_medium(c->m->pc.ide, c->drive->unit, c->medium);
+	c->result = c->drive->interface == DRIVE_FLOPPY
+			? floppy_change_medium(c->m->pc.fdc, c->drive->unit, c->medium)
+			: ide_change_medium(c->m->pc.ide, c->drive->unit, c->medium);
 	if (c->result)
 		return;
 	c->drive->block = c->medium;
@@ -55,6 +58,8 @@ int machine_change_medium(struct machine *m, const char *id, const char *path, s
 	if (c.result == -EBUSY)
 		return err_set(e, c.result,
 			       "%s: the guest has locked the door; it was asked to open it", id);
+	if (c.result == -EINVAL)
+		return err_set(e, c.result, "%s: not the size of a diskette", path);
 	return c.result ? err_set(e, c.result, "%s: cannot change the medium: %s", id,
 				  strerror(-c.result))
 			: 0;

@@ -4,6 +4,7 @@
  */
 #include "machine/machine_internal.h"
 
+#include "devices/storage/floppy.h"
 #include "devices/storage/ide.h"
 
 int machine_threads_init(struct machine *m, struct errtext *e)
@@ -178,7 +179,8 @@ void machine_publish_stats(struct machine *m)
 	PUBLISH(instructions, machine_icount(m));
 	PUBLISH(virtual_ns, machine_now(m));
 	PUBLISH(idle_ns, m->idle_ns);
-	PUBLISH(disk, m->pc.env.activity[ACTIVITY_DISK] + ide_activity(m->pc.ide));
+	PUBLISH(disk, m->pc.env.activity[ACTIVITY_DISK] + ide_activity(m->pc.ide) +
+		      floppy_activity(m->pc.fdc));
 	PUBLISH(net, m->pc.env.activity[ACTIVITY_NET]);
 	PUBLISH(mode, c->smm ? "SMM" : machine_mode_name(c));
 	PUBLISH(cpl, c->cpl);

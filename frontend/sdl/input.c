@@ -65,7 +65,8 @@ void input_key_event(struct window *w, const SDL_KeyboardEvent *e)
 		menu_key(w, code);
 		return;
 	}
-	if (e->repeat) { /* in the host's time: the guest's own goes slower when it has much to do */
+	if (e->repeat) { /* in the host's time: the guest's own goes slower when it has much to do
+			  */
 		if (w->down[code])
 			machine_send_key(w->m, w->down[code], true);
 		return;

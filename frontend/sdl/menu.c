@@ -168,6 +168,25 @@ static void files_page(struct window *w)
 	qsort(n->row + 1, n->rows - 1, sizeof(n->row[0]), by_name);
 }
 
+/* Where the image in drive @drive lies, or where Orrery was started. */
+static void first_folder(struct window *w)
+{
+	struct menu *n = &w->menu;
+	struct machine_medium md[MEDIA];
+	unsigned count = machine_media(w->m, md, MEDIA);
+	char real[PATH_MAX];
+	bool there =
+	    (unsigned)n->drive < count && md[n->drive].loaded && realpath(md[n->drive].path, real);
+	if (*n->folder)
+		return;
+	if (there && strlen(real) < sizeof(n->folder)) {
+		*strrchr(real, '/') = 0;
+		snprintf(n->folder, sizeof(n->folder), "%s", *real ? real : "/");
+	} else if (!getcwd(n->folder, sizeof(n->folder))) {
+		snprintf(n->folder, sizeof(n->folder), "/");
+	}
+}
+
 /* Into a folder, or out of it by "..". */
 static void enter_folder(struct window *w, const char *name)
 {
@@ -204,8 +223,14 @@ static void insert_named(struct window *w, const char *name)
 
 void menu_drop(struct window *w, const char *path)
 {
+	struct machine_medium md[MEDIA];
+	unsigned count = machine_media(w->m, md, MEDIA), i = 0;
+	struct stat st;
+	bool diskette = !stat(path, &st) && st.st_size <= 2949120;
+	while (i < count && i < MEDIA && md[i].cdrom == diskette)
+		i++;
 	if (!w->ended)
-		insert(w, 0, path);
+		insert(w, i, path);
 }
 
 static void build(struct window *w)
@@ -262,8 +287,7 @@ static void choose(struct window *w)
 	case DO_DRIVES: menu_open(w, PAGE_DRIVES); return;
 	case DO_FILES:
 		n->drive = row.arg;
-		if (!*n->folder && !getcwd(n->folder, sizeof(n->folder)))
-			snprintf(n->folder, sizeof(n->folder), "/");
+		first_folder(w);
 		menu_open(w, PAGE_FILES);
 		return;
 	case DO_FOLDER:

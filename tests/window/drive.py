@@ -36,7 +36,7 @@ def wait_for(what, check, seconds=10.0):
 class Screen:
     """An X server without a monitor."""
 
-    def __init__(self, size="1280x900"):
+    def __init__(self, size="1700x1000"):
         read, write = os.pipe()
         self.server = subprocess.Popen(
             ["Xvfb", "-displayfd", str(write), "-screen", "0", size + "x24", "-nolisten", "tcp", "-noreset"],
