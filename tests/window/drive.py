@@ -236,7 +236,8 @@ def check_pause_and_menu(screen, e):
 
 
 def check_paste(screen, e):
-    subprocess.run(["xclip", "-selection", "clipboard"], input=b"Hi!\n", env=screen.env, check=True)
+    subprocess.run(["xclip", "-selection", "clipboard"], input=b"Hi!\n", env=screen.env, check=True,
+                   stderr=subprocess.DEVNULL)
     screen.tool("key", "ctrl+alt+v")
     got = []
     try:
@@ -257,6 +258,7 @@ def check_picture(screen, e, folder):
     if not any(guest[2]):
         print("the guest's screen is empty: no display adapter in this build")
         return
+    screen.tool("windowmove", "--sync", e.window, "0", "0")
     for width, height in [e.size(), (guest[0] * 2 + 37, guest[1] * 2 + 60), (guest[0] + 90, guest[1] + 50)]:
         screen.tool("windowsize", "--sync", e.window, str(width), str(height))
         time.sleep(0.5)
