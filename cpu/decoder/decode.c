@@ -5,7 +5,7 @@
  * row whose conditions the key meets and whose feature is present is the instruction. The rest
  * (memory operand, immediates) follows from the row's operands.
  *
- * Not modelled: XOP, 3DNow!, EVEX maps 5 and 6, VSIB, APX.
+ * Not modelled: XOP, 3DNow!, EVEX maps 5 and 6, EVEX VSIB, APX.
  */
 #include "cpu/decoder/index.h"
 
@@ -281,7 +281,7 @@ static void mem16(struct decoding *d)
 }
 
 /* SDM Vol. 2A, tables 2-2 and 2-3. */
-static void mem32(struct decoding *d)
+static void mem32(struct decoding *d, bool vsib)
 {
 	struct insn *in = d->in;
 	unsigned mod = in->modrm >> 6, rm = in->modrm & 7;
@@ -292,7 +292,7 @@ static void mem32(struct decoding *d)
 		unsigned index = (sib >> 3 & 7) | (d->rex & 2) << 2;
 
 		rm = sib & 7;
-		if (index != 4) {
+		if (index != 4 || vsib) {
 			in->index = (u8)index;
 			in->scale = sib >> 6;
 		}
@@ -335,20 +335,24 @@ static unsigned disp8_scale(const struct insn *in, unsigned tuple)
 	}
 }
 
-static void memory(struct decoding *d, unsigned flags)
+/* False: #UD, a vector index without a place for it (SDM Vol. 2A, 2.3.12). */
+static bool memory(struct decoding *d, unsigned flags)
 {
 	struct insn *in = d->in;
 
+	if ((flags & ENC_VSIB) && (in->adsize == 2 || (in->modrm & 7) != 4))
+		return false;
 	if (in->adsize == 2)
 		mem16(d);
 	else
-		mem32(d);
+		mem32(d, flags & ENC_VSIB);
 	if (in->modrm >> 6 == 1)
 		in->disp *= disp8_scale(in, (flags & ENC_TUPLE) >> ENC_TUPLE_SHIFT);
 	if (d->seg != SEG_UNSET)
 		in->seg = d->seg;
 	else
 		in->seg = in->base == 4 || in->base == 5 ? SEG_SS : SEG_DS;
+	return true;
 }
 
 /* ---- operands
@@ -587,8 +591,8 @@ static bool operands(struct decoding *d, const struct row_enc *r)
 {
 	struct insn *in = d->in;
 
-	if (in->has_modrm && in->modrm < 0xc0 && has_memory_source(r))
-		memory(d, r->flags);
+	if (in->has_modrm && in->modrm < 0xc0 && has_memory_source(r) && !memory(d, r->flags))
+		return false;
 	for (unsigned i = 0; i < 4 && r->op[i]; i++) {
 		if (!set_operand(d, &in->op[i], &opd_infos[r->op[i]], r->flags))
 			return false;
@@ -596,6 +600,14 @@ static bool operands(struct decoding *d, const struct row_enc *r)
 		in->nops = (u8)(i + 1);
 	}
 	return true;
+}
+
+/* Destination, index and mask of a gather are three registers (SDM Vol. 2C, VGATHERDPS and others). */
+static bool gather_distinct(const struct insn *in)
+{
+	unsigned dst = in->op[0].reg, mask = in->op[2].reg;
+
+	return dst != mask && dst != in->index && mask != in->index;
 }
 
 /* What is wrong with a whole instruction: LOCK without a lockable memory destination, vvvv that
@@ -610,6 +622,8 @@ static bool final_checks(const struct decoding *d)
 	if (!d->used_vvvv && d->raw_vvvv)
 		return false;
 	if (in->evex_z && in->op[0].kind == OPK_MEM)
+		return false;
+	if ((row_encs[in->row].flags & ENC_VSIB) && !gather_distinct(in))
 		return false;
 	return !(in->op[0].kind == OPK_SEG && in->op[0].reg == SEG_CS && in->op[0].rw == 2);
 }

@@ -131,6 +131,16 @@ static void put_address_reg(struct fmt *f, unsigned reg)
 		put_gpr(f, reg, f->in->adsize);
 }
 
+static void put_index_reg(struct fmt *f)
+{
+	unsigned size = vsib_index_bytes(f->in);
+
+	if (f->enc->flags & ENC_VSIB)
+		put(f->t, "%s%cmm%u", f->att ? "%" : "", size == 64 ? 'z' : size == 32 ? 'y' : 'x', f->in->index);
+	else
+		put_address_reg(f, f->in->index);
+}
+
 static void put_index_intel(struct fmt *f)
 {
 	const struct insn *in = f->in;
@@ -139,7 +149,7 @@ static void put_index_intel(struct fmt *f)
 		return;
 	if (in->base != INSN_NO_REG)
 		put(f->t, "+");
-	put_address_reg(f, in->index);
+	put_index_reg(f);
 	if (in->adsize != 2)
 		put(f->t, "*%u", 1u << in->scale);
 }
@@ -151,7 +161,7 @@ static void put_index_att(struct fmt *f)
 	if (in->index == INSN_NO_REG)
 		return;
 	put(f->t, ",");
-	put_address_reg(f, in->index);
+	put_index_reg(f);
 	if (in->adsize != 2)
 		put(f->t, ",%u", 1u << in->scale);
 }

@@ -40,6 +40,7 @@ enum match_word {
 	F64 = ENC(ENC_F64),
 	N8 = ENC(ENC_N8),
 	ER = ENC(ENC_ER),
+	VSIB = ENC(ENC_VSIB),
 #define TUPLE(t) T_##t = ENC((u64)TT_##t << ENC_TUPLE_SHIFT)
 	TUPLE(FV32),
 	TUPLE(FV64),
@@ -127,6 +128,7 @@ enum access_word {
 	ACC_rrr = 0x15,
 	ACC_wrr = 0x16,
 	ACC_xrr = 0x17,
+	ACC_xrx = 0x37,
 	ACC_wwr = 0x1a,
 	ACC_wrrr = 0x56,
 	ACC_xrrr = 0x57,

@@ -56,6 +56,7 @@ enum insn_map {
 #define ENC_TUPLE_SHIFT 4    /* EVEX disp8*N, enum tuple */
 #define ENC_TUPLE       0xf0u
 #define ENC_ER          0x100u /* EVEX.b with a register operand: embedded rounding */
+#define ENC_VSIB        0x200u /* the index of the memory operand is a vector register */
 
 enum tuple {
 	TT_NONE,
@@ -160,6 +161,12 @@ struct row_enc {
 extern const struct row_enc row_encs[];
 extern const struct opd_info opd_infos[OPD_COUNT];
 extern const char *const row_exec_names[];
+
+/** Bytes of the vector register that indexes the memory operand of a gather: doubleword indexes of quadwords fill half of one. */
+static inline unsigned vsib_index_bytes(const struct insn *in)
+{
+	return (in->opcode & 1) == 0 && in->vex_w && in->vex_l > 16 ? in->vex_l / 2 : in->vex_l;
+}
 
 /** True if the row's encoding has a ModRM byte. */
 bool row_has_modrm(const struct row_enc *r);

@@ -218,6 +218,11 @@ static void need_res(struct builder *b)
 	b->sf = SF_RES;
 }
 
+void builder_need_res(struct builder *b)
+{
+	need_res(b);
+}
+
 static void set_sf(struct builder *b, enum static_flags sf, unsigned size)
 {
 	b->sf = sf;

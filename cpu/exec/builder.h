@@ -69,6 +69,9 @@ void emit_ea(struct builder *b, const struct insn *in, unsigned size, unsigned a
 /** Loads integer operand @i into R_TMP if it is in memory; returns the register offset that holds it. */
 u16 emit_load_tmp(struct builder *b, const struct insn *in, unsigned i);
 
+/** Brings the lazy flags into the form FK_RES: after this `fb` holds CF, AF and OF. */
+void builder_need_res(struct builder *b);
+
 /** Emits the instruction as a call of @op (general fallback of a gen function). */
 void emit_call(struct builder *b, const struct insn *in, exec_op op);
 /** The same where @op sets rip or changes what the block was built for: the block ends. */

@@ -2,7 +2,7 @@
  * What AVX, AVX2, FMA and F16C have beyond wider SSE: broadcasts, lane crossing, permutations, masked moves,
  * variable shifts, fused multiplication, half precision (SDM Vol. 2C; Vol. 1, chapter 14). The widened SSE
  * instructions come from the lines of vec_int.c, vec_perm.c, vec_move.c and vec_fp.c.
- * Not modelled: gathers (VPGATHER*), AVX-512.
+ * Gathers: vec_gather.c. Not modelled: AVX-512.
  */
 #include "cpu/exec/vec_forms.h"
 #include "cpu/fpu/softfloat.h"

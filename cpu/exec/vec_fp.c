@@ -104,23 +104,24 @@ static bool soft_stage(struct soft_run *r, u32 *sum)
 	return flags & ~(r->env.mxcsr >> MXCSR_MASK_SHIFT);
 }
 
-/* Products, sums of pairs, their sum. */
-static u32 soft_dot(struct soft_run *r, const union vec *a, const union vec *b, u64 imm)
+/* Products, sums of pairs, their sum, each stage in all lanes. */
+static u32 soft_dot(struct soft_run *r, const union vec *a, const union vec *b, u64 imm, unsigned lanes)
 {
 	unsigned n = 16 / r->size;
-	u64 t[4] = {0};
+	u64 t[8] = {0};
 	u32 sum = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		if (imm >> (4 + i) & 1)
+	for (unsigned i = 0; i < n * lanes; i++)
+		if (imm >> (4 + i % n) & 1)
 			t[i] = soft_apply(r, &soft_mul, element(a, i, r->size), element(b, i, r->size));
 	if (soft_stage(r, &sum))
 		return sum;
-	for (unsigned i = 0; i < n; i += 2)
+	for (unsigned i = 0; i < n * lanes; i += 2)
 		t[i / 2] = soft_apply(r, &soft_add, t[i], t[i + 1]);
 	if (soft_stage(r, &sum) || n == 2)
 		return sum;
-	soft_apply(r, &soft_add, t[0], t[1]);
+	for (unsigned i = 0; i < lanes; i++)
+		soft_apply(r, &soft_add, t[2 * i], t[2 * i + 1]);
 	soft_stage(r, &sum);
 	return sum;
 }
@@ -134,7 +135,7 @@ static u32 soft_flags(const struct soft_op *op, vec128 va, vec128 vb, u64 imm, u
 	_mm_store_si128((vec128 *)&a, va);
 	_mm_store_si128((vec128 *)&b, vb);
 	if (op->shape == SOFT_DOT)
-		return soft_dot(&r, &a, &b, imm);
+		return soft_dot(&r, &a, &b, imm, 1);
 	for (unsigned i = 0; i < n; i++) {
 		const union vec *h = i < n / 2 ? &a : &b;
 		unsigned k = 2 * i % n;
@@ -257,6 +258,10 @@ int avx_exact(struct cpu *cpu, const struct insn *in, vec_fn fn, u64 imm, const 
 	if (two)
 		t1 = try_fn(cpu, fn, LANE(*a, 1), LANE(b, 1), imm, soft);
 	flags = t0.flags | t1.flags;
+	if (two && soft && soft->shape == SOFT_DOT) {
+		struct soft_run r = {soft->size, {.mxcsr = cpu->mxcsr & ~MXCSR_FLAGS}};
+		flags = soft_dot(&r, a, &b, imm, 2);
+	}
 	if (!soft || soft->shape != SOFT_DOT) /* which has seen to it by stages */
 		flags = visible(flags, cpu->mxcsr);
 	if (commit_flags(cpu, flags))

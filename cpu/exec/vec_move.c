@@ -396,16 +396,21 @@ static int probe_byte(struct cpu *cpu, u64 lin, unsigned n, unsigned i)
 	return mem_probe(cpu, MAX(page, lin), 1, ACC_W);
 }
 
-/* Bytes that are not selected are not accessed. */
+/* Bytes that are not selected are not accessed, but for a mask that selects none. */
 static int masked_store(struct cpu *cpu, const struct insn *in, const u8 *data, const u8 *mask, unsigned n)
 {
 	u64 off = zext_bytes(cpu->r[RDI], in->adsize), lin;
 
 	if (seg_linear(cpu, in->seg, off, n, ACC_W, &lin))
 		return 1;
-	for (unsigned i = n; i-- > 0;)
+	bool any = false;
+	for (unsigned i = n; i-- > 0;) {
 		if (mask[i] & 0x80 && probe_byte(cpu, lin, n, i))
 			return 1;
+		any |= mask[i] & 0x80;
+	}
+	if (!any) /* may fault or not by the SDM; processors do */
+		return mem_probe(cpu, lin, n, ACC_W);
 	for (unsigned i = 0; i < n; i++)
 		if (mask[i] & 0x80 && mem_write(cpu, lin + i, data + i, 1, ACC_W))
 			return 1;

@@ -44,7 +44,7 @@ static inline void row_operand_form(const struct row_enc *r, bool *memory)
 static inline u8 encode_modrm(const struct row_enc *r, const struct choice *c, bool memory)
 {
 	u8 reg = row_fixes(r, KEY_REG) ? r->value >> KEY_REG_SHIFT & 7 : c->reg & 7;
-	u8 rm = row_fixes(r, KEY_RM) ? r->value >> KEY_RM_SHIFT & 7 : c->rm & 7;
+	u8 rm = r->flags & ENC_VSIB ? 4 : row_fixes(r, KEY_RM) ? r->value >> KEY_RM_SHIFT & 7 : c->rm & 7;
 
 	return (u8)((memory ? c->mod << 6 : 0xc0) | reg << 3 | rm);
 }
@@ -119,6 +119,15 @@ static inline unsigned encode_legacy(const struct row_enc *r, const struct choic
 	return n;
 }
 
+/* A gather needs 32- or 64-bit addresses and three different registers (vvvv names 6). */
+static inline bool gather_possible(const struct choice *c)
+{
+	u8 rexb = c->bits == 64 ? c->rexb : 0;
+	u8 reg = (u8)((c->reg & 7) | (rexb & 4) << 1), index = (u8)((c->sib >> 3 & 7) | (rexb & 2) << 2);
+
+	return (c->bits == 64 || (c->bits == 32) != c->p67) && reg != 6 && index != 6 && reg != index;
+}
+
 /**
  * Writes row @r with the choices @c to @b, which has at least 32 bytes: more bytes than any
  * instruction needs follow, patterned so that displacements and immediates are not zero. Returns
@@ -132,6 +141,8 @@ static inline bool encode_row(unsigned row, const struct choice *c, u8 *b)
 	unsigned n = 0;
 
 	if ((attr & IA_NO64 && c->bits == 64) || (attr & IA_ONLY64 && c->bits != 64))
+		return false;
+	if ((r->flags & ENC_VSIB) && !gather_possible(c))
 		return false;
 	if (c->bits != 64 && row_fixes(r, KEY_O) && (r->value >> KEY_O_SHIFT & 3) == 2)
 		return false;

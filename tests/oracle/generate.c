@@ -152,6 +152,12 @@ static u8 draw(struct rng *r, unsigned bits, u8 *b)
 	u8 end = n;
 	while (n < 15)
 		b[n++] = (u8)rng_next(r);
+	if (map >= 6 && map < 12 && rng_percent(r, 3)) { /* a gather, which chance seldom makes */
+		b[end - 3] = (b[end - 3] & 0xe0) | 2;
+		b[end - 2] = (b[end - 2] & 0xfc) | 1;
+		b[end - 1] = 0x90 | rng_below(r, 4);
+		b[end] = (b[end] & 0x38) | (u8)(rng_below(r, 3) << 6) | 4;
+	}
 	return end;
 }
 
@@ -348,6 +354,23 @@ static void patch(struct encoding *e, unsigned at, u64 v, unsigned size)
 		memcpy(e->b + at, &v, size);
 }
 
+/* Indexes of a gather that mostly stay in the pages, some elements of the mask on: by doublewords or quadwords. */
+static void fit_gather(struct rng *r, struct test_case *tc, const struct insn *in)
+{
+	u8 *index = tc->in.v[in->index & 15], *mask = tc->in.v[in->op[2].reg & 15];
+	unsigned step = in->opcode & 1 ? 8 : 4;
+	bool far = rng_percent(r, 15), all = rng_percent(r, 50);
+
+	for (unsigned i = 0; i < 32; i += step) {
+		s64 v = (s64)rng_below(r, 300) - 50;
+		if (far && rng_percent(r, 20))
+			v = (s32)rng_next(r);
+		memcpy(index + i, &v, step);
+	}
+	for (unsigned i = 3; all && i < 32; i += 4)
+		mask[i] |= 0x80;
+}
+
 /*
  * Chooses a register or displacement so that the memory operand of @s, about to be instruction number tc->n at linear
  * address @at, falls into the pages. @pinned: registers whose initial value no longer may, or need not, change.
@@ -373,6 +396,8 @@ static bool fit(const struct pools *p, struct rng *r, struct test_case *tc, stru
 	unsigned idx = in->index & 31;
 	vsib = !strncmp(insn_rows[in->row].mnemonic, "vgather", 7) ||
 	       !strncmp(insn_rows[in->row].mnemonic, "vpgather", 8);
+	if (vsib)
+		fit_gather(r, tc, in);
 	if (in->base == R_CODE) {
 		patch(&s->e, disp_at, want - (at + in->len), 4);
 		return true;
