@@ -50,6 +50,7 @@ struct pc {
 	struct device *lapic[PC_MAX_CPUS];
 	struct device *pic, *ioapic, *pit, *rtc, *hpet, *i8042, *i440fx, *piix3, *piix4pm, *dma,
 	    *fw_cfg, *ide, *fdc;
+	struct device *pflash[2];
 	struct device *serial[PC_MAX_SERIAL];
 	struct device *vga; /* NULL: none */
 	struct mem_region *lapic_window;

@@ -4,13 +4,31 @@
 #include "devices/pc.h"
 #include "devices/storage/floppy.h"
 #include "devices/storage/ide.h"
+#include "devices/storage/pflash.h"
 #include "devices/timer/rtc.h"
+
+/* Unit 0 ends at 4 GiB, unit 1 where it begins. */
+static int attach_pflash(struct pc *pc, const struct drive *d, char *err, size_t n)
+{
+	u64 top = BIT64(32);
+	if (d->unit > 1 || pc->pflash[d->unit] || (d->unit == 1 && !pc->pflash[0])) {
+		snprintf(err, n, "%s: flash chips are number 0 (firmware) and then 1 (its variables)", d->id);
+		return -EINVAL;
+	}
+	if (d->unit == 1)
+		top -= pflash_size(pc->pflash[0]);
+	pc->pflash[d->unit] = device_create(&pc->env, "pflash", d->id, NULL, err, n);
+	if (!pc->pflash[d->unit])
+		return -EINVAL;
+	return pflash_attach(pc->pflash[d->unit], d, top, d->unit == 0, err, n);
+}
 
 static int attach(struct pc *pc, const struct drive *d, char *err, size_t n)
 {
 	switch (d->interface) {
 	case DRIVE_IDE: return ide_attach(pc->ide, d, err, n);
 	case DRIVE_FLOPPY: return floppy_attach(pc->fdc, d, err, n);
+	case DRIVE_PFLASH: return attach_pflash(pc, d, err, n);
 	default: return 0;
 	}
 }

@@ -134,13 +134,21 @@ static int load_embedded_bios(struct machine *m, struct errtext *e)
 	return 0;
 }
 
+static bool has_flash(const struct machine *m)
+{
+	for (unsigned i = 0; i < m->cfg.drives; i++)
+		if (m->cfg.drive[i].interface == DRIVE_PFLASH)
+			return true;
+	return false;
+}
+
 int machine_load_files(struct machine *m, struct errtext *e)
 {
 	bool direct = m->cfg.kernel || m->cfg.embedded_kernel;
 	int r = 0;
 	if (m->cfg.bios)
 		r = read_file(m->cfg.bios, "BIOS image", &m->bios, e);
-	else if (!direct)
+	else if (!direct && !has_flash(m))
 		r = load_embedded_bios(m, e);
 	if (r || !direct)
 		return r               ? r
