@@ -193,8 +193,8 @@ static void command(struct pflash *f, u8 v)
 	case 0x10: case 0x40: set_mode(f, MODE_PROGRAM); break;
 	case 0x20: set_mode(f, MODE_ERASE); break;
 	case 0x50:
-		f->status = SR_READY;
-		set_mode(f, MODE_STATUS);
+		f->status = 0; /* ready too: OVMF tells flash from ROM by reading 00h here, as virtual machines answer */
+		set_mode(f, MODE_ARRAY);
 		break;
 	case 0x60: set_mode(f, MODE_LOCK); break;
 	case 0x70: set_mode(f, MODE_STATUS); break;
@@ -209,10 +209,12 @@ static void write_byte(struct pflash *f, u32 at, u8 v)
 {
 	switch ((enum flash_mode)f->mode) {
 	case MODE_PROGRAM:
+		f->status |= SR_READY;
 		program(f, at, v);
 		set_mode(f, MODE_STATUS);
 		break;
 	case MODE_ERASE:
+		f->status |= SR_READY;
 		if (v == 0xd0)
 			erase(f, at);
 		else
@@ -220,9 +222,13 @@ static void write_byte(struct pflash *f, u32 at, u8 v)
 		set_mode(f, MODE_STATUS);
 		break;
 	case MODE_LOCK: set_mode(f, MODE_STATUS); break;
-	case MODE_BUFFER_COUNT: start_buffer(f, at, v); break;
+	case MODE_BUFFER_COUNT:
+		f->status |= SR_READY;
+		start_buffer(f, at, v);
+		break;
 	case MODE_BUFFER: buffer_byte(f, at, v); break;
 	case MODE_BUFFER_CONFIRM:
+		f->status |= SR_READY;
 		if (v == 0xd0)
 			program_buffer(f);
 		else
