@@ -212,15 +212,28 @@ static void cpu_mmio_write(void *ctx, u64 gpa, u64 value, unsigned size)
 	bus_mem_write(&m->bus, gpa, value, size);
 }
 
+/*
+ * A port access takes its time, on a real bus and here alike: firmware that waits by polling a timer port would otherwise need
+ * fifty times as long as it believes.
+ */
+static void port_accessed(struct machine *m)
+{
+	m->idle_ns += NS_PER_PORT;
+	if (clock_next_deadline(&m->clock) <= machine_now(m))
+		raise_event(m, CPU_EV_STOP);
+}
+
 static u32 cpu_io_read(void *ctx, u16 port, unsigned size)
 {
 	struct machine *m = ctx;
+	port_accessed(m);
 	return bus_io_read(&m->bus, port, size);
 }
 
 static void cpu_io_write(void *ctx, u16 port, u32 value, unsigned size)
 {
 	struct machine *m = ctx;
+	port_accessed(m);
 	bus_io_write(&m->bus, port, value, size);
 }
 

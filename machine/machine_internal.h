@@ -64,6 +64,7 @@ struct machine_threads {
  * near real time, and a guest's busy waits near their real cost.
  */
 #define NS_PER_INSN 2
+#define NS_PER_PORT 200 /* and a port access, near what it costs here */
 
 struct machine {
 	struct machine_config cfg;
@@ -95,7 +96,7 @@ struct machine {
 	enum boot_kind kind;
 	struct mem_region *rom[2];
 
-	u64 idle_ns;   /* virtual time skipped while halted */
+	u64 idle_ns;   /* virtual time skipped while halted, and that of port accesses */
 	u64 next_poll; /* instruction count of the next look at the host */
 	u64 started_real_ns, spent_real_ns, asleep_real_ns;
 	u64 sync_real_ns,
