@@ -12,7 +12,9 @@ static int attach_pflash(struct pc *pc, const struct drive *d, char *err, size_t
 {
 	u64 top = BIT64(32);
 	if (d->unit > 1 || pc->pflash[d->unit] || (d->unit == 1 && !pc->pflash[0])) {
-		snprintf(err, n, "%s: flash chips are number 0 (firmware) and then 1 (its variables)", d->id);
+		snprintf(err, n,
+			 "%s: flash chips are number 0 (firmware) and then 1 (its variables)",
+			 d->id);
 		return -EINVAL;
 	}
 	if (d->unit == 1)
@@ -45,7 +47,8 @@ int pc_attach_drives(struct pc *pc, const struct drive *drives, unsigned count, 
 static void put_disk(struct device *rtc, unsigned at, const struct ide_geometry *g)
 {
 	u8 lo = (u8)g->cylinders, hi = (u8)(g->cylinders >> 8);
-	const u8 p[9] = {lo, hi, (u8)g->heads, 0xff, 0xff, g->heads > 8 ? 0xc8 : 0xc0, lo, hi, (u8)g->sectors};
+	const u8 p[9] = {lo, hi, (u8)g->heads,  0xff, 0xff, g->heads > 8 ? 0xc8 : 0xc0,
+			 lo, hi, (u8)g->sectors};
 	for (unsigned i = 0; i < sizeof(p); i++)
 		rtc_set_cmos(rtc, at + i, p[i]);
 }
@@ -55,7 +58,8 @@ static bool needs_translation(const struct ide_geometry *g)
 	return g->translated || g->cylinders > 1024;
 }
 
-/* 12h, 19h, 1Ah: types of the first two disks; 39h, 3Ah: translation of all four (two bits each: none, LBA). */
+/* 12h, 19h, 1Ah: types of the first two disks; 39h, 3Ah: translation of all four (two bits each:
+ * none, LBA). */
 static void disks_to_cmos(struct pc *pc)
 {
 	u8 types = 0, translation = 0;
@@ -77,7 +81,8 @@ static void disks_to_cmos(struct pc *pc)
 /* 10h: types of A: and B:; 14h, the equipment byte: how many. */
 static void floppies_to_cmos(struct pc *pc)
 {
-	u8 a = floppy_type(pc->fdc, 0), b = floppy_type(pc->fdc, 1), equipment = 0x06; /* x87, PS/2 mouse */
+	u8 a = floppy_type(pc->fdc, 0), b = floppy_type(pc->fdc, 1),
+	   equipment = 0x06; /* x87, PS/2 mouse */
 	if (a || b)
 		equipment |= (u8)(1 | (a && b ? 0x40 : 0));
 	rtc_set_cmos(pc->rtc, 0x10, (u8)(a << 4 | b));

@@ -302,7 +302,8 @@ static void gas(u8 *t, u32 off, u8 space, u8 bits, u64 addr)
 	put(t, off + 4, addr, 8);
 }
 
-static u8 *build_fadt(struct builder *b, const struct acpi_config *cfg, const u8 *facs, const u8 *dsdt)
+static u8 *build_fadt(struct builder *b, const struct acpi_config *cfg, const u8 *facs,
+		      const u8 *dsdt)
 {
 	u8 *t = room(b, 244, 16);
 	if (!t)
@@ -514,7 +515,8 @@ int acpi_build(const struct acpi_config *cfg, u8 *segment, u64 *rsdp, struct err
 	return 0;
 }
 
-/* ---- the same for firmware to place: QEMU's docs/specs/acpi and "etc/table-loader" ----------------------- */
+/* ---- the same for firmware to place: QEMU's docs/specs/acpi and "etc/table-loader"
+ * ----------------------- */
 
 #define LOADER_ALLOCATE 1
 #define LOADER_POINTER  2
@@ -570,12 +572,15 @@ static bool loader_checksum(struct acpi_files *f, const char *file, u32 at, u32 
 
 static bool build_loader(struct acpi_files *f, const struct builder *b)
 {
-	bool ok = loader_allocate(f, TABLES_FILE, 64, ZONE_HIGH) && loader_allocate(f, RSDP_FILE, 16, ZONE_FSEG);
+	bool ok = loader_allocate(f, TABLES_FILE, 64, ZONE_HIGH) &&
+		  loader_allocate(f, RSDP_FILE, 16, ZONE_FSEG);
 	for (unsigned i = 0; ok && i < b->links; i++)
 		ok = loader_pointer(f, TABLES_FILE, b->link[i].at, b->link[i].size);
 	for (unsigned i = 0; ok && i < b->tables; i++) {
-		f->tables[b->table[i].at + 9] = 0; /* firmware differs in whether the old value counts */
-		ok = loader_checksum(f, TABLES_FILE, b->table[i].at + 9, b->table[i].at, b->table[i].size);
+		f->tables[b->table[i].at + 9] =
+		    0; /* firmware differs in whether the old value counts */
+		ok = loader_checksum(f, TABLES_FILE, b->table[i].at + 9, b->table[i].at,
+				     b->table[i].size);
 	}
 	f->rsdp[8] = f->rsdp[32] = 0;
 	return ok && loader_pointer(f, RSDP_FILE, 16, 4) && loader_pointer(f, RSDP_FILE, 24, 8) &&

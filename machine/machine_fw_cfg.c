@@ -1,6 +1,7 @@
 /*
- * What firmware learns through fw_cfg (QEMU's docs/specs/fw_cfg, and the names SeaBIOS and OVMF look for): sizes, e820, ACPI and
- * SMBIOS tables, the boot menu, IA32_FEATURE_CONTROL. The order of boot devices goes to CMOS 38h and 3Dh.
+ * What firmware learns through fw_cfg (QEMU's docs/specs/fw_cfg, and the names SeaBIOS and OVMF
+ * look for): sizes, e820, ACPI and SMBIOS tables, the boot menu, IA32_FEATURE_CONTROL. The order of
+ * boot devices goes to CMOS 38h and 3Dh.
  */
 #include "machine/machine_internal.h"
 
@@ -36,7 +37,8 @@ static int put_acpi(struct machine *m, u32 pm_base, struct errtext *e)
 {
 	const struct acpi_config cfg = acpi_settings(m, pm_base);
 	struct acpi_files *f = malloc(sizeof(*f));
-	int r = f ? acpi_build_files(&cfg, f, e) : err_set(e, -ENOMEM, "no memory for the ACPI tables");
+	int r =
+	    f ? acpi_build_files(&cfg, f, e) : err_set(e, -ENOMEM, "no memory for the ACPI tables");
 	if (!r && (put_file(m, "etc/acpi/tables", f->tables, f->tables_size) ||
 		   put_file(m, "etc/acpi/rsdp", f->rsdp, sizeof(f->rsdp)) ||
 		   put_file(m, "etc/table-loader", f->loader, f->loader_size)))
@@ -46,13 +48,15 @@ static int put_acpi(struct machine *m, u32 pm_base, struct errtext *e)
 	return r;
 }
 
-/* Each firmware puts the PM1 registers where it likes, and reads the tables afterwards: they say where. */
+/* Each firmware puts the PM1 registers where it likes, and reads the tables afterwards: they say
+ * where. */
 static void file_selected(void *ctx, const char *name)
 {
 	struct machine *m = ctx;
 	struct errtext e;
 	u16 base = pc_pm_base(&m->pc);
-	if (base && base != m->acpi_pm_base && (!strncmp(name, "etc/acpi/", 9) || !strcmp(name, "etc/table-loader")) &&
+	if (base && base != m->acpi_pm_base &&
+	    (!strncmp(name, "etc/acpi/", 9) || !strcmp(name, "etc/table-loader")) &&
 	    put_acpi(m, base, &e))
 		log_line(&m->log, LOG_GUEST_ERRORS, "fw_cfg: %s", e.s);
 }
@@ -109,7 +113,8 @@ static int put_boot(struct machine *m)
 static int put_feature_control(struct machine *m)
 {
 	u64 value = 5;
-	return cpu_has(m->cpus[0], FEAT_VMX) ? put_file(m, "etc/msr_feature_control", &value, 8) : 0;
+	return cpu_has(m->cpus[0], FEAT_VMX) ? put_file(m, "etc/msr_feature_control", &value, 8)
+					     : 0;
 }
 
 static int put_items(struct machine *m)

@@ -59,10 +59,11 @@ static void end(struct out *o)
 static void firmware(struct out *o)
 {
 	u8 *p = begin(o, 0, 24, 0);
-	put(p, 6, 0xe800, 2);    /* segment */
-	put(p, 10, BIT(7) | BIT(11) | BIT(15) | BIT(16), 8); /* PCI, upgradeable, boot from CD, selectable boot */
-	p[18] = 0x01;            /* ACPI */
-	p[19] = 0x1c;            /* virtual machine, UEFI or not, targeted content */
+	put(p, 6, 0xe800, 2); /* segment */
+	put(p, 10, BIT(7) | BIT(11) | BIT(15) | BIT(16),
+	    8);       /* PCI, upgradeable, boot from CD, selectable boot */
+	p[18] = 0x01; /* ACPI */
+	p[19] = 0x1c; /* virtual machine, UEFI or not, targeted content */
 	p[22] = p[23] = 0xff;
 	text(o, 4, "Orrery");
 	text(o, 5, "0.1");
@@ -85,7 +86,7 @@ static void computer(struct out *o)
 static void chassis(struct out *o)
 {
 	u8 *p = begin(o, 3, 22, HANDLE_CHASSIS);
-	p[5] = 1; /* other */
+	p[5] = 1;                         /* other */
 	p[9] = p[10] = p[11] = p[12] = 3; /* states: safe */
 	text(o, 4, "Orrery");
 	end(o);

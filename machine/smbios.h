@@ -1,6 +1,7 @@
 /*
- * System Management BIOS tables (DMTF DSP0134, 2.8): firmware, system, chassis, processors, memory. As files for firmware
- * (fw_cfg "etc/smbios/smbios-anchor", "etc/smbios/smbios-tables"), which places them, or at a fixed address without firmware.
+ * System Management BIOS tables (DMTF DSP0134, 2.8): firmware, system, chassis, processors, memory.
+ * As files for firmware (fw_cfg "etc/smbios/smbios-anchor", "etc/smbios/smbios-tables"), which
+ * places them, or at a fixed address without firmware.
  */
 #ifndef ORRERY_MACHINE_SMBIOS_H
 #define ORRERY_MACHINE_SMBIOS_H
@@ -20,7 +21,8 @@ struct smbios_config {
 	unsigned cpus;
 	u64 ram_low_bytes, ram_high_bytes; /* below 4 GiB, from 4 GiB on */
 	const char *cpu_name;
-	u32 table_address; /* guest-physical place of the tables; 0: firmware places them and fills in address and checksums */
+	u32 table_address; /* guest-physical place of the tables; 0: firmware places them and fills
+			      in address and checksums */
 };
 
 void smbios_build(const struct smbios_config *cfg, struct smbios *s);

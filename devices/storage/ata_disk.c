@@ -1,14 +1,16 @@
 /*
- * An ATA disk: the commands of ATA/ATAPI-6 (T13/1410D) that systems use, and those of ATA-1 that old ones do. CHS, 28- and
- * 48-bit addresses, single and multiple sectors per interrupt, multiword and Ultra DMA, power management without effect, the
- * SMART commands of a healthy disk. Not modelled: the security, host protected area and media status feature sets (refused with
- * ABRT, as a disk without them does), logs, self-tests, trimming.
+ * An ATA disk: the commands of ATA/ATAPI-6 (T13/1410D) that systems use, and those of ATA-1 that
+ * old ones do. CHS, 28- and 48-bit addresses, single and multiple sectors per interrupt, multiword
+ * and Ultra DMA, power management without effect, the SMART commands of a healthy disk. Not
+ * modelled: the security, host protected area and media status feature sets (refused with ABRT, as
+ * a disk without them does), logs, self-tests, trimming.
  */
 #include "devices/storage/ide_internal.h"
 
 #define SECTORS_28 0x0fffffffu
 
-/* ---- addresses -------------------------------------------------------------------------------- */
+/* ---- addresses --------------------------------------------------------------------------------
+ */
 
 static u64 chs_address(const struct ide_drive *d)
 {
@@ -46,7 +48,16 @@ static void put_lba(struct ide_drive *d, u64 lba, bool ext)
 static bool is_ext(u8 command)
 {
 	switch (command) {
-	case 0x24: case 0x25: case 0x27: case 0x29: case 0x34: case 0x35: case 0x39: case 0x3d: case 0x42: case 0xce:
+	case 0x24:
+	case 0x25:
+	case 0x27:
+	case 0x29:
+	case 0x34:
+	case 0x35:
+	case 0x39:
+	case 0x3d:
+	case 0x42:
+	case 0xce:
 	case 0xea: return true;
 	default: return false;
 	}
@@ -78,7 +89,8 @@ static bool find(struct ide_channel *c, bool ext, u64 *lba, u32 *n)
 	return false;
 }
 
-/* ---- geometry ----------------------------------------------------------------------------------- */
+/* ---- geometry -----------------------------------------------------------------------------------
+ */
 
 static struct ide_geometry plain_geometry(u64 sectors)
 {
@@ -118,7 +130,8 @@ struct ide_geometry ata_guess_geometry(struct block *b)
 	return plain;
 }
 
-/* ---- IDENTIFY DEVICE ------------------------------------------------------------------------------ */
+/* ---- IDENTIFY DEVICE
+ * ------------------------------------------------------------------------------ */
 
 void ata_put_word(u8 *words, unsigned i, u16 v)
 {
@@ -203,7 +216,8 @@ static void identify(struct ide_channel *c)
 	ata_put_word(w, 83, 0x7400); /* FLUSH CACHE (EXT), 48-bit addresses */
 	ata_put_word(w, 84, 0x4040); /* forced unit access */
 	ata_put_word(w, 85,
-		     (u16)(0x4008 | (d->read_ahead ? 0x40 : 0) | (d->write_cache ? 0x20 : 0) | (d->smart ? 1 : 0)));
+		     (u16)(0x4008 | (d->read_ahead ? 0x40 : 0) | (d->write_cache ? 0x20 : 0) |
+			   (d->smart ? 1 : 0)));
 	ata_put_word(w, 86, 0x3400);
 	ata_put_word(w, 87, 0x4040);
 	w[510] = 0xa5;
@@ -214,7 +228,8 @@ static void identify(struct ide_channel *c)
 	ide_start_reply(c, 512);
 }
 
-/* ---- reading and writing ----------------------------------------------------------------------------- */
+/* ---- reading and writing
+ * ----------------------------------------------------------------------------- */
 
 static void transfer(struct ide_channel *c, bool write, bool dma, u32 sectors_per_slice)
 {
@@ -241,12 +256,14 @@ static void verify(struct ide_channel *c)
 	u64 lba;
 	u32 n;
 	if ((c->command & 0xf0) == 0x70)
-		ide_finish_later(c, address(active_drive(c), false) < active_drive(c)->sectors ? 0 : ER_IDNF);
+		ide_finish_later(
+		    c, address(active_drive(c), false) < active_drive(c)->sectors ? 0 : ER_IDNF);
 	else if (find(c, is_ext(c->command), &lba, &n))
 		ide_finish_later(c, 0);
 }
 
-/* ---- settings ------------------------------------------------------------------------------------------ */
+/* ---- settings
+ * ------------------------------------------------------------------------------------------ */
 
 static void set_multiple(struct ide_channel *c)
 {
@@ -275,9 +292,11 @@ u8 ata_set_features(struct ide_drive *d)
 	case 0x82: d->write_cache = false; return 0;
 	case 0x55: d->read_ahead = false; return 0;
 	case 0xaa: d->read_ahead = true; return 0;
-	case 0x66: case 0xcc: return 0; /* settings over a software reset */
+	case 0x66:
+	case 0xcc: return 0; /* settings over a software reset */
 	case 0x03:
-		if (d->count >> 3 == 0 || d->count >> 3 == 1 || d->count >> 3 == 4 || d->count >> 3 == 8) {
+		if (d->count >> 3 == 0 || d->count >> 3 == 1 || d->count >> 3 == 4 ||
+		    d->count >> 3 == 8) {
 			if (d->count >> 3 >= 4)
 				d->mode = d->count;
 			return 0;
@@ -306,7 +325,8 @@ static void power(struct ide_channel *c)
 	ide_finish_later(c, 0);
 }
 
-/* ---- SMART: a disk without complaints ---------------------------------------------------------------------- */
+/* ---- SMART: a disk without complaints
+ * ---------------------------------------------------------------------- */
 
 static void smart_attribute(u8 *p, u8 id, u8 value, u64 raw)
 {
@@ -347,13 +367,15 @@ static void smart(struct ide_channel *c)
 	case 0xd1: smart_data(c, true); return;
 	case 0xd8: d->smart = true; break;
 	case 0xd9: d->smart = false; break;
-	case 0xd2: case 0xda: break; /* autosave; status: the signature left in place says "good" */
+	case 0xd2:
+	case 0xda: break; /* autosave; status: the signature left in place says "good" */
 	default: ide_finish_later(c, ER_ABRT); return;
 	}
 	ide_finish_later(c, 0);
 }
 
-/* ---- the commands ---------------------------------------------------------------------------------------------- */
+/* ---- the commands
+ * ---------------------------------------------------------------------------------------------- */
 
 void ata_command(struct ide_channel *c)
 {
@@ -361,22 +383,49 @@ void ata_command(struct ide_channel *c)
 	if (c->command != 0xe5 && c->command != 0x98)
 		d->standby = false;
 	switch (c->command) {
-	case 0x20: case 0x21: case 0x24: transfer(c, false, false, 1); break;
-	case 0x30: case 0x31: case 0x34: case 0x3c: transfer(c, true, false, 1); break;
-	case 0xc4: case 0x29: transfer(c, false, false, d->multiple); break;
-	case 0xc5: case 0x39: case 0xce: transfer(c, true, false, d->multiple); break;
-	case 0xc8: case 0xc9: case 0x25: transfer(c, false, true, 1); break;
-	case 0xca: case 0xcb: case 0x35: case 0x3d: transfer(c, true, true, 1); break;
-	case 0x40: case 0x41: case 0x42: verify(c); break;
+	case 0x20:
+	case 0x21:
+	case 0x24: transfer(c, false, false, 1); break;
+	case 0x30:
+	case 0x31:
+	case 0x34:
+	case 0x3c: transfer(c, true, false, 1); break;
+	case 0xc4:
+	case 0x29: transfer(c, false, false, d->multiple); break;
+	case 0xc5:
+	case 0x39:
+	case 0xce: transfer(c, true, false, d->multiple); break;
+	case 0xc8:
+	case 0xc9:
+	case 0x25: transfer(c, false, true, 1); break;
+	case 0xca:
+	case 0xcb:
+	case 0x35:
+	case 0x3d: transfer(c, true, true, 1); break;
+	case 0x40:
+	case 0x41:
+	case 0x42: verify(c); break;
 	case 0x91: initialize_parameters(c); break;
-	case 0x27: case 0xf8: native_max(c); break;
+	case 0x27:
+	case 0xf8: native_max(c); break;
 	case 0xb0: smart(c); break;
 	case 0xc6: set_multiple(c); break;
-	case 0xe7: case 0xea: ide_start_flush(c); break;
+	case 0xe7:
+	case 0xea: ide_start_flush(c); break;
 	case 0xec: identify(c); break;
 	case 0xef: ide_finish_later(c, ata_set_features(d)); break;
-	case 0x94: case 0x95: case 0x96: case 0x97: case 0x98: case 0x99:
-	case 0xe0: case 0xe1: case 0xe2: case 0xe3: case 0xe5: case 0xe6: power(c); break;
+	case 0x94:
+	case 0x95:
+	case 0x96:
+	case 0x97:
+	case 0x98:
+	case 0x99:
+	case 0xe0:
+	case 0xe1:
+	case 0xe2:
+	case 0xe3:
+	case 0xe5:
+	case 0xe6: power(c); break;
 	default:
 		if ((c->command & 0xf0) == 0x10) /* RECALIBRATE */
 			ide_finish_later(c, 0);

@@ -1,8 +1,9 @@
 /*
- * An ATAPI CD/DVD-ROM drive with one data track: the packet commands of MMC-3 (T10/1363D) and SFF-8020i that systems and
- * firmware use. Images are 2048-byte sectors; READ CD makes raw sectors of them (without the error correction code, which
- * nobody checks on this side of the drive). The medium can be taken out and changed; the guest hears of it by unit attentions
- * and events. Not modelled: audio tracks and playing, several sessions, writing, encryption of DVDs.
+ * An ATAPI CD/DVD-ROM drive with one data track: the packet commands of MMC-3 (T10/1363D) and
+ * SFF-8020i that systems and firmware use. Images are 2048-byte sectors; READ CD makes raw sectors
+ * of them (without the error correction code, which nobody checks on this side of the drive). The
+ * medium can be taken out and changed; the guest hears of it by unit attentions and events. Not
+ * modelled: audio tracks and playing, several sessions, writing, encryption of DVDs.
  */
 #include "devices/storage/ide_internal.h"
 
@@ -54,7 +55,8 @@ static void put_msf(u8 *p, u32 lba)
 	p[2] = (u8)(lba % 75);
 }
 
-/* ---- how commands end ------------------------------------------------------------------------------ */
+/* ---- how commands end
+ * ------------------------------------------------------------------------------ */
 
 static void fail(struct ide_channel *c, u8 key, u8 asc, u8 ascq)
 {
@@ -119,7 +121,8 @@ static bool is_dvd(const struct ide_drive *d)
 	return has_medium(d) && blocks(d) > CD_BLOCKS_MAX;
 }
 
-/* ---- about the drive ----------------------------------------------------------------------------------- */
+/* ---- about the drive
+ * ----------------------------------------------------------------------------------- */
 
 static void inquiry(struct ide_channel *c)
 {
@@ -156,7 +159,8 @@ static void request_sense(struct ide_channel *c)
 	send(c, 18, c->cdb[4]);
 }
 
-/* One feature descriptor of GET CONFIGURATION (MMC-3, 5.3): version, persistent and current bits, body. */
+/* One feature descriptor of GET CONFIGURATION (MMC-3, 5.3): version, persistent and current bits,
+ * body. */
 static u32 feature(u8 *p, u32 number, bool current, u8 flags, const u8 *body, u8 n)
 {
 	put16(p, number);
@@ -230,7 +234,8 @@ static void get_event(struct ide_channel *c)
 	send(c, 8, be16(c->cdb + 7));
 }
 
-/* ---- mode pages -------------------------------------------------------------------------------------------- */
+/* ---- mode pages
+ * -------------------------------------------------------------------------------------------- */
 
 static u32 page_recovery(u8 *p, bool changeable)
 {
@@ -256,10 +261,10 @@ static u32 page_capabilities(const struct ide_drive *d, u8 *p, bool changeable)
 	p[1] = 20;
 	if (changeable)
 		return 22;
-	p[2] = 0x3b; /* reads CD-R, CD-RW, method 2, DVD-ROM, DVD-R */
-	p[4] = 0x70; /* mode 2 form 1 and 2, multi-session */
+	p[2] = 0x3b;                             /* reads CD-R, CD-RW, method 2, DVD-ROM, DVD-R */
+	p[4] = 0x70;                             /* mode 2 form 1 and 2, multi-session */
 	p[6] = (u8)(0x29 | (d->locked ? 2 : 0)); /* tray, eject, lock */
-	put16(p + 8, 5645); /* kB/s: 32x */
+	put16(p + 8, 5645);                      /* kB/s: 32x */
 	put16(p + 10, 2);
 	put16(p + 12, 512); /* kB of buffer */
 	put16(p + 14, 5645);
@@ -311,7 +316,8 @@ void atapi_parameters(struct ide_channel *c)
 	ide_finish_later(c, 0);
 }
 
-/* ---- about the medium ------------------------------------------------------------------------------------------ */
+/* ---- about the medium
+ * ------------------------------------------------------------------------------------------ */
 
 static void read_capacity(struct ide_channel *c)
 {
@@ -387,7 +393,9 @@ static void read_toc(struct ide_channel *c)
 		fail(c, KEY_ILLEGAL, ASC_FIELD, 0);
 		return;
 	}
-	n = format == 0 ? toc_tracks(d, p, first, msf) : format == 1 ? toc_sessions(p, msf) : toc_raw(d, p);
+	n = format == 0   ? toc_tracks(d, p, first, msf)
+	    : format == 1 ? toc_sessions(p, msf)
+			  : toc_raw(d, p);
 	put16(p, n - 2);
 	send(c, n, be16(c->cdb + 7));
 }
@@ -421,7 +429,7 @@ static void read_subchannel(struct ide_channel *c)
 	u8 *p = c->io;
 	u32 n = 4;
 	memset(p, 0, 24);
-	p[1] = 0x15; /* no audio status */
+	p[1] = 0x15;                                /* no audio status */
 	if ((c->cdb[2] & 0x40) && c->cdb[3] == 1) { /* current position */
 		put16(p + 2, 12);
 		p[4] = 1;
@@ -477,7 +485,9 @@ static void start_stop(struct ide_channel *c)
 	good(c);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void read_blocks(struct ide_channel *c, u32 lba, u32 n, u32 block_bytes)
 {
@@ -539,13 +549,28 @@ void atapi_make_raw(u8 *out, const u8 *in, u32 n, u32 lba)
 	}
 }
 
-/* ---- the packet ------------------------------------------------------------------------------------------------------------ */
+/* ---- the packet
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static bool needs_medium(u8 op)
 {
 	switch (op) {
-	case 0x00: case 0x25: case 0x28: case 0x2b: case 0x42: case 0x43: case 0x45: case 0x47: case 0x48: case 0x51:
-	case 0x52: case 0xa8: case 0xad: case 0xb9: case 0xbe: return true;
+	case 0x00:
+	case 0x25:
+	case 0x28:
+	case 0x2b:
+	case 0x42:
+	case 0x43:
+	case 0x45:
+	case 0x47:
+	case 0x48:
+	case 0x51:
+	case 0x52:
+	case 0xa8:
+	case 0xad:
+	case 0xb9:
+	case 0xbe: return true;
 	default: return false;
 	}
 }
@@ -592,7 +617,9 @@ void atapi_packet(struct ide_channel *c)
 	case 0x28: read_blocks(c, be32(p + 2), be16(p + 7), CD_SECTOR); break;
 	case 0x42: read_subchannel(c); break;
 	case 0x43: read_toc(c); break;
-	case 0x45: case 0x47: case 0x48: /* PLAY AUDIO */ fail(c, KEY_ILLEGAL, ASC_WRONG_TRACK, 0); break;
+	case 0x45:
+	case 0x47:
+	case 0x48: /* PLAY AUDIO */ fail(c, KEY_ILLEGAL, ASC_WRONG_TRACK, 0); break;
 	case 0x46: get_configuration(c); break;
 	case 0x4a: get_event(c); break;
 	case 0x51: read_disc_information(c); break;
@@ -608,14 +635,16 @@ void atapi_packet(struct ide_channel *c)
 	}
 }
 
-/* ---- ATA commands a packet device takes ------------------------------------------------------------------------------- */
+/* ---- ATA commands a packet device takes
+ * ------------------------------------------------------------------------------- */
 
 static void identify_packet(struct ide_channel *c)
 {
 	const struct ide_drive *d = active_drive(c);
 	u8 *w = c->io;
 	memset(w, 0, 512);
-	ata_put_word(w, 0, 0x8580); /* ATAPI CD-ROM, removable, DRQ within 3 ms, packets of 12 bytes */
+	ata_put_word(w, 0,
+		     0x8580); /* ATAPI CD-ROM, removable, DRQ within 3 ms, packets of 12 bytes */
 	ata_identify_text(w, 10, 10, d->serial);
 	ata_identify_text(w, 23, 4, "1.0");
 	ata_identify_text(w, 27, 20, "ORRERY DVD-ROM");
@@ -662,13 +691,24 @@ void atapi_command(struct ide_channel *c)
 	case 0xa0: packet(c); break;
 	case 0xa1: identify_packet(c); break;
 	case 0xef: ide_finish_later(c, ata_set_features(d)); break;
-	case 0x94: case 0x95: case 0x96: case 0x97: case 0x99:
-	case 0xe0: case 0xe1: case 0xe2: case 0xe3: case 0xe6: ide_finish_later(c, 0); break;
-	case 0xe5: case 0x98:
+	case 0x94:
+	case 0x95:
+	case 0x96:
+	case 0x97:
+	case 0x99:
+	case 0xe0:
+	case 0xe1:
+	case 0xe2:
+	case 0xe3:
+	case 0xe6: ide_finish_later(c, 0); break;
+	case 0xe5:
+	case 0x98:
 		d->count = 0xff;
 		ide_finish_later(c, 0);
 		break;
-	case 0x20: case 0x21: case 0xec: /* how software tells a packet device from a disk */
+	case 0x20:
+	case 0x21:
+	case 0xec: /* how software tells a packet device from a disk */
 		ide_signature(d);
 		ide_finish_later(c, ER_ABRT);
 		break;

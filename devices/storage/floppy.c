@@ -1,9 +1,11 @@
 /*
- * Intel 82077AA floppy disk controller at 3F0h-3F7h, IRQ 6, DMA channel 2, with two drives (data sheet 290166). Modelled: all
- * commands of the data sheet with sectors of 512 bytes, by DMA and without; formatting; multi-track; implied seeks; the media
- * change line; data rates, so that software finds out what is in the drive; diskettes of 160 KB to 2.88 MB told by their size.
- * A seek takes SEEK_NS, a sector SECTOR_NS of virtual time: faster than drives turn, slow enough to be asynchronous.
- * Not modelled: deleted-data marks (all data is ordinary), FM recording, other sector sizes (not found), tape.
+ * Intel 82077AA floppy disk controller at 3F0h-3F7h, IRQ 6, DMA channel 2, with two drives (data
+ * sheet 290166). Modelled: all commands of the data sheet with sectors of 512 bytes, by DMA and
+ * without; formatting; multi-track; implied seeks; the media change line; data rates, so that
+ * software finds out what is in the drive; diskettes of 160 KB to 2.88 MB told by their size. A
+ * seek takes SEEK_NS, a sector SECTOR_NS of virtual time: faster than drives turn, slow enough to
+ * be asynchronous. Not modelled: deleted-data marks (all data is ordinary), FM recording, other
+ * sector sizes (not found), tape.
  */
 #include "devices/storage/floppy.h"
 
@@ -47,16 +49,15 @@ enum fdc_after { FDC_NOTHING, FDC_RESET_OVER, FDC_SEEK_OVER, FDC_SECTOR, FDC_GIV
 struct floppy_format {
 	u32 bytes;
 	u8 cylinders, heads, sectors;
-	u8 type; /* of the drive made for it, as in CMOS */
+	u8 type;  /* of the drive made for it, as in CMOS */
 	u8 rates; /* bit per rate of CCR: 0 500, 1 300, 2 250, 3 1000 kbit/s */
 };
 
 static const struct floppy_format formats[] = {
-    {160 << 10, 40, 1, 8, 1, 6},      {180 << 10, 40, 1, 9, 1, 6},
-    {320 << 10, 40, 2, 8, 1, 6},      {360 << 10, 40, 2, 9, 1, 6},
-    {720 << 10, 80, 2, 9, 3, 4},      {1200 << 10, 80, 2, 15, 2, 1},
-    {1440 << 10, 80, 2, 18, 4, 1},    {1680 << 10, 80, 2, 21, 4, 1},
-    {1722 << 10, 82, 2, 21, 4, 1},    {2880 << 10, 80, 2, 36, 5, 8},
+    {160 << 10, 40, 1, 8, 1, 6},   {180 << 10, 40, 1, 9, 1, 6},   {320 << 10, 40, 2, 8, 1, 6},
+    {360 << 10, 40, 2, 9, 1, 6},   {720 << 10, 80, 2, 9, 3, 4},   {1200 << 10, 80, 2, 15, 2, 1},
+    {1440 << 10, 80, 2, 18, 4, 1}, {1680 << 10, 80, 2, 21, 4, 1}, {1722 << 10, 82, 2, 21, 4, 1},
+    {2880 << 10, 80, 2, 36, 5, 8},
 };
 
 struct floppy_drive {
@@ -85,8 +86,8 @@ struct fdc {
 	u8 c, h, r, n; /* the sector in work */
 	u8 busy;       /* MSR bits of drives that seek */
 	u8 seek_st0;
-	u8 sense;      /* interrupts of the reset still to be sensed; 80h: one of a seek */
-	bool pending;  /* interrupt */
+	u8 sense;     /* interrupts of the reset still to be sensed; 80h: one of a seek */
+	bool pending; /* interrupt */
 	bool non_dma, locked;
 	u8 config, pretrack, perpendicular, specify0, specify1;
 	bool scan_miss;
@@ -108,7 +109,8 @@ SNAPSHOT(floppy_drive_snapshot, "floppy-drive", 1, struct floppy_drive, FLOPPY_D
 SNAPSHOT(fdc_snapshot, "fdc", 1, struct fdc, FDC_FIELDS);
 /* clang-format on */
 
-/* ---- interrupts, phases -------------------------------------------------------------------------- */
+/* ---- interrupts, phases
+ * -------------------------------------------------------------------------- */
 
 static void update_irq(struct fdc *f)
 {
@@ -162,7 +164,8 @@ static void fail(struct fdc *f, u8 st1, u8 st2)
 	finish(f, ST0_ABNORMAL);
 }
 
-/* ---- sectors ----------------------------------------------------------------------------------------- */
+/* ---- sectors
+ * ----------------------------------------------------------------------------------------- */
 
 static u8 operation(const struct fdc *f)
 {
@@ -279,7 +282,8 @@ static int medium(struct fdc *f, enum block_op op)
 	return block_io(d->block, op, sector_lba(f, d), 1, f->data);
 }
 
-/* ---- moving a sector by DMA ------------------------------------------------------------------------------ */
+/* ---- moving a sector by DMA
+ * ------------------------------------------------------------------------------ */
 
 static u32 dma(struct fdc *f, u8 *buf, u32 n, bool to_memory, bool *tc)
 {
@@ -312,7 +316,8 @@ static void dma_sector(struct fdc *f)
 		sector_done(f, tc);
 }
 
-/* ---- moving a sector by the processor --------------------------------------------------------------------------- */
+/* ---- moving a sector by the processor
+ * --------------------------------------------------------------------------- */
 
 static void data_phase(struct fdc *f, u32 n)
 {
@@ -355,7 +360,8 @@ static void data_write(struct fdc *f, u8 v)
 		data_moved(f);
 }
 
-/* ---- FORMAT TRACK: four bytes of identification per sector ----------------------------------------------------------- */
+/* ---- FORMAT TRACK: four bytes of identification per sector
+ * ----------------------------------------------------------- */
 
 static void formatted(struct fdc *f, const u8 *id)
 {
@@ -407,7 +413,9 @@ static void sector(struct fdc *f)
 	}
 }
 
-/* ---- commands --------------------------------------------------------------------------------------------------------------- */
+/* ---- commands
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 static void start_transfer(struct fdc *f)
 {
@@ -423,7 +431,8 @@ static void start_transfer(struct fdc *f)
 	} else {
 		f->c = f->cmd[2];
 		f->h = f->cmd[3];
-		f->r = operation(f) == 0x02 ? 1 : f->cmd[4]; /* READ TRACK begins at the index hole */
+		f->r =
+		    operation(f) == 0x02 ? 1 : f->cmd[4]; /* READ TRACK begins at the index hole */
 		f->n = f->cmd[5];
 	}
 	if (operation(f) != 0x0d && (f->config & 0x40) && f->c != d->track && f->c < 85) {
@@ -523,14 +532,23 @@ static void sense_drive(struct fdc *f)
 {
 	const struct floppy_drive *d = selected(f);
 	bool protected = d->block && block_read_only(d->block);
-	f->result[0] = (u8)((f->cmd[1] & 7) | 0x28 | (d->type && !d->track ? 0x10 : 0) | (protected ? 0x40 : 0));
+	f->result[0] = (u8)((f->cmd[1] & 7) | 0x28 | (d->type && !d->track ? 0x10 : 0) |
+			    (protected ? 0x40 : 0));
 	give_result(f, 1);
 }
 
 static void dump_registers(struct fdc *f)
 {
-	const u8 r[10] = {f->drive[0].track, f->drive[1].track, 0, 0, f->specify0, f->specify1, f->cmd[6],
-			  (u8)((f->locked ? 0x80 : 0) | (f->perpendicular & 0x7f)), f->config, f->pretrack};
+	const u8 r[10] = {f->drive[0].track,
+			  f->drive[1].track,
+			  0,
+			  0,
+			  f->specify0,
+			  f->specify1,
+			  f->cmd[6],
+			  (u8)((f->locked ? 0x80 : 0) | (f->perpendicular & 0x7f)),
+			  f->config,
+			  f->pretrack};
 	memcpy(f->result, r, sizeof(r));
 	give_result(f, 10);
 }
@@ -553,9 +571,16 @@ static void execute(struct fdc *f)
 {
 	raise_irq(f, f->pending && f->cmd[0] == 0x08);
 	switch (operation(f)) {
-	case 0x02: case 0x05: case 0x06: case 0x09: case 0x0c: case 0x0d: case 0x11: case 0x16: case 0x19: case 0x1d:
-		start_transfer(f);
-		break;
+	case 0x02:
+	case 0x05:
+	case 0x06:
+	case 0x09:
+	case 0x0c:
+	case 0x0d:
+	case 0x11:
+	case 0x16:
+	case 0x19:
+	case 0x1d: start_transfer(f); break;
 	case 0x03: specify(f); break;
 	case 0x04: sense_drive(f); break;
 	case 0x07: seek_to(f, 0); break;
@@ -588,10 +613,10 @@ static void execute(struct fdc *f)
 
 static u8 command_length(u8 cmd)
 {
-	static const u8 length[32] = {[0x02] = 9, [0x03] = 3, [0x04] = 2, [0x05] = 9, [0x06] = 9, [0x07] = 2,
-				      [0x08] = 1, [0x09] = 9, [0x0a] = 2, [0x0c] = 9, [0x0d] = 6, [0x0e] = 1,
-				      [0x0f] = 3, [0x10] = 1, [0x11] = 9, [0x12] = 2, [0x13] = 4, [0x14] = 1,
-				      [0x16] = 9, [0x19] = 9, [0x1d] = 9};
+	static const u8 length[32] = {
+	    [0x02] = 9, [0x03] = 3, [0x04] = 2, [0x05] = 9, [0x06] = 9, [0x07] = 2, [0x08] = 1,
+	    [0x09] = 9, [0x0a] = 2, [0x0c] = 9, [0x0d] = 6, [0x0e] = 1, [0x0f] = 3, [0x10] = 1,
+	    [0x11] = 9, [0x12] = 2, [0x13] = 4, [0x14] = 1, [0x16] = 9, [0x19] = 9, [0x1d] = 9};
 	u8 n = length[cmd & 0x1f];
 	return n ? n : 1;
 }
@@ -630,7 +655,9 @@ static void fire(void *ctx)
 	}
 }
 
-/* ---- registers ----------------------------------------------------------------------------------------------------------------- */
+/* ---- registers
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 static void abort_all(struct fdc *f)
 {
@@ -659,7 +686,8 @@ static u8 main_status(const struct fdc *f)
 	switch ((enum fdc_phase)f->phase) {
 	case FDC_COMMAND: return v | MSR_RQM | (f->cmd_n ? MSR_CB : 0);
 	case FDC_EXECUTE: return v | MSR_CB;
-	case FDC_DATA: return v | MSR_CB | MSR_RQM | MSR_NDM | (is_write(f) || is_scan(f) ? 0 : MSR_DIO);
+	case FDC_DATA:
+		return v | MSR_CB | MSR_RQM | MSR_NDM | (is_write(f) || is_scan(f) ? 0 : MSR_DIO);
 	case FDC_RESULT: return v | MSR_CB | MSR_RQM | MSR_DIO;
 	}
 	return v;
@@ -693,8 +721,8 @@ static u8 status_a(const struct fdc *f)
 {
 	const struct floppy_drive *d = &f->drive[f->dor & 3];
 	bool protected = d->block && block_read_only(d->block);
-	return (u8)((f->pending ? 0x80 : 0) | (f->drive[1].type ? 0 : 0x40) | (d->track ? 0x10 : 0) | 0x04 |
-		    (protected ? 0 : 0x02));
+	return (u8)((f->pending ? 0x80 : 0) | (f->drive[1].type ? 0 : 0x40) |
+		    (d->track ? 0x10 : 0) | 0x04 | (protected ? 0 : 0x02));
 }
 
 static u32 port_read(void *ctx, u16 port, unsigned size)
@@ -742,7 +770,9 @@ static void port_write(void *ctx, u16 port, u32 value, unsigned size)
 	}
 }
 
-/* ---- drives ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- drives
+ * ------------------------------------------------------------------------------------------------------------------------
+ */
 
 static const struct floppy_format *format_of(const struct block *b)
 {
@@ -757,13 +787,17 @@ int floppy_attach(struct device *dev, const struct drive *drive, char *err, size
 	struct fdc *f = (struct fdc *)dev;
 	struct floppy_drive *d = &f->drive[drive->unit & 1];
 	if (drive->unit >= FLOPPY_DRIVES || d->type) {
-		snprintf(err, n, "%s: floppy drive %u is taken or does not exist (0 and 1)", drive->id, drive->unit);
+		snprintf(err, n, "%s: floppy drive %u is taken or does not exist (0 and 1)",
+			 drive->id, drive->unit);
 		return -EBUSY;
 	}
 	d->format = drive->block ? format_of(drive->block) : NULL;
 	if (drive->block && !d->format) {
-		snprintf(err, n, "%s: %s has %llu bytes, which no diskette has (160K to 2880K); a disk image goes to -hda", drive->id,
-			 drive->path ? drive->path : "the image", (unsigned long long)block_sectors(drive->block) * SECTOR);
+		snprintf(err, n,
+			 "%s: %s has %llu bytes, which no diskette has (160K to 2880K); a disk "
+			 "image goes to -hda",
+			 drive->id, drive->path ? drive->path : "the image",
+			 (unsigned long long)block_sectors(drive->block) * SECTOR);
 		return -EINVAL;
 	}
 	d->block = drive->block;
@@ -799,7 +833,9 @@ u64 floppy_activity(struct device *dev)
 	return ((struct fdc *)dev)->moved;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ----------------------------------------------------------------------------------------------------------------------------
+ */
 
 static int init(struct device *dev, char *err, size_t n)
 {
@@ -828,8 +864,9 @@ static void loaded(struct device *dev)
 {
 	struct fdc *f = (struct fdc *)dev;
 	bool transfer = f->phase == FDC_DATA || f->after == FDC_SECTOR;
-	if (f->cmd_n >= sizeof(f->cmd) || f->cmd_want > sizeof(f->cmd) || f->result_n > sizeof(f->result) ||
-	    f->data_n > SECTOR || (transfer && !selected(f)->format))
+	if (f->cmd_n >= sizeof(f->cmd) || f->cmd_want > sizeof(f->cmd) ||
+	    f->result_n > sizeof(f->result) || f->data_n > SECTOR ||
+	    (transfer && !selected(f)->format))
 		abort_all(f);
 }
 

@@ -1,14 +1,16 @@
 /*
- * The IDE function of the PIIX3 (82371SB, 00:01.1): two channels at 1F0h/3F6h and 170h/376h with IRQ 14 and 15, and the bus
- * master at BAR 4 (Intel 82371FB/SB data sheet, "Bus Master IDE Programming Interface" revision 1.0). Registers and protocols
- * are those of ATA/ATAPI-6 (T13/1410D): PIO in and out with one or several sectors per interrupt, DMA in and out, packet,
+ * The IDE function of the PIIX3 (82371SB, 00:01.1): two channels at 1F0h/3F6h and 170h/376h with
+ * IRQ 14 and 15, and the bus master at BAR 4 (Intel 82371FB/SB data sheet, "Bus Master IDE
+ * Programming Interface" revision 1.0). Registers and protocols are those of ATA/ATAPI-6
+ * (T13/1410D): PIO in and out with one or several sectors per interrupt, DMA in and out, packet,
  * software reset, diagnostics. What commands do stands in ata_disk.c and atapi.c.
  *
- * A drive takes IDE_COMMAND_NS of virtual time for a command and IDE_NS_PER_KB for its data; meanwhile the image's own host
- * thread does the work, and the guest sees the end at the same instruction in every run.
+ * A drive takes IDE_COMMAND_NS of virtual time for a command and IDE_NS_PER_KB for its data;
+ * meanwhile the image's own host thread does the work, and the guest sees the end at the same
+ * instruction in every run.
  *
- * Not modelled: timing registers (kept without effect), overlapped and queued commands, native-PCI mode, CRC errors, and the
- * channel enable bits (both are always decoded).
+ * Not modelled: timing registers (kept without effect), overlapped and queued commands, native-PCI
+ * mode, CRC errors, and the channel enable bits (both are always decoded).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -122,7 +124,8 @@ static void drive_ready(struct ide_drive *d)
 	d->status = d->kind == IDE_DISK ? ST_DRDY | ST_DSC : 0;
 }
 
-/* ---- the bus master --------------------------------------------------------------------------- */
+/* ---- the bus master ---------------------------------------------------------------------------
+ */
 
 /* Fetches the next descriptor: address, count (0: 64 KiB), end of table. False if there is none. */
 static bool next_region(struct ide_channel *c)
@@ -169,7 +172,8 @@ static void wait_for_dma(struct ide_channel *c)
 	active_drive(c)->status = ST_DRDY | ST_DSC | ST_DRQ;
 }
 
-/* ---- transfers between medium and host --------------------------------------------------------- */
+/* ---- transfers between medium and host ---------------------------------------------------------
+ */
 
 static u64 transfer_ns(u32 bytes)
 {
@@ -314,7 +318,8 @@ void ide_start_flush(struct ide_channel *c)
 	ide_busy(c, AFTER_FLUSH, IDE_COMMAND_NS);
 }
 
-/* ---- data by the processor ----------------------------------------------------------------------- */
+/* ---- data by the processor
+ * ----------------------------------------------------------------------- */
 
 static const u8 *source(const struct ide_channel *c)
 {
@@ -404,7 +409,8 @@ static void write_data(struct ide_channel *c, u32 v, unsigned size)
 		slice_written(c);
 }
 
-/* ---- what follows when the timer fires ------------------------------------------------------------- */
+/* ---- what follows when the timer fires
+ * ------------------------------------------------------------- */
 
 static void chunk_loaded(struct ide_channel *c)
 {
@@ -503,7 +509,8 @@ static void fire_secondary(void *d)
 	fire(&((struct ide *)d)->ch[1]);
 }
 
-/* ---- the command block ------------------------------------------------------------------------------ */
+/* ---- the command block
+ * ------------------------------------------------------------------------------ */
 
 static struct ide_channel *channel(void *ctx, u16 port)
 {
@@ -536,7 +543,8 @@ static void start_command(struct ide_channel *c, u8 command)
 	}
 }
 
-/* The task file is written in both drives; each register holds the previous value for the 48-bit commands. */
+/* The task file is written in both drives; each register holds the previous value for the 48-bit
+ * commands. */
 static void write_taskfile(struct ide_drive *d, unsigned reg, u8 v)
 {
 	switch (reg) {
@@ -562,7 +570,8 @@ static void write_command_block(struct ide_channel *c, unsigned reg, u8 v)
 	c->control &= (u8)~CTL_HOB;
 	if (reg == 7) {
 		/* DEVICE RESET is how a stuck packet device is freed */
-		if (!busy || (v == 0x08 && c->drive[c->select].kind == IDE_CD && !(c->control & CTL_SRST)))
+		if (!busy ||
+		    (v == 0x08 && c->drive[c->select].kind == IDE_CD && !(c->control & CTL_SRST)))
 			start_command(c, v);
 		return;
 	}
@@ -658,9 +667,11 @@ static void control_write(void *ctx, u16 port, u32 value, unsigned size)
 	update_irq(c);
 }
 
-/* ---- bus master registers ----------------------------------------------------------------------------- */
+/* ---- bus master registers
+ * ----------------------------------------------------------------------------- */
 
-/* Clearing the start bit ends the transfer in the middle; what was not moved yet stays to be moved. */
+/* Clearing the start bit ends the transfer in the middle; what was not moved yet stays to be moved.
+ */
 static void stop_dma(struct ide_channel *c)
 {
 	c->bm_status &= (u8)~BM_ACTIVE;
@@ -721,7 +732,8 @@ static void bm_write(void *ctx, u16 port, u32 value, unsigned size)
 		bm_write_byte(&ide->ch[port >> 3 & 1], (port + i) & 7, (u8)(value >> (i * 8)));
 }
 
-/* ---- drives --------------------------------------------------------------------------------------------- */
+/* ---- drives
+ * --------------------------------------------------------------------------------------------- */
 
 static struct ide_drive *drive_at(struct device *dev, unsigned unit)
 {
@@ -759,7 +771,8 @@ int ide_attach(struct device *dev, const struct drive *drive, char *err, size_t 
 		return -EBUSY;
 	}
 	if (!drive->cdrom && !drive->block) {
-		snprintf(err, n, "%s: a disk needs an image; only CD and floppy drives may be empty",
+		snprintf(err, n,
+			 "%s: a disk needs an image; only CD and floppy drives may be empty",
 			 drive->id);
 		return -EINVAL;
 	}
@@ -785,7 +798,8 @@ int ide_change_medium(struct device *dev, unsigned unit, struct block *medium)
 		d->media_event = 1;
 		return -EBUSY;
 	}
-	if (c->active == (unit & 1) && c->phase != PHASE_IDLE && !c->from_io && c->command == 0xa0) {
+	if (c->active == (unit & 1) && c->phase != PHASE_IDLE && !c->from_io &&
+	    c->command == 0xa0) {
 		cancel(c);
 		put_medium(d, NULL);
 		atapi_medium_error(c);
@@ -815,7 +829,9 @@ u64 ide_activity(struct device *dev)
 	return ide->ch[0].moved + ide->ch[1].moved;
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static int init(struct device *dev, char *err, size_t n)
 {
@@ -882,10 +898,11 @@ static void resume(struct ide_channel *c)
 static bool plausible(const struct ide_channel *c)
 {
 	u32 room = c->from_io ? IDE_BUFFER : IDE_CHUNK, at = c->chunk_pos;
-	bool medium = c->phase == PHASE_IN || c->phase == PHASE_WAIT_DMA ||
-		      (c->phase == PHASE_OUT && c->out == OUT_MEDIUM) ||
-		      (c->phase == PHASE_BUSY && (c->after == AFTER_LOAD || c->after == AFTER_SLICE ||
-						  c->after == AFTER_STORE || c->after == AFTER_FLUSH));
+	bool medium =
+	    c->phase == PHASE_IN || c->phase == PHASE_WAIT_DMA ||
+	    (c->phase == PHASE_OUT && c->out == OUT_MEDIUM) ||
+	    (c->phase == PHASE_BUSY && (c->after == AFTER_LOAD || c->after == AFTER_SLICE ||
+					c->after == AFTER_STORE || c->after == AFTER_FLUSH));
 	if (c->select > 1 || c->active > 1 || c->chunk > room || at > c->chunk ||
 	    c->slice_pos > c->slice_n)
 		return false;
@@ -956,9 +973,11 @@ const struct device_type piix3_ide_type = {
     .irqs = (const struct irq_output[]){{"primary", offsetof(struct ide, ch[0].irq), 14},
 					{"secondary", offsetof(struct ide, ch[1].irq), 15},
 					{0}},
-    .timers = (const struct timer_decl[]){{"primary", offsetof(struct ide, ch[0].timer), fire_primary},
-					  {"secondary", offsetof(struct ide, ch[1].timer), fire_secondary},
-					  {0}},
+    .timers =
+	(const struct timer_decl[]){
+	    {"primary", offsetof(struct ide, ch[0].timer), fire_primary},
+	    {"secondary", offsetof(struct ide, ch[1].timer), fire_secondary},
+	    {0}},
     .snapshot = &ide_snapshot,
     .init = init,
     .reset = reset,

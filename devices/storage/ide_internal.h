@@ -23,17 +23,17 @@
 #define CTL_HOB  0x80u
 
 /* Interrupt reason of packet devices */
-#define REASON_CD  0x01u /* command, not data */
-#define REASON_IO  0x02u /* towards the host */
+#define REASON_CD 0x01u /* command, not data */
+#define REASON_IO 0x02u /* towards the host */
 
-#define IDE_BUFFER      8192u /* replies, and what the host writes between two interrupts */
-#define IDE_CHUNK       (128u << 10)
-#define IDE_MULTIPLE    16u /* sectors per interrupt at most */
-#define IDE_COMMAND_NS  20000u /* from command to data: a fast disk's cache */
-#define IDE_SLICE_NS    1000u  /* between two data blocks of one command */
-#define IDE_NS_PER_KB   2000u  /* half a gigabyte a second */
-#define CD_SECTOR       2048u
-#define CD_RAW          2352u
+#define IDE_BUFFER     8192u /* replies, and what the host writes between two interrupts */
+#define IDE_CHUNK      (128u << 10)
+#define IDE_MULTIPLE   16u    /* sectors per interrupt at most */
+#define IDE_COMMAND_NS 20000u /* from command to data: a fast disk's cache */
+#define IDE_SLICE_NS   1000u  /* between two data blocks of one command */
+#define IDE_NS_PER_KB  2000u  /* half a gigabyte a second */
+#define CD_SECTOR      2048u
+#define CD_RAW         2352u
 
 enum ide_kind { IDE_NONE, IDE_DISK, IDE_CD };
 
@@ -48,14 +48,14 @@ enum ide_phase {
 
 enum ide_after {
 	AFTER_NONE,
-	AFTER_RESET,    /* software reset or diagnostics are over */
-	AFTER_COMMAND,  /* a command without data ends with final_status, final_error */
-	AFTER_LOAD,     /* a chunk of the medium has been read */
-	AFTER_SLICE,    /* next data block to the host */
-	AFTER_STORE,    /* a block or chunk was written to the medium */
+	AFTER_RESET,   /* software reset or diagnostics are over */
+	AFTER_COMMAND, /* a command without data ends with final_status, final_error */
+	AFTER_LOAD,    /* a chunk of the medium has been read */
+	AFTER_SLICE,   /* next data block to the host */
+	AFTER_STORE,   /* a block or chunk was written to the medium */
 	AFTER_FLUSH,
-	AFTER_PACKET,   /* the packet in io is carried out */
-	AFTER_REPLY,    /* a reply in io goes to the host */
+	AFTER_PACKET, /* the packet in io is carried out */
+	AFTER_REPLY,  /* a reply in io goes to the host */
 };
 
 enum ide_out { OUT_MEDIUM, OUT_PACKET, OUT_PARAMETERS };
@@ -66,21 +66,21 @@ struct ide_drive {
 	u64 sectors;         /* of 512 bytes */
 	char serial[24];
 	struct ide_geometry physical;
-	u32 kind;            /* enum ide_kind */
+	u32 kind; /* enum ide_kind */
 	bool read_only;
 	u8 pad0[3];
 	/* From here on: state */
-	u32 heads, spt;      /* present CHS translation (INITIALIZE DEVICE PARAMETERS) */
+	u32 heads, spt; /* present CHS translation (INITIALIZE DEVICE PARAMETERS) */
 	u8 feature, hob_feature, count, hob_count, lba[3], hob_lba[3], device;
 	u8 status, error;
-	u8 multiple;         /* sectors per interrupt of READ/WRITE MULTIPLE; 0: disabled */
-	u8 mode;             /* transfer mode as SET FEATURES 03h gave it */
+	u8 multiple; /* sectors per interrupt of READ/WRITE MULTIPLE; 0: disabled */
+	u8 mode;     /* transfer mode as SET FEATURES 03h gave it */
 	bool intrq;
 	bool write_cache, read_ahead, smart, standby;
 	/* Packet devices */
 	u8 sense_key, asc, ascq;
-	u8 media_event;      /* for GET EVENT STATUS: 0 none, 1 eject request, 2 new medium, 3 removed */
-	u8 attention;        /* additional sense code of the pending unit attention; 0: none */
+	u8 media_event; /* for GET EVENT STATUS: 0 none, 1 eject request, 2 new medium, 3 removed */
+	u8 attention;   /* additional sense code of the pending unit attention; 0: none */
 	bool locked, open;
 	u8 pad1[5];
 };
@@ -88,34 +88,34 @@ struct ide_drive {
 struct ide_channel {
 	struct ide *ide;
 	struct block_request request;
-	struct block *on;    /* the image of request, while it is pending */
-	u8 *host;            /* IDE_CHUNK bytes: the chunk being moved */
-	u8 *raw;             /* the same as raw CD sectors */
+	struct block *on; /* the image of request, while it is pending */
+	u8 *host;         /* IDE_CHUNK bytes: the chunk being moved */
+	u8 *raw;          /* the same as raw CD sectors */
 	/* From here on: state */
 	struct irq_line irq;
 	struct timer timer;
 	struct ide_drive drive[2];
-	u32 select, active;  /* drive that registers mean; that carries out the command */
+	u32 select, active; /* drive that registers mean; that carries out the command */
 	u32 phase, after;
 	u8 control;
 	u8 command;
 	u8 final_status, final_error;
 	/* The transfer */
-	u64 lba;             /* of the chunk, in sectors of 512 bytes */
-	u32 left;            /* blocks of the command still to be moved, with the present chunk */
-	u32 block_bytes;     /* of a block towards the host: 512, 2048, 2352 */
-	u32 block_sectors;   /* of a block on the medium */
-	u32 slice;           /* most bytes between two interrupts */
+	u64 lba;           /* of the chunk, in sectors of 512 bytes */
+	u32 left;          /* blocks of the command still to be moved, with the present chunk */
+	u32 block_bytes;   /* of a block towards the host: 512, 2048, 2352 */
+	u32 block_sectors; /* of a block on the medium */
+	u32 slice;         /* most bytes between two interrupts */
 	u32 slice_n, slice_pos;
 	u32 chunk, chunk_pos; /* bytes loaded, bytes handed over */
 	bool dma, write, from_io;
-	u8 out;              /* enum ide_out: what PHASE_OUT takes */
+	u8 out; /* enum ide_out: what PHASE_OUT takes */
 	u8 cdb[12];
 	u8 io[IDE_BUFFER];
 	/* The bus master: place in the descriptor table (PRD_*), and where the chunk began */
 	u8 bm_command, bm_status, pad[2];
 	u32 prd_table, prd[4], mark[4];
-	u64 moved;           /* sectors, for activity displays */
+	u64 moved; /* sectors, for activity displays */
 };
 
 struct ide {
@@ -160,10 +160,12 @@ void ata_identify_text(u8 *words, unsigned first, unsigned count, const char *te
 void ata_put_word(u8 *words, unsigned i, u16 v);
 /** SET FEATURES; the Error bits. */
 u8 ata_set_features(struct ide_drive *d);
-/** The CHS geometry a disk of that content reports: ATA-1 limits, or what its partition table was written for. */
+/** The CHS geometry a disk of that content reports: ATA-1 limits, or what its partition table was
+ * written for. */
 struct ide_geometry ata_guess_geometry(struct block *b);
 
-/* ---- atapi.c ---------------------------------------------------------------------------------- */
+/* ---- atapi.c ----------------------------------------------------------------------------------
+ */
 
 /** Carries out c->command on the active drive, a CD. */
 void atapi_command(struct ide_channel *c);

@@ -1,18 +1,20 @@
 /*
- * Parallel NOR flash with the Intel command set (CFI 0001h; Intel 28F640J3 data sheet, JEDEC JESD68.01), 8 bits wide, blocks of
- * 4 KiB: where UEFI firmware lives and keeps its variables. Commands: read array, read identifier, CFI query, read and clear
- * status, program byte, program buffer, erase block; locking bits are taken and ignored. Reads of the array go to plain memory at
- * full speed; any other mode answers them here. Programming only clears bits, as flash does. What was written reaches the image
- * when the guest returns to reading, at another block, or at the end. Not modelled: suspend, protection registers, timing.
+ * Parallel NOR flash with the Intel command set (CFI 0001h; Intel 28F640J3 data sheet, JEDEC
+ * JESD68.01), 8 bits wide, blocks of 4 KiB: where UEFI firmware lives and keeps its variables.
+ * Commands: read array, read identifier, CFI query, read and clear status, program byte, program
+ * buffer, erase block; locking bits are taken and ignored. Reads of the array go to plain memory at
+ * full speed; any other mode answers them here. Programming only clears bits, as flash does. What
+ * was written reaches the image when the guest returns to reading, at another block, or at the end.
+ * Not modelled: suspend, protection registers, timing.
  */
 #include "devices/storage/pflash.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define BLOCK     4096u
+#define BLOCK      4096u
 #define SIZE_LIMIT (64u << 20)
-#define BUFFER    64u
+#define BUFFER     64u
 
 #define SR_READY   0x80u
 #define SR_ERASE   0x20u
@@ -43,8 +45,8 @@ struct pflash {
 	u32 dirty; /* number of the block that differs from the image, plus one; 0: none */
 	/* From here on: state */
 	u32 mode;
-	u32 left;   /* bytes of the buffer still to come */
-	u32 at;     /* of the command in work */
+	u32 left; /* bytes of the buffer still to come */
+	u32 at;   /* of the command in work */
 	u8 status;
 	u8 buffer[BUFFER];
 	bool touched[BUFFER];
@@ -58,7 +60,8 @@ struct pflash {
 SNAPSHOT(pflash_snapshot, "pflash", 1, struct pflash, PFLASH_FIELDS);
 /* clang-format on */
 
-/* ---- the image -------------------------------------------------------------------------------------- */
+/* ---- the image
+ * -------------------------------------------------------------------------------------- */
 
 static void write_back(struct pflash *f)
 {
@@ -66,9 +69,11 @@ static void write_back(struct pflash *f)
 	if (!f->dirty)
 		return;
 	f->dirty = 0;
-	if (block_io(f->block, BLOCK_WRITE, at / BLOCK_SECTOR, BLOCK / BLOCK_SECTOR, f->data + at)) {
+	if (block_io(f->block, BLOCK_WRITE, at / BLOCK_SECTOR, BLOCK / BLOCK_SECTOR,
+		     f->data + at)) {
 		f->status |= SR_PROGRAM;
-		log_line(f->dev.env->log, LOG_GUEST_ERRORS, "%s: the image cannot be written", f->dev.id);
+		log_line(f->dev.env->log, LOG_GUEST_ERRORS, "%s: the image cannot be written",
+			 f->dev.id);
 	}
 }
 
@@ -80,7 +85,8 @@ static void touch(struct pflash *f, u32 at)
 	f->dirty = n;
 }
 
-/* ---- modes ------------------------------------------------------------------------------------------- */
+/* ---- modes
+ * ------------------------------------------------------------------------------------------- */
 
 static void set_mode(struct pflash *f, enum flash_mode mode)
 {
@@ -99,7 +105,8 @@ static void set_mode(struct pflash *f, enum flash_mode mode)
 /* The query table (JESD68.01, 3.2): command set, timing, geometry of one region of equal blocks. */
 static u8 query_byte(const struct pflash *f, u32 at)
 {
-	static const u8 fixed[] = {'Q', 'R', 'Y', 1, 0, 0x31, 0, 0, 0, 0, 0, 0x45, 0x55, 0, 0, 7, 7, 10, 0, 4, 4, 4, 0};
+	static const u8 fixed[] = {'Q',  'R', 'Y', 1, 0, 0x31, 0, 0, 0, 0, 0, 0x45,
+				   0x55, 0,   0,   7, 7, 10,   0, 4, 4, 4, 0};
 	u32 blocks = (u32)(f->size / BLOCK) - 1;
 	if (at >= 0x10 && at < 0x10 + sizeof(fixed))
 		return fixed[at - 0x10];
@@ -114,7 +121,8 @@ static u8 query_byte(const struct pflash *f, u32 at)
 	case 0x31: return 'P';
 	case 0x32: return 'R';
 	case 0x33: return 'I';
-	case 0x34: case 0x35: return '1';
+	case 0x34:
+	case 0x35: return '1';
 	default: return 0;
 	}
 }
@@ -123,7 +131,10 @@ static u8 read_byte(const struct pflash *f, u32 at)
 {
 	switch ((enum flash_mode)f->mode) {
 	case MODE_ARRAY: return f->data[at];
-	case MODE_ID: return (at & 0xff) == 0 ? 0x89 : (at & 0xff) == 1 ? 0x17 : 0; /* Intel 28F640J3, unlocked */
+	case MODE_ID:
+		return (at & 0xff) == 0   ? 0x89
+		       : (at & 0xff) == 1 ? 0x17
+					  : 0; /* Intel 28F640J3, unlocked */
 	case MODE_QUERY: return query_byte(f, at & 0xff);
 	default: return f->status;
 	}
@@ -138,7 +149,8 @@ static u64 chip_read(void *ctx, u64 offset, unsigned size)
 	return v;
 }
 
-/* ---- programming and erasing --------------------------------------------------------------------------- */
+/* ---- programming and erasing
+ * --------------------------------------------------------------------------- */
 
 static bool writable(struct pflash *f, u8 error)
 {
@@ -190,10 +202,12 @@ static void program_buffer(struct pflash *f)
 static void command(struct pflash *f, u8 v)
 {
 	switch (v) {
-	case 0x10: case 0x40: set_mode(f, MODE_PROGRAM); break;
+	case 0x10:
+	case 0x40: set_mode(f, MODE_PROGRAM); break;
 	case 0x20: set_mode(f, MODE_ERASE); break;
 	case 0x50:
-		f->status = 0; /* ready too: OVMF tells flash from ROM by reading 00h here, as virtual machines answer */
+		f->status = 0; /* ready too: OVMF tells flash from ROM by reading 00h here, as
+				  virtual machines answer */
 		set_mode(f, MODE_ARRAY);
 		break;
 	case 0x60: set_mode(f, MODE_LOCK); break;
@@ -253,7 +267,9 @@ static void chip_write(void *ctx, u64 offset, u64 value, unsigned size)
 	}
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static const struct mmio_ops chip_ops = {chip_read, chip_write, 8};
 
@@ -262,10 +278,21 @@ static int map(struct pflash *f, u64 top, bool below_1m)
 	struct bus *bus = f->dev.env->bus;
 	u64 low = MIN(f->size, 0x20000u);
 	int e = 0;
-	struct mem_region rom = {.base = top - f->size, .size = f->size, .host = f->data, .name = f->dev.id,
-				 .kind = MEM_ROM, .prio = MEM_PRIO_ROM, .reads = true};
-	struct mem_region chip = {.base = rom.base, .size = f->size, .ops = &chip_ops, .ctx = f, .name = f->dev.id,
-				  .kind = MEM_MMIO, .prio = MEM_PRIO_ROM, .writes = true};
+	struct mem_region rom = {.base = top - f->size,
+				 .size = f->size,
+				 .host = f->data,
+				 .name = f->dev.id,
+				 .kind = MEM_ROM,
+				 .prio = MEM_PRIO_ROM,
+				 .reads = true};
+	struct mem_region chip = {.base = rom.base,
+				  .size = f->size,
+				  .ops = &chip_ops,
+				  .ctx = f,
+				  .name = f->dev.id,
+				  .kind = MEM_MMIO,
+				  .prio = MEM_PRIO_ROM,
+				  .writes = true};
 	f->array = bus_add_mem(bus, &rom, &e);
 	if (!e)
 		f->chip = bus_add_mem(bus, &chip, &e);
@@ -278,14 +305,17 @@ static int map(struct pflash *f, u64 top, bool below_1m)
 	return e;
 }
 
-int pflash_attach(struct device *d, const struct drive *drive, u64 top, bool below_1m, char *err, size_t n)
+int pflash_attach(struct device *d, const struct drive *drive, u64 top, bool below_1m, char *err,
+		  size_t n)
 {
 	struct pflash *f = (struct pflash *)d;
 	u64 bytes = drive->block ? block_sectors(drive->block) * BLOCK_SECTOR : 0;
 	const char *path = drive->path ? drive->path : drive->id;
 	if (!bytes || bytes % BLOCK || bytes > SIZE_LIMIT || bytes > top) {
-		snprintf(err, n, "%s: a flash image has a multiple of 4 KiB up to 64 MiB, this has %llu bytes", path,
-			 (unsigned long long)bytes);
+		snprintf(
+		    err, n,
+		    "%s: a flash image has a multiple of 4 KiB up to 64 MiB, this has %llu bytes",
+		    path, (unsigned long long)bytes);
 		return -EINVAL;
 	}
 	f->data = malloc(bytes);
@@ -302,7 +332,8 @@ int pflash_attach(struct device *d, const struct drive *drive, u64 top, bool bel
 	}
 	int e = map(f, top, below_1m);
 	if (e)
-		snprintf(err, n, "%s: there is no room for it under %llx", path, (unsigned long long)top);
+		snprintf(err, n, "%s: there is no room for it under %llx", path,
+			 (unsigned long long)top);
 	return e;
 }
 
