@@ -27,6 +27,7 @@ struct serial_input {
 struct net_input {
 	struct machine *m;
 	unsigned number;
+	unsigned queued; /* frames in the input queue */
 	struct net *net;
 };
 

@@ -6,7 +6,8 @@
 static void frame_came(void *ctx, const u8 *frame, size_t bytes)
 {
 	struct net_input *in = ctx;
-	input_push_bulk(&in->m->input, INPUT_NET, in->number, frame, (unsigned)bytes);
+	if (input_push_bulk(&in->m->input, INPUT_NET, in->number, frame, (unsigned)bytes))
+		in->queued++;
 }
 
 int machine_net_open(struct machine *m, struct errtext *e)
@@ -55,13 +56,18 @@ void machine_net_ready(void *ctx)
 
 void machine_net_receive(struct machine *m, const struct input_event *ev)
 {
-	if (ev->target < MACHINE_NETDEVS && m->net[ev->target].net)
-		pc_net_receive(&m->pc, m->net[ev->target].net, ev->bulk, ev->len);
+	struct net_input *in = ev->target < MACHINE_NETDEVS ? &m->net[ev->target] : NULL;
+	if (!in || !in->net)
+		return;
+	in->queued -= in->queued != 0;
+	pc_net_receive(&m->pc, in->net, ev->bulk, ev->len);
 }
 
-static unsigned room(struct machine *m, const struct net *net)
+/* What the card takes, less what is on its way to it. */
+static unsigned room(struct machine *m, const struct net_input *in)
 {
-	unsigned n = pc_net_room(&m->pc, net), inbox = input_room(&m->input);
+	unsigned n = pc_net_room(&m->pc, in->net), inbox = input_room(&m->input);
+	n = n > in->queued ? n - in->queued : 0;
 	return MIN(MIN(n, inbox), FRAMES_AT_ONCE);
 }
 
@@ -69,7 +75,7 @@ bool machine_net_poll(struct machine *m)
 {
 	bool busy = false;
 	for (unsigned i = 0; i < MACHINE_NETDEVS && m->net[i].net; i++) {
-		net_poll(m->net[i].net, room(m, m->net[i].net));
+		net_poll(m->net[i].net, room(m, &m->net[i]));
 		busy |= net_busy(m->net[i].net);
 	}
 	return busy;
@@ -79,7 +85,7 @@ void machine_net_deliver(struct machine *m)
 {
 	m->net_kick = false;
 	for (unsigned i = 0; i < MACHINE_NETDEVS && m->net[i].net; i++)
-		net_deliver(m->net[i].net, room(m, m->net[i].net));
+		net_deliver(m->net[i].net, room(m, &m->net[i]));
 }
 
 bool machine_net_awaits_host(const struct machine *m)

@@ -13,6 +13,7 @@
 #include "devices/backends/net_internal.h"
 
 #define SOCKETS_MAX 4096u
+#define IDLE_MS     1000u /* what libslirp says when no timer of it runs */
 
 struct net_user {
 	struct net *net;
@@ -22,7 +23,7 @@ struct net_user {
 	struct pollfd *fds;
 	unsigned count, cap;
 	bool stale;     /* a frame went in since the last fill */
-	u32 timeout_ms; /* of the last fill, UINT32_MAX: none */
+	u32 timeout_ms; /* of the last fill; IDLE_MS and more: nothing is going on */
 };
 
 struct user_timer {
@@ -104,6 +105,11 @@ static const SlirpCb callbacks = {
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
+static bool get_address(const char *text, struct in_addr *a)
+{
+	return inet_pton(AF_INET, text, a) == 1;
+}
+
 /* ADDRESS/BITS, ADDRESS/MASK or ADDRESS (24 bits) */
 static int parse_network(const char *text, struct in_addr *net, struct in_addr *mask)
 {
@@ -115,10 +121,10 @@ static int parse_network(const char *text, struct in_addr *net, struct in_addr *
 	slash = strchr(address, '/');
 	if (slash)
 		*slash++ = 0;
-	if (!inet_aton(address, net))
+	if (!get_address(address, net))
 		return -EINVAL;
 	if (slash && strchr(slash, '.'))
-		return inet_aton(slash, mask) && mask->s_addr ? 0 : -EINVAL;
+		return get_address(slash, mask) && mask->s_addr ? 0 : -EINVAL;
 	if (slash && (parse_uint(slash, &bits) || bits < 4 || bits > 30))
 		return -EINVAL;
 	mask->s_addr = htonl(UINT32_MAX << (32 - bits));
@@ -132,7 +138,7 @@ static int parse_inside(const char *text, const SlirpConfig *c, u32 host, struct
 	out->s_addr = c->vnetwork.s_addr | htonl(host & ~ntohl(c->vnetmask.s_addr));
 	if (!*text)
 		return 0;
-	return inet_aton(text, out) && (out->s_addr & c->vnetmask.s_addr) == c->vnetwork.s_addr ? 0 : -EINVAL;
+	return get_address(text, out) && (out->s_addr & c->vnetmask.s_addr) == c->vnetwork.s_addr ? 0 : -EINVAL;
 }
 
 static const char *text_or_null(const char *s)
@@ -212,7 +218,7 @@ static int parse_end(const char *text, struct in_addr *a, int *port)
 	memcpy(address, text, (size_t)(colon - text));
 	address[colon - text] = 0;
 	*port = (int)number;
-	return !*address || inet_aton(address, a) ? 0 : -EINVAL;
+	return !*address || get_address(address, a) ? 0 : -EINVAL;
 }
 
 int net_user_forward(struct net_user *u, const char *text, char *err, size_t err_size)
@@ -284,7 +290,7 @@ static void fill(struct net_user *u)
 void net_user_poll(struct net_user *u)
 {
 	fill(u);
-	if (!u->count && u->timeout_ms == UINT32_MAX)
+	if (!u->count && u->timeout_ms >= IDLE_MS)
 		return;
 	int r = u->count ? poll(u->fds, u->count, 0) : 0;
 	slirp_pollfds_poll(u->slirp, r < 0, get_revents, u);
@@ -294,7 +300,7 @@ bool net_user_awaits_host(struct net_user *u)
 {
 	if (u->stale)
 		fill(u);
-	return u->count != 0;
+	return u->count || u->timeout_ms < IDLE_MS; /* a connection may wait for nothing but its timers */
 }
 
 unsigned net_user_pollfds(struct net_user *u, struct host_poll *p, unsigned max, u64 *timeout_ns)
