@@ -23,8 +23,7 @@
 #include "base/config.h"
 
 static const struct image_format *const formats[] = {
-    &format_qcow2,
-    &format_raw,
+    &format_qcow2, &format_vmdk, &format_vdi, &format_vhd, &format_vhdx, &format_raw,
 };
 
 /* ---- raw ------------------------------------------------------------------------------------ */

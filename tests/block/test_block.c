@@ -267,7 +267,7 @@ int main(void)
 	tcase_add_test(t, what_cannot_be_opened_says_why);
 	tcase_add_test(t, double_use);
 	tcase_add_test(t, an_overlay_leaves_the_file_alone);
-	tcase_add_loop_test(t, a_guessed_format_stays_what_it_was, 0, 0);
+	tcase_add_loop_test(t, a_guessed_format_stays_what_it_was, 0, 5);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
