@@ -217,13 +217,15 @@ static void text_cell(const struct picture *p, const struct glyphs *g, unsigned 
 	bool ninth = v->attr[0x10] & 4 && ch >= 0xc0 && ch <= 0xdf && bits & 1;
 	if (v->attr[0x10] & 8) {
 		bg &= 7;
-		if (attr & 0x80 && p->blink_off)
-			bits = ninth = 0;
+		if (attr & 0x80 && p->blink_off) {
+			bits = 0;
+			ninth = false;
+		}
 	}
-	if (row == (v->crtc[0x14] & 0x1fu) && (attr & 0x77) == 1)
-		bits = ninth = 0xff;
-	if (cursor_here(p, ma, row))
-		bits = ninth = 0xff;
+	if ((row == (v->crtc[0x14] & 0x1fu) && (attr & 0x77) == 1) || cursor_here(p, ma, row)) {
+		bits = 0xff;
+		ninth = true;
+	}
 	u32 f = p->colour[fg & v->attr[0x12]], b = p->colour[bg & v->attr[0x12]];
 	for (unsigned i = 0; i < 8; i++)
 		out[i] = bits << i & 0x80 ? f : b;
