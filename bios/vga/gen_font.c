@@ -29,19 +29,92 @@ static const unsigned short high[128] = {
     0x03a6, 0x0398, 0x03a9, 0x03b4, 0x221e, 0x03c6, 0x03b5, 0x2229, 0x2261, 0x00b1, 0x2265, 0x2264, 0x2320,
     0x2321, 0x00f7, 0x2248, 0x00b0, 0x2219, 0x00b7, 0x221a, 0x207f, 0x00b2, 0x25a0, 0x00a0};
 
-/* Eight rows each; taller cells show them centred. */
+/* Glyphs the packaged fonts lack or only approximate. Eight rows each; taller cells show them centred. */
 static const struct {
 	unsigned char ch;
 	unsigned char rows[8];
 } own[] = {
     {0x10, {0x80, 0xe0, 0xf8, 0xfe, 0xf8, 0xe0, 0x80, 0x00}},
     {0x11, {0x02, 0x0e, 0x3e, 0xfe, 0x3e, 0x0e, 0x02, 0x00}},
+    {0x14, {0x7f, 0xda, 0xda, 0x7a, 0x1a, 0x1a, 0x1a, 0x00}},
+    {0x1e, {0x10, 0x10, 0x38, 0x38, 0x7c, 0xfe, 0x00, 0x00}},
+    {0x1f, {0xfe, 0x7c, 0x38, 0x38, 0x10, 0x10, 0x00, 0x00}},
     {0x9e, {0xf0, 0xc8, 0xf0, 0xc6, 0xcf, 0xc6, 0xc3, 0x00}},
     {0xa9, {0x00, 0x00, 0x00, 0xfe, 0xc0, 0xc0, 0x00, 0x00}},
     {0xec, {0x00, 0x00, 0x6c, 0xdb, 0xdb, 0x6c, 0x00, 0x00}},
     {0xef, {0x3c, 0x66, 0xc3, 0xc3, 0xc3, 0xc3, 0xc3, 0x00}},
     {0xf0, {0x00, 0x7e, 0x00, 0x7e, 0x00, 0x7e, 0x00, 0x00}},
 };
+static const struct {
+	unsigned char height, ch;
+	unsigned char rows[8];
+} own_one[] = { /* in one height only */
+    {8, 0xe0, {0x00, 0x00, 0x76, 0xdc, 0xc8, 0xdc, 0x76, 0x00}},
+    {8, 0xe2, {0xfe, 0xc6, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0x00}},
+    {8, 0xea, {0x38, 0x6c, 0xc6, 0xc6, 0x6c, 0x28, 0xee, 0x00}},
+    {8, 0xed, {0x0c, 0x18, 0x7c, 0xd6, 0xd6, 0x7c, 0x30, 0x00}},
+    {8, 0xe3, {0x00, 0xfe, 0x6c, 0x6c, 0x6c, 0x6c, 0xc6, 0x00}},
+    {8, 0xe4, {0xfe, 0xc6, 0x60, 0x30, 0x60, 0xc6, 0xfe, 0x00}},
+    {8, 0xe5, {0x00, 0x00, 0x7e, 0xd8, 0xd8, 0xd8, 0x70, 0x00}},
+    {8, 0xe7, {0x00, 0x00, 0x7e, 0xd8, 0x18, 0x18, 0x0c, 0x00}},
+    {8, 0xe8, {0x10, 0x7c, 0xd6, 0xd6, 0xd6, 0x7c, 0x10, 0x00}},
+    {8, 0xe9, {0x38, 0x6c, 0xc6, 0xfe, 0xc6, 0x6c, 0x38, 0x00}},
+    {8, 0xeb, {0x3c, 0x60, 0x38, 0x7c, 0xc6, 0xc6, 0x7c, 0x00}},
+    {8, 0xee, {0x00, 0x3c, 0x60, 0x7c, 0x60, 0x3c, 0x00, 0x00}},
+    {14, 0xfc, {0xd8, 0x6c, 0x6c, 0x6c, 0x00, 0x00, 0x00, 0x00}},
+};
+
+/* Box drawing B3h-DAh: lines to the left, right, up and down; 0 none, 1 single, 2 double, two bits each. */
+#define ARMS(l, r, u, d) ((l) | (r) << 2 | (u) << 4 | (d) << 6)
+static const unsigned char boxes[40] = {
+    ARMS(0, 0, 1, 1), ARMS(1, 0, 1, 1), ARMS(2, 0, 1, 1), ARMS(1, 0, 2, 2), ARMS(1, 0, 0, 2), ARMS(2, 0, 0, 1),
+    ARMS(2, 0, 2, 2), ARMS(0, 0, 2, 2), ARMS(2, 0, 0, 2), ARMS(2, 0, 2, 0), ARMS(1, 0, 2, 0), ARMS(2, 0, 1, 0),
+    ARMS(1, 0, 0, 1), ARMS(0, 1, 1, 0), ARMS(1, 1, 1, 0), ARMS(1, 1, 0, 1), ARMS(0, 1, 1, 1), ARMS(1, 1, 0, 0),
+    ARMS(1, 1, 1, 1), ARMS(0, 2, 1, 1), ARMS(0, 1, 2, 2), ARMS(0, 2, 2, 0), ARMS(0, 2, 0, 2), ARMS(2, 2, 2, 0),
+    ARMS(2, 2, 0, 2), ARMS(0, 2, 2, 2), ARMS(2, 2, 0, 0), ARMS(2, 2, 2, 2), ARMS(2, 2, 1, 0), ARMS(1, 1, 2, 0),
+    ARMS(2, 2, 0, 1), ARMS(1, 1, 0, 2), ARMS(0, 1, 2, 0), ARMS(0, 2, 1, 0), ARMS(0, 2, 0, 1), ARMS(0, 1, 0, 2),
+    ARMS(1, 1, 2, 2), ARMS(2, 2, 1, 1), ARMS(1, 0, 1, 0), ARMS(0, 1, 0, 1)};
+
+/* Sets or clears the pixels of columns x0..x1, rows y0..y1. */
+static void bar(unsigned char *g, int x0, int x1, int y0, int y1, int set)
+{
+	for (int y = y0; y <= y1; y++)
+		for (int x = x0; x <= x1; x++)
+			g[y] = (unsigned char)(set ? g[y] | 0x80 >> x : g[y] & ~(0x80 >> x));
+}
+
+/* Double arms are wide bars, hollowed out along their middle; single ones go on top, as far as a double line they meet. */
+static void draw_box(unsigned char *g, unsigned char arms, int height)
+{
+	const int l = arms & 3, r = arms >> 2 & 3, u = arms >> 4 & 3, d = arms >> 6, mid = height / 2 - 1, end = height - 1;
+	const int wide_h = l == 2 || r == 2, wide_v = u == 2 || d == 2, hl = wide_v ? 2 : 3, hr = wide_v ? 6 : 4;
+	const int vt = wide_h ? mid - 1 : mid, vb = wide_h ? mid + 1 : mid;
+	memset(g, 0, (size_t)height);
+	if (l == 2)
+		bar(g, 0, hr, mid - 1, mid + 1, 1);
+	if (r == 2)
+		bar(g, hl, 7, mid - 1, mid + 1, 1);
+	if (u == 2)
+		bar(g, 2, 6, 0, vb, 1);
+	if (d == 2)
+		bar(g, 2, 6, vt, end, 1);
+	if (l == 2)
+		bar(g, 0, 4, mid, mid, 0);
+	if (r == 2)
+		bar(g, 4, 7, mid, mid, 0);
+	if (u == 2)
+		bar(g, 4, 4, 0, mid, 0);
+	if (d == 2)
+		bar(g, 4, 4, mid, end, 0);
+	if (l == 1)
+		bar(g, 0, r ? 7 : u == 2 && d == 2 ? 3 : hr, mid, mid, 1);
+	if (r == 1)
+		bar(g, l ? 0 : u == 2 && d == 2 ? 5 : hl, 7, mid, mid, 1);
+	if (u == 1)
+		bar(g, 3, 4, 0, d ? end : l == 2 && r == 2 ? mid - 1 : vb, 1);
+	if (d == 1)
+		bar(g, 3, 4, u ? 0 : l == 2 && r == 2 ? mid + 1 : vt, end, 1);
+}
 
 static unsigned unicode_of(unsigned c)
 {
@@ -96,11 +169,18 @@ static int make(const char *folder, unsigned height, FILE *out)
 			return 1;
 	}
 	for (unsigned i = 0; i < sizeof(own) / sizeof(*own); i++) {
-		if (have[own[i].ch])
-			continue;
+		memset(font + own[i].ch * height, 0, height);
 		memcpy(font + own[i].ch * height + (height - 8) / 2, own[i].rows, 8);
 		have[own[i].ch] = 1;
 	}
+	for (unsigned i = 0; i < sizeof(own_one) / sizeof(*own_one); i++) {
+		if (own_one[i].height != height)
+			continue;
+		memset(font + own_one[i].ch * height, 0, height);
+		memcpy(font + own_one[i].ch * height + (height > 8), own_one[i].rows, 8);
+	}
+	for (unsigned i = 0; i < sizeof(boxes); i++)
+		draw_box(font + (0xb3 + i) * height, boxes[i], (int)height);
 	for (unsigned c = 0; c < 256; c++)
 		if (!have[c]) {
 			fprintf(stderr, "gen_font: no glyph for character %02xh, height %u\n", c, height);

@@ -70,7 +70,6 @@ static const MODE_DATA struct video_mode modes[MODES] = {
     {0x11, KIND_PLANAR, 80, 30, 16, 1, 0xa000, 0xa000, 0xe3, 1, 15, 6, H80, V480, 0x40, 40, 0x00, 0xc3, 0x00, 0x05, 1, ATTR_MONO_VGA, 0x01, 15, 0, PAL_EGA},
     {0x12, KIND_PLANAR, 80, 30, 16, 1, 0xa000, 0xa000, 0xe3, 1, 15, 6, H80, V480, 0x40, 40, 0x00, 0xe3, 0x00, 0x05, 15, ATTR_EGA, 0x01, 15, 0, PAL_EGA},
     {0x13, KIND_256, 40, 25, 8, 1, 0xa000, 0xfa00, 0x63, 1, 15, 14, H80, V400, 0x41, 40, 0x40, 0xa3, 0x40, 0x05, 15, ATTR_LINEAR, 0x41, 15, 0, PAL_256},
-    /* 132 columns are not IBM's; the table's last row closes it */
     {0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
 };
 
@@ -85,10 +84,9 @@ static inline unsigned mode_dac_ega(unsigned i)
 
 static inline unsigned mode_dac_cga(unsigned i)
 {
-	unsigned c = (i & 7) == 6 && !(i & 0x10) ? 0x2a1500 : 0; /* brown */
-	for (unsigned k = 0; !c && k < 3; k++)
-		c |= (i >> k & 1) * 0x2au << (8 * k);
-	return i & 0x10 ? mode_dac_ega((i & 7) | 0x38) : c;
+	if (i & 0x10) /* the bright half */
+		return mode_dac_ega((i & 7) | 0x38);
+	return (i & 7) == 6 ? 0x2a1500 /* brown */ : mode_dac_ega(i & 7);
 }
 
 static inline unsigned mode_dac_mono(unsigned i)
