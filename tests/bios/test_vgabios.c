@@ -131,6 +131,8 @@ static void setup(void)
 	load_rom();
 	struct pc_regs r = {.kind = 1};
 	call(&r);
+	if (getenv("VGABIOS")) /* some leave it to the system BIOS to set the first mode */
+		int10(0x0003, 0, 0, 0);
 }
 
 static void teardown(void)
