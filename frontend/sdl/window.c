@@ -114,6 +114,17 @@ static void layout(struct window *w)
 					    : SDL_ScaleModeNearest);
 }
 
+/* A window that has grown stays on the desktop. */
+static void keep_on(struct window *w, const SDL_Rect *desk)
+{
+	int x, y;
+	SDL_GetWindowPosition(w->sdl, &x, &y);
+	const int right = desk->x + desk->w - w->asked_w, bottom = desk->y + desk->h - w->asked_h;
+	const int nx = MAX(desk->x, MIN(x, right)), ny = MAX(desk->y, MIN(y, bottom));
+	if (nx != x || ny != y)
+		SDL_SetWindowPosition(w->sdl, nx, ny);
+}
+
 /* The window takes the picture's size, the largest whole multiple that leaves room on the desktop;
  * unless the user gave it another size. */
 static void adopt_size(struct window *w)
@@ -136,6 +147,7 @@ static void adopt_size(struct window *w)
 	/* A window manager, or a size out of reach, may have the last word: what came of it counts
 	 * as ours. */
 	SDL_GetWindowSize(w->sdl, &w->asked_w, &w->asked_h);
+	keep_on(w, &desk);
 }
 
 void window_set_full_screen(struct window *w, bool full)
@@ -392,6 +404,7 @@ static bool open_window(struct window *w)
 	SDL_SetWindowMinimumSize(w->sdl, MIN_W, MIN_H);
 	SDL_EventState(SDL_DROPFILE, SDL_ENABLE);
 	SDL_EnableScreenSaver();
+	SDL_StopTextInput(); /* keys, not composed text */
 	return true;
 }
 
