@@ -19,6 +19,7 @@
 #include "base/snapshot.h"
 #include "base/types.h"
 
+struct audio;
 struct chardev;
 struct device;
 struct display;
@@ -75,6 +76,7 @@ struct device_env {
 	u8 *ram;           /* host address of guest RAM: what backs 0.. (for shadowing), or NULL */
 	u64 ram_low_bytes; /* RAM below 4 GiB */
 	struct display *display; /* where an adapter draws, or NULL */
+	struct audio *audio;     /* where sound goes, or NULL */
 	u64 activity[ACTIVITY_KINDS]; /* for the lamps of the status bar; device_activity() */
 	struct device *devices; /* in order of creation */
 	struct nic *nics;       /* the network cards (devices/net/nic.h) */

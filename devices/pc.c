@@ -273,7 +273,8 @@ int pc_create(struct pc *pc, const struct pc_config *cfg, struct bus *bus, struc
 				      .find_chardev = find_chardev,
 				      .ram = cfg->ram,
 				      .ram_low_bytes = cfg->ram_low_bytes,
-				      .display = cfg->display};
+				      .display = cfg->display,
+				      .audio = cfg->audio};
 	if (hooks)
 		pc->env.hooks = *hooks;
 	pc->cpus = cfg->cpus;

@@ -37,6 +37,7 @@ struct pc_config {
 					      not connected */
 	s64 rtc_start_s;                   /* seconds since 1970 UTC at power-on */
 	struct display *display;           /* where the adapter draws; may be NULL */
+	struct audio *audio;               /* where sound goes; may be NULL */
 	bool vga;                          /* with a display adapter */
 	const struct drive *drive;         /* their images open; they stay the caller's */
 	unsigned drives;

@@ -431,6 +431,7 @@ static int build_board(struct machine *m, struct errtext *e)
 	    .debugcon = m->debugcon ? "debugcon" : NULL,
 	    .rtc_start_s = m->cfg.rtc_start_s,
 	    .display = m->display,
+	    .audio = m->audio,
 	    .vga = !m->cfg.no_vga,
 	    .drive = m->cfg.drive,
 	    .drives = m->cfg.drives,
@@ -529,6 +530,9 @@ static int build(struct machine *m, struct errtext *e)
 	m->display = display_create();
 	if (!m->display)
 		return err_set(e, -ENOMEM, "no memory for the screen");
+	m->audio = audio_open(m->cfg.audio ? m->cfg.audio : "none", e->s, sizeof(e->s));
+	if (!m->audio)
+		return -EINVAL;
 	clock_init(&m->clock, clock_time, clock_sooner, m);
 	input_init(&m->input, deliver_input, m);
 	if ((r = machine_net_open(m, e)) || (r = build_board(m, e)) ||
@@ -595,6 +599,7 @@ void machine_destroy(struct machine *m)
 	}
 	ram_free(&m->ram);
 	display_destroy(m->display);
+	audio_close(m->audio);
 	machine_free_files(m);
 	machine_threads_free(m);
 	free(m);
@@ -613,6 +618,11 @@ struct pc *machine_pc(struct machine *m)
 u8 *machine_ram(struct machine *m, u64 gpa, u64 n)
 {
 	return ram_at(&m->ram, gpa, n);
+}
+
+struct audio *machine_audio(struct machine *m)
+{
+	return m->audio;
 }
 
 struct display *machine_display(struct machine *m)

@@ -54,6 +54,7 @@ struct machine_config {
 	u64 embedded_bios_bytes;
 	const char
 	    *serial[MACHINE_SERIALS]; /* chardev descriptions; NULL: port present, not connected */
+	const char *audio;            /* "none", "wav:PATH", "host": audio_open(); NULL: none */
 	const char *debugcon;         /* chardev description of port E9h; NULL: none */
 	const char *device[MACHINE_DEVICES]; /* "TYPE[,key=value]..." */
 	const char *set[MACHINE_SETS];       /* "ID.key=value" */
@@ -92,6 +93,7 @@ struct machine_result {
 };
 
 struct machine;
+struct audio;
 struct display;
 
 /** The stable name of a reason, as in the verdict file: "power-off", "debug-exit", ... */
@@ -192,6 +194,8 @@ struct pc *machine_pc(struct machine *m);
 u8 *machine_ram(struct machine *m, u64 gpa, u64 n);
 /** The screen: viewers attach to it. Lives as long as the machine. */
 struct display *machine_display(struct machine *m);
+/** Where its sound goes: never NULL. */
+struct audio *machine_audio(struct machine *m);
 /** The drive with this id and its open image, or NULL. */
 struct drive *machine_drive(struct machine *m, const char *id);
 /** The open backend of serial port @port, or NULL. */

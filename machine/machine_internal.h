@@ -10,6 +10,7 @@
 #include "base/input.h"
 #include "base/log.h"
 #include "cpu/exec/exec.h"
+#include "devices/backends/audio.h"
 #include "devices/backends/chardev.h"
 #include "devices/display/display.h"
 #include "devices/backends/net.h"
@@ -84,6 +85,7 @@ struct machine {
 	struct serial_input serial[MACHINE_SERIALS];
 	struct chardev *debugcon;
 	struct display *display;
+	struct audio *audio;
 	u32 shots_taken; /* a bit for each of cfg.screenshot */
 	struct net_input net[MACHINE_NETDEVS];
 	bool net_kick; /* frames may have become deliverable */

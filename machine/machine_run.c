@@ -50,6 +50,7 @@ static void poll_host(struct machine *m)
 		m->end = END_QUIT;
 	else if (m->cfg.timeout_ns && real_spent(m) >= m->cfg.timeout_ns)
 		m->end = END_TIMEOUT;
+	audio_advance(m->audio, machine_now(m));
 	machine_publish_stats(m);
 	m->next_poll = machine_icount(m) + (machine_net_poll(m) ? POLL_NET : POLL_INSNS);
 }

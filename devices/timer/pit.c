@@ -2,9 +2,10 @@
  * Intel 8254 programmable interval timer at 40h-43h, and the PC's port 61h (timer 2 gate, speaker,
  * refresh toggle). All six modes, binary and BCD, counter latch and read-back commands. Counting is
  * computed from the virtual time when a register is looked at; only counter 0 has timed events (IRQ
- * 0 on rising edges of OUT). Not modelled: the one-clock delays of loading the counting element;
- * NMI sources of port 61h; sound.
+ * 0 on rising edges of OUT). Counter 2 and port 61h drive the speaker. Not modelled: the one-clock
+ * delays of loading the counting element; NMI sources of port 61h.
  */
+#include "devices/audio/speaker.h"
 #include "devices/device.h"
 
 #define PIT_HZ     1193182u
@@ -35,6 +36,7 @@ struct pit {
 	struct pit_channel ch[3];
 	u8 port61;
 	u8 pad[7];
+	struct speaker speaker;
 };
 
 /* clang-format off */
@@ -46,7 +48,7 @@ struct pit {
 SNAPSHOT(pit_channel_snapshot, "8254-channel", 1, struct pit_channel, CHANNEL_FIELDS);
 /* clang-format off */
 #define PIT_FIELDS(V, S, H, P) \
-	H(dev) V(irq) V(timer) S(ch, pit_channel_snapshot) V(port61) H(pad)
+	H(dev) V(irq) V(timer) S(ch, pit_channel_snapshot) V(port61) H(pad) H(speaker)
 /* clang-format on */
 SNAPSHOT(pit_snapshot, "pit", 1, struct pit, PIT_FIELDS);
 
@@ -201,6 +203,37 @@ static void set_gate(struct pit *p, struct pit_channel *c, bool gate)
 	}
 }
 
+/* ---- speaker ----------------------------------------------------------------------------- */
+
+/* How many of the first @t ticks OUT was high. */
+static u64 high_ticks(const struct pit_channel *c, u64 t)
+{
+	u64 n = c->count;
+	if (!c->loaded)
+		return c->mode != 0 ? t : 0;
+	switch (c->mode) {
+	case 0: return t > n ? t - n : 0;
+	case 1: return !c->triggered ? t : t > n ? t - n : 0;
+	case 2: return t - (c->counting ? t / n : 0);
+	case 3: return c->counting ? t / n * ((n + 1) / 2) + MIN(t % n, (n + 1) / 2) : t;
+	default: return t;
+	}
+}
+
+/* struct speaker.high_ns: OUT2 and bit 1 of port 61h are both needed. */
+static u64 speaker_high(void *ctx, u64 when)
+{
+	struct pit *p = ctx;
+	const struct pit_channel *c = &p->ch[2];
+	u64 t = c->held;
+	if (!(p->port61 & 2))
+		return 0;
+	if (!c->counting)
+		return out_at(c, t) ? when : 0;
+	t += when > c->start_ns ? ns_to_ticks(when - c->start_ns, PIT_HZ) : 0;
+	return ticks_to_ns(high_ticks(c, t), PIT_HZ);
+}
+
 /* ---- ports ------------------------------------------------------------------------------- */
 
 static void latch_count(struct pit *p, struct pit_channel *c)
@@ -295,6 +328,7 @@ static u8 read_counter(struct pit *p, struct pit_channel *c)
 static void pit_write(void *ctx, u16 port, u32 value, unsigned size)
 {
 	struct pit *p = ctx;
+	speaker_sync(&p->speaker, now(p));
 	if ((port & 3) == 3)
 		write_control(p, (u8)value);
 	else
@@ -320,13 +354,27 @@ static u32 port61_read(void *ctx, u16 port, unsigned size)
 static void port61_write(void *ctx, u16 port, u32 value, unsigned size)
 {
 	struct pit *p = ctx;
+	speaker_sync(&p->speaker, now(p));
 	p->port61 = value & 0x0f;
 	set_gate(p, &p->ch[2], value & 1);
+}
+
+static int init(struct device *d, char *err, size_t n)
+{
+	struct pit *p = (struct pit *)d;
+	speaker_init(&p->speaker, d->env->audio, speaker_high, p);
+	return 0;
+}
+
+static void release(struct device *d)
+{
+	speaker_free(&((struct pit *)d)->speaker);
 }
 
 static void reset(struct device *d, enum reset_kind kind)
 {
 	struct pit *p = (struct pit *)d;
+	speaker_sync(&p->speaker, now(p));
 	for (unsigned i = 0; i < 3; i++) {
 		p->ch[i] =
 		    (struct pit_channel){.gate = i < 2, .rw = RW_BOTH, .count = 65536, .mode = 3};
@@ -348,6 +396,8 @@ const struct device_type pit_type = {
     .irqs = (const struct irq_output[]){{"irq0", offsetof(struct pit, irq), 0}, {0}},
     .timers = (const struct timer_decl[]){{"timer", offsetof(struct pit, timer), fire}, {0}},
     .snapshot = &pit_snapshot,
+    .init = init,
     .reset = reset,
+    .free = release,
     .internal = true,
 };

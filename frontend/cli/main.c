@@ -10,6 +10,8 @@
 #include "frontend/cli/verdict.h"
 #include "machine/demo/demo.h"
 #ifdef ORRERY_SDL
+#include "devices/backends/audio.h"
+#include "frontend/sdl/sound.h"
 #include "frontend/sdl/window.h"
 #endif
 
@@ -100,6 +102,28 @@ static const char *window_name(const struct cli *cli)
 	return cli->name ? cli->name : slash ? slash + 1 : path;
 }
 
+static bool window_wanted(const struct cli *cli)
+{
+	return cli->display_sdl || (!cli->display_none && !cli->nographic && !cli->demo);
+}
+
+/* Who sees the machine hears it. */
+static void choose_audio(struct cli *cli)
+{
+	if (!cli->cfg.audio && window_wanted(cli) && window_possible())
+		cli->cfg.audio = "host";
+}
+
+/* Starts the host's sound if the machine's goes there. */
+static struct sound *start_sound(struct machine *m)
+{
+	struct errtext e;
+	struct sound *s = audio_is_host(machine_audio(m)) ? sound_start(m, &e) : NULL;
+	if (!s && audio_is_host(machine_audio(m)))
+		fprintf(stderr, "orrery: warning: %s\n", e.s);
+	return s;
+}
+
 /* In a window if there is something to show and somewhere to show it; false: nothing was run. */
 static bool run_in_window(struct cli *cli, struct machine *m)
 {
@@ -107,8 +131,7 @@ static bool run_in_window(struct cli *cli, struct machine *m)
 					 .full_screen = cli->full_screen,
 					 .keep_open = !cli->cfg.timeout_ns && !cli->verdict};
 	struct errtext e;
-	bool wanted = cli->display_sdl || (!cli->display_none && !cli->nographic && !cli->demo);
-	if (!wanted)
+	if (!window_wanted(cli))
 		return false;
 	if (!window_possible()) {
 		if (cli->display_sdl)
@@ -122,6 +145,23 @@ static bool run_in_window(struct cli *cli, struct machine *m)
 	return false;
 }
 #else
+struct sound;
+static struct sound *start_sound(struct machine *m)
+{
+	return NULL;
+}
+
+static void sound_stop(struct sound *s)
+{
+}
+
+static void choose_audio(struct cli *cli)
+{
+	if (cli->cfg.audio && !strcmp(cli->cfg.audio, "host"))
+		fprintf(stderr, "orrery: warning: -audio sdl: this build has no SDL "
+				"(package libsdl2-dev): silence\n");
+}
+
 static bool run_in_window(struct cli *cli, struct machine *m)
 {
 	if (cli->display_sdl)
@@ -136,8 +176,10 @@ static int run(struct cli *cli, struct machine *m)
 	struct verdict v = {.ran = true};
 	cli->machine = m;
 	atomic_store(&signalled, m);
+	struct sound *sound = start_sound(m);
 	if (!run_in_window(cli, m))
 		machine_run(m);
+	sound_stop(sound);
 	atomic_store(&signalled, NULL);
 	machine_restore_terminal(m);
 	machine_result(m, &v.result);
@@ -167,6 +209,7 @@ static int start(struct cli *cli, struct errtext *e)
 		}
 	}
 	catch_signals();
+	choose_audio(cli);
 	int r = machine_create(&cli->cfg, &m, e), status;
 	if (r) {
 		status = exit_status_of_error(r);

@@ -449,6 +449,20 @@ int opt_display(struct cli *cli, const char *value)
 	return 0;
 }
 
+int opt_audio(struct cli *cli, const char *value)
+{
+	static const char *const kinds[] = {"none", "sdl", "wav:", NULL};
+	char hint[80];
+	if (!strcmp(value, "none") || !strncmp(value, "wav:", 4))
+		cli->cfg.audio = cli_keep(cli, "%s", value);
+	else if (!strcmp(value, "sdl"))
+		cli->cfg.audio = "host";
+	else
+		return cli_bad(cli, "-audio %s: expected none, sdl or wav:FILE%s", value,
+			       cli_did_you_mean(hint, sizeof(hint), value, kinds));
+	return 0;
+}
+
 int opt_full_screen(struct cli *cli, const char *value)
 {
 	cli->full_screen = true;

@@ -82,7 +82,7 @@ static inline struct chardev *board_chardev(void *ctx, const char *id)
 	return strcmp(id, "e9") ? NULL : b->e9;
 }
 
-static inline struct board *board_new(unsigned cpus)
+static inline struct board *board_new_heard(unsigned cpus, struct audio *audio)
 {
 	char err[200] = "";
 	struct board *b = calloc(1, sizeof(*b));
@@ -107,6 +107,7 @@ static inline struct board *board_new(unsigned cpus)
 				      .ram_low_bytes = BOARD_RAM,
 				      .serial = {"com1"},
 				      .debugcon = "e9",
+				      .audio = audio,
 				      .rtc_start_s = 1700000000};
 	bus_init(&b->bus, &bus_hooks, NULL);
 	clock_init(&b->clock, board_time, NULL, b);
@@ -114,6 +115,11 @@ static inline struct board *board_new(unsigned cpus)
 			  sizeof(err));
 	ck_assert_msg(e == 0, "%s", err);
 	return b;
+}
+
+static inline struct board *board_new(unsigned cpus)
+{
+	return board_new_heard(cpus, NULL);
 }
 
 static inline void board_free(struct board *b)
