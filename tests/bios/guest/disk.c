@@ -1,6 +1,6 @@
 /* INT 13h: the disk this was started from (16 MiB or more, every sector from 2048 on holding its number), the CD, the diskette. */
 #define FILE_LETTER 'D'
-#include "tests/bios/guest.h"
+#include "tests/bios/guest/guest.h"
 
 static u8 buffer[2048] __attribute__((aligned(16)));
 static u8 packet[24] __attribute__((aligned(4)));

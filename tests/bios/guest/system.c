@@ -1,6 +1,6 @@
 /* INT 11h, 12h, 14h, 15h, 17h, 1Ah and the data areas. What is expected comes from the AT and PS/2 references. */
 #define FILE_LETTER 'S'
-#include "tests/bios/guest.h"
+#include "tests/bios/guest/guest.h"
 
 extern u16 ticks_1c, mouse_calls, mouse_words[3];
 extern void count_1c(void), on_mouse(void);

@@ -1,6 +1,6 @@
 /* INT 16h and INT 09h: scan codes are put into the 8042 (command D2h), key strokes come out. */
 #define FILE_LETTER 'K'
-#include "tests/bios/guest.h"
+#include "tests/bios/guest/guest.h"
 
 extern u8 eat_4f, seen_4f;
 extern u32 old_15;

@@ -1,6 +1,6 @@
 /* The BIOS test: which groups run depends on what it was started from. */
 #define FILE_LETTER 'M'
-#include "tests/bios/guest.h"
+#include "tests/bios/guest/guest.h"
 
 static unsigned checks, failures;
 

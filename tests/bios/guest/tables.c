@@ -1,6 +1,6 @@
 /* What operating systems look for: anchors, checksums, and the 32-bit PCI BIOS through BIOS32. */
 #define FILE_LETTER 'T'
-#include "tests/bios/guest.h"
+#include "tests/bios/guest/guest.h"
 
 static u8 sum(u32 at, u32 n)
 {
