@@ -52,6 +52,7 @@ build_sanitized() {
 fuzz() {
 	corpus=build/fuzz/corpus/$1
 	mkdir -p "$corpus"
+	[ ! -x "tests/fuzz/seeds_$1" ] || "tests/fuzz/seeds_$1" "$PWD/$corpus"
 	build/fuzz/fuzz/fuzz_"$1" -max_total_time="$2" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
 		-artifact_prefix="$corpus/../$1-" "$corpus"
 }
