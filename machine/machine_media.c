@@ -50,7 +50,9 @@ int machine_change_medium(struct machine *m, const char *id, const char *path, s
 	struct change c = {.m = m, .drive = machine_drive(m, id)};
 	if (!c.drive || !removable(c.drive))
 		return err_set(e, -ENODEV, "%s: no drive of that name takes media", id);
-	const struct block_options o = {.path = path, .read_only = c.drive->cdrom};
+	const struct block_options o = {.path = path,
+					.read_only = c.drive->cdrom,
+					.snapshot = c.drive->snapshot};
 	if (path && !(c.medium = block_open(&o, e->s, sizeof(e->s))))
 		return -ENOEXEC;
 	machine_call(m, change, &c);
