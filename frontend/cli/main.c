@@ -14,6 +14,9 @@
 #include "frontend/sdl/sound.h"
 #include "frontend/sdl/window.h"
 #endif
+#ifdef ORRERY_VNC
+#include "frontend/vnc/vnc.h"
+#endif
 
 /* Signals belong to the process, so the handler needs this one pointer outside any machine. */
 static _Atomic(struct machine *) signalled;
@@ -171,17 +174,42 @@ static bool run_in_window(struct cli *cli, struct machine *m)
 }
 #endif
 
+#ifdef ORRERY_VNC
+/* With a VNC server if one is wanted; false: it cannot be had. */
+static bool run_served(struct cli *cli, struct machine *m, struct errtext *e)
+{
+	struct vnc *vnc = vnc_start(m, cli->vnc, cli->name, e);
+	if (!vnc)
+		return false;
+	machine_run(m);
+	vnc_stop(vnc);
+	return true;
+}
+#else
+static bool run_served(struct cli *cli, struct machine *m, struct errtext *e)
+{
+	err_set(e, -ENODEV, "-vnc: this build has no VNC server (package libvncserver-dev)");
+	return false;
+}
+#endif
+
 static int run(struct cli *cli, struct machine *m)
 {
 	struct verdict v = {.ran = true};
+	struct errtext e;
 	cli->machine = m;
 	atomic_store(&signalled, m);
 	struct sound *sound = start_sound(m);
-	if (!run_in_window(cli, m))
+	bool served = !cli->vnc || run_served(cli, m, &e);
+	if (!cli->vnc && !run_in_window(cli, m))
 		machine_run(m);
 	sound_stop(sound);
 	atomic_store(&signalled, NULL);
 	machine_restore_terminal(m);
+	if (!served) {
+		machine_destroy(m);
+		return fail(cli, EXIT_USAGE, "usage", e.s);
+	}
 	machine_result(m, &v.result);
 	if (cli->verdict)
 		v.state_hash = machine_state_hash(m);

@@ -442,10 +442,14 @@ int opt_display(struct cli *cli, const char *value)
 	if (!listed(kind, kinds))
 		return cli_bad(cli, "-display %s: unknown display%s", value,
 			       cli_did_you_mean(hint, sizeof(hint), kind, kinds));
+	if (!strncmp(value, "vnc=", 4))
+		return opt_vnc(cli, value + 4);
+	if (!strcmp(kind, "vnc"))
+		return cli_bad(cli, "-display vnc: expected vnc=[HOST]:N[,password=FILE]");
 	cli->display_none = !strcmp(kind, "none");
 	cli->display_sdl = !strcmp(kind, "sdl") || !strcmp(kind, "gtk");
 	if (!cli->display_none && !cli->display_sdl)
-		cli_note(cli, "-display %s: there are sdl and none; the default is taken", value);
+		cli_note(cli, "-display %s: there are sdl, vnc=:N and none; the default is taken", value);
 	return 0;
 }
 
@@ -714,7 +718,8 @@ static int only_none(struct cli *cli, const char *option, const char *value, con
 int opt_vnc(struct cli *cli, const char *value)
 {
 	cli->display_none = true;
-	return only_none(cli, "vnc", value, "VNC server");
+	cli->vnc = strcmp(value, "none") ? value : NULL;
+	return 0;
 }
 
 int opt_vga(struct cli *cli, const char *value)

@@ -237,7 +237,7 @@ START_TEST(refusals)
 	    {"-max-insns", "1.5", "number"},
 	    {"-max-insns", "99999999999999999999", "number"},
 	    {"-rtc", "base=yesterday", "-rtc"},
-	    {"-vnc", ":1", "none"},
+	    {"-display", "vnc", "vnc=[HOST]:N"},
 	    {"-append", "x", "needs -kernel"},
 	    {"-set", "nodot", "ID.KEY=VALUE"},
 	    {"-serial", "chardev:x", "no -chardev"},
