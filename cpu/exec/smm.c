@@ -1,49 +1,43 @@
 /*
- * System management mode: entry on SMI and RSM, with the 64-bit state-save map (SDM Vol. 3C,
- * chapter 31, table 31-3).
+ * System management mode: entry on SMI and RSM (SDM Vol. 3C, chapter 31), with the 64-bit state-save map of AMD64 (APM Vol. 2,
+ * table 10-1). That is the map which firmware for emulated machines (SeaBIOS, OVMF) knows by revision 64h; Intel's 64-bit map
+ * it does not know, and it changes hidden segment state, for which Intel's has no place.
  *
- * Modelled: save and restore of all visible state, SMBASE relocation, auto-HALT restart. Hidden
- * segment state is kept in the map's reserved area in our own layout. Not modelled: I/O instruction
- * restart (the revision identifier does not offer it).
+ * Modelled: save and restore of all state but the x87's and the vector registers', SMBASE relocation, auto-HALT restart.
+ * Not modelled: I/O instruction restart (the revision identifier does not offer it).
  */
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
 
 /* Offsets from SMBASE + 8000h. */
 enum {
-	SM_CR0 = 0x7ff8,
-	SM_CR3 = 0x7ff0,
-	SM_RFLAGS = 0x7fe8,
-	SM_EFER = 0x7fe0,
-	SM_RIP = 0x7fd8,
-	SM_DR6 = 0x7fd0,
-	SM_DR7 = 0x7fc8,
-	SM_TR = 0x7fc4,
-	SM_LDTR = 0x7fc0,
-	SM_GS = 0x7fbc,
-	SM_FS = 0x7fb8,
-	SM_DS = 0x7fb4,
-	SM_SS = 0x7fb0,
-	SM_CS = 0x7fac,
-	SM_ES = 0x7fa8,
-	SM_RDI = 0x7f94, /* then RSI RBP RSP RBX RDX RCX RAX downwards, R8..R15 */
-	SM_HALT = 0x7f02,
+	SM_ES = 0x7e00, /* selector, attributes (2 bytes each), limit (4), base (8); so are the others */
+	SM_CS = 0x7e10,
+	SM_SS = 0x7e20,
+	SM_DS = 0x7e30,
+	SM_FS = 0x7e40,
+	SM_GS = 0x7e50,
+	SM_GDTR = 0x7e60,
+	SM_LDTR = 0x7e70,
+	SM_IDTR = 0x7e80,
+	SM_TR = 0x7e90,
+	SM_HALT = 0x7ec9,
+	SM_CPL = 0x7ecb,
+	SM_SHADOW = 0x7ecc, /* reserved in the manual */
+	SM_EFER = 0x7ed0,
 	SM_REVISION = 0x7efc,
-	SM_SMBASE = 0x7ef8,
-	SM_CR4 = 0x7e40,
-	SM_HIDDEN = 0x7d00,
+	SM_SMBASE = 0x7f00,
+	SM_CR4 = 0x7f48,
+	SM_CR3 = 0x7f50,
+	SM_CR0 = 0x7f58,
+	SM_DR7 = 0x7f60,
+	SM_DR6 = 0x7f68,
+	SM_RFLAGS = 0x7f70,
+	SM_RIP = 0x7f78,
+	SM_RAX = 0x7ff8, /* then RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15 downwards */
 };
-#define SM_REVISION_ID 0x00020064u /* 64-bit map, SMBASE relocation */
-
-/* What the map has no architectural place for. */
-struct sm_hidden {
-	struct seg seg[NSEGS];
-	u64 base[NSEGS];
-	struct dtr gdtr, idtr;
-	u8 cpl, int_shadow;
-};
-_Static_assert(SM_HIDDEN + sizeof(struct sm_hidden) <= SM_CR4,
-	       "the hidden state must fit its reserved area");
+#define SM_REVISION_ID 0x00020064u /* AMD64 map, SMBASE relocation */
+#define SM_UNUSABLE    0x100u      /* among the attributes, whose bits 11:8 are free in this form */
 
 static u64 map_read(struct cpu *cpu, unsigned off, unsigned n)
 {
@@ -58,14 +52,6 @@ static void map_write(struct cpu *cpu, unsigned off, u64 v, unsigned n)
 	phys_write(cpu, cpu->smbase + 0x8000 + off, &v, n);
 }
 
-/* Offset of general register @r in the map. */
-static unsigned map_gpr(unsigned r)
-{
-	static const u16 low[8] = {0x7f5c, 0x7f64, 0x7f6c, 0x7f74, 0x7f7c, 0x7f84, 0x7f8c, 0x7f94};
-
-	return r < 8 ? low[r] : 0x7f54 - (r - 8) * 8;
-}
-
 static const struct {
 	u16 off;
 	u8 seg;
@@ -74,20 +60,30 @@ static const struct {
     {SM_FS, FS}, {SM_GS, GS}, {SM_LDTR, LDTR}, {SM_TR, TR},
 };
 
+static void save_segment(struct cpu *cpu, unsigned off, unsigned seg)
+{
+	const struct seg *s = &cpu->seg[seg];
+
+	map_write(cpu, off, s->sel, 2);
+	map_write(cpu, off + 2, (s->ar & 0xf0ff) | (s->ar & AR_UNUSABLE ? SM_UNUSABLE : 0), 2);
+	map_write(cpu, off + 4, s->limit, 4);
+	map_write(cpu, off + 8, seg_base(cpu, seg), 8);
+}
+
+static void save_table(struct cpu *cpu, unsigned off, const struct dtr *t)
+{
+	map_write(cpu, off + 4, t->limit, 4);
+	map_write(cpu, off + 8, t->base, 8);
+}
+
 static void save_state(struct cpu *cpu)
 {
-	struct sm_hidden h = {
-	    .gdtr = cpu->gdtr, .idtr = cpu->idtr, .cpl = cpu->cpl, .int_shadow = cpu->int_shadow};
-
 	for (unsigned i = 0; i < 16; i++)
-		map_write(cpu, map_gpr(i), cpu->r[i], 8);
+		map_write(cpu, SM_RAX - i * 8, cpu->r[i], 8);
 	for (unsigned i = 0; i < ARRAY_SIZE(map_segs); i++)
-		map_write(cpu, map_segs[i].off, cpu->seg[map_segs[i].seg].sel, 4);
-	for (unsigned i = 0; i < NSEGS; i++) {
-		h.seg[i] = cpu->seg[i];
-		h.base[i] = seg_base(cpu, i);
-	}
-	phys_write(cpu, cpu->smbase + 0x8000 + SM_HIDDEN, &h, sizeof(h));
+		save_segment(cpu, map_segs[i].off, map_segs[i].seg);
+	save_table(cpu, SM_GDTR, &cpu->gdtr);
+	save_table(cpu, SM_IDTR, &cpu->idtr);
 	map_write(cpu, SM_CR0, cpu->cr0, 8);
 	map_write(cpu, SM_CR3, cpu->cr3, 8);
 	map_write(cpu, SM_CR4, cpu->cr4, 8);
@@ -96,7 +92,9 @@ static void save_state(struct cpu *cpu)
 	map_write(cpu, SM_RIP, cpu->rip, 8);
 	map_write(cpu, SM_DR6, cpu->dr[6], 8);
 	map_write(cpu, SM_DR7, cpu->dr[7], 8);
-	map_write(cpu, SM_HALT, cpu->activity == CPU_HLT, 2);
+	map_write(cpu, SM_HALT, cpu->activity == CPU_HLT, 1);
+	map_write(cpu, SM_CPL, cpu->cpl, 1);
+	map_write(cpu, SM_SHADOW, cpu->int_shadow, 1);
 	map_write(cpu, SM_REVISION, SM_REVISION_ID, 4);
 	map_write(cpu, SM_SMBASE, cpu->smbase, 4);
 }
@@ -153,17 +151,21 @@ static bool saved_state_valid(struct cpu *cpu, u64 cr0, u64 cr4)
 
 static void restore_segments(struct cpu *cpu)
 {
-	struct sm_hidden h;
+	for (unsigned i = 0; i < ARRAY_SIZE(map_segs); i++) {
+		unsigned off = map_segs[i].off, seg = map_segs[i].seg;
+		u32 attributes = map_read(cpu, off + 2, 2);
 
-	phys_read(cpu, cpu->smbase + 0x8000 + SM_HIDDEN, &h, sizeof(h));
-	for (unsigned i = 0; i < NSEGS; i++) {
-		cpu->seg[i] = h.seg[i];
-		cpu->r[R_SEGBASE + i] = h.base[i];
+		cpu->seg[seg] = (struct seg){
+		    .sel = map_read(cpu, off, 2),
+		    .ar = (attributes & 0xf0ff) | (attributes & SM_UNUSABLE ? AR_UNUSABLE : 0),
+		    .limit = map_read(cpu, off + 4, 4),
+		};
+		cpu->r[R_SEGBASE + seg] = map_read(cpu, off + 8, 8);
 	}
-	cpu->gdtr = h.gdtr;
-	cpu->idtr = h.idtr;
-	cpu->cpl = h.cpl & 3;
-	cpu->int_shadow = h.int_shadow & 3;
+	cpu->gdtr = (struct dtr){.base = map_read(cpu, SM_GDTR + 8, 8), .limit = map_read(cpu, SM_GDTR + 4, 2)};
+	cpu->idtr = (struct dtr){.base = map_read(cpu, SM_IDTR + 8, 8), .limit = map_read(cpu, SM_IDTR + 4, 2)};
+	cpu->cpl = map_read(cpu, SM_CPL, 1) & 3;
+	cpu->int_shadow = map_read(cpu, SM_SHADOW, 1) & 3;
 }
 
 static int rsm_shutdown(struct cpu *cpu, const char *why, u64 value)
@@ -204,7 +206,7 @@ SIMPLE(rsm)
 	if (!saved_state_valid(cpu, cr0, cr4))
 		return rsm_shutdown(cpu, "RSM: invalid CR0, CR4 or EFER in the saved state", cr0);
 	for (unsigned i = 0; i < 16; i++)
-		cpu->r[i] = map_read(cpu, map_gpr(i), 8);
+		cpu->r[i] = map_read(cpu, SM_RAX - i * 8, 8);
 	restore_segments(cpu);
 	cpu->cr0 = cr0 | CR0_ET;
 	cpu->cr4 = cr4;
@@ -212,7 +214,7 @@ SIMPLE(rsm)
 	cpu->dr[6] = (map_read(cpu, SM_DR6, 8) & 0xe00f) | DR6_FIXED;
 	cpu->dr[7] = (map_read(cpu, SM_DR7, 8) & 0xffff23ff) | DR7_FIXED;
 	cpu->rip = map_read(cpu, SM_RIP, 8);
-	if (map_read(cpu, SM_HALT, 2) & 1)
+	if (map_read(cpu, SM_HALT, 1) & 1)
 		cpu->activity = CPU_HLT;
 	cpu->smbase = map_read(cpu, SM_SMBASE, 4);
 	cpu->nmi_blocked &= ~2;

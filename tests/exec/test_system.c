@@ -606,9 +606,9 @@ START_TEST(smm_round_trip)
 	ck_assert_uint_eq(k->mode & MODE_BITS, MODE_16);
 	ck_assert_uint_eq(k->cr0 & (CR0_PE | CR0_PG), 0);
 	ck_assert_uint_eq(peek(l, 0x3fefc, 4), 0x20064);
-	ck_assert_uint_eq(peek(l, 0x3fef8, 4), 0x30000);
-	ck_assert_uint_eq(peek(l, 0x3ff1c, 8), 0x1234567890); /* R15 */
-	poke(l, 0x3fef8, 0x40000, 4);
+	ck_assert_uint_eq(peek(l, 0x3ff00, 4), 0x30000);
+	ck_assert_uint_eq(peek(l, 0x3ff80, 8), 0x1234567890); /* R15 */
+	poke(l, 0x3ff00, 0x40000, 4);
 	RUNS(l, 0x0f, 0xaa);
 	before.rip = CODE;
 	assert_unchanged(&before, k);
@@ -626,7 +626,7 @@ START_TEST(smm_halt_restart_and_bad_state)
 	ck_assert_uint_eq(c->activity, CPU_HLT);
 	c->activity = CPU_ACTIVE;
 	smm_enter(c);
-	poke(b, 0x3fff8, CR0_PG, 8);
+	poke(b, 0x3ff58, CR0_PG, 8);
 	RUNS(b, 0x0f, 0xaa);
 	ck_assert_uint_eq(c->activity, CPU_SHUTDOWN);
 }
