@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <immintrin.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -276,6 +277,213 @@ static u64 matmul(void)
 	return (u64)sum;
 }
 
+/* ---- vectors: x86-64-v3 ---------------------------------------------------------------------------- */
+
+#define V3 __attribute__((target("avx2,fma,bmi,bmi2,aes")))
+
+V3 static u64 vmatmul(void)
+{
+	enum { N = 128 };
+	static float a[N][N], b[N][N], c[N][N] __attribute__((aligned(32)));
+	u32 seed = 5;
+	double sum = 0;
+
+	for (int i = 0; i < N; i++)
+		for (int j = 0; j < N; j++)
+			a[i][j] = (float)(lcg(&seed) >> 24), b[i][j] = (float)(lcg(&seed) >> 24);
+	for (int round = 0; round < 12; round++)
+		for (int i = 0; i < N; i++)
+			for (int k = 0; k < N; k++) {
+				__m256 x = _mm256_set1_ps(a[i][k]);
+				for (int j = 0; j < N; j += 16) {
+					__m256 lo = _mm256_fmadd_ps(x, _mm256_loadu_ps(&b[k][j]), _mm256_loadu_ps(&c[i][j]));
+					__m256 hi = _mm256_fmadd_ps(x, _mm256_loadu_ps(&b[k][j + 8]), _mm256_loadu_ps(&c[i][j + 8]));
+					_mm256_storeu_ps(&c[i][j], lo);
+					_mm256_storeu_ps(&c[i][j + 8], hi);
+				}
+			}
+	for (int i = 0; i < N; i++)
+		sum += (double)c[i][N - 1 - i];
+	return (u64)sum;
+}
+
+/* Doubles without FMA: y += k * x. */
+V3 static u64 saxpy(void)
+{
+	enum { N = 4096 };
+	static double x[N], y[N];
+	double sum = 0;
+
+	for (int i = 0; i < N; i++)
+		x[i] = i, y[i] = N - i;
+	for (int round = 0; round < 1000; round++) {
+		__m256d k = _mm256_set1_pd(1.0 / (1 + round % 7));
+		for (int i = 0; i < N; i += 8) {
+			__m256d p = _mm256_add_pd(_mm256_mul_pd(k, _mm256_loadu_pd(x + i)), _mm256_loadu_pd(y + i));
+			__m256d q = _mm256_add_pd(_mm256_mul_pd(k, _mm256_loadu_pd(x + i + 4)), _mm256_loadu_pd(y + i + 4));
+			_mm256_storeu_pd(y + i, p);
+			_mm256_storeu_pd(y + i + 4, q);
+		}
+	}
+	for (int i = 0; i < N; i++)
+		sum += y[i];
+	return (u64)sum;
+}
+
+V3 static u64 vcopy(void)
+{
+	enum { N = 1 << 16 };
+	u8 *a = malloc(N + 64), *b = malloc(N + 64);
+	u64 sum = 0;
+
+	for (int i = 0; i < N + 64; i++)
+		a[i] = (u8)(i * 7);
+	for (int round = 0; round < 12000; round++) {
+		const u8 *from = (round & 1 ? b : a) + round % 32;
+		u8 *to = round & 1 ? a : b;
+		for (int i = 0; i < N; i += 128) {
+			__m256i p = _mm256_loadu_si256((const __m256i *)(from + i));
+			__m256i q = _mm256_loadu_si256((const __m256i *)(from + i + 32));
+			__m256i r = _mm256_loadu_si256((const __m256i *)(from + i + 64));
+			__m256i s = _mm256_loadu_si256((const __m256i *)(from + i + 96));
+			_mm256_storeu_si256((__m256i *)(to + i), p);
+			_mm256_storeu_si256((__m256i *)(to + i + 32), q);
+			_mm256_storeu_si256((__m256i *)(to + i + 64), r);
+			_mm256_storeu_si256((__m256i *)(to + i + 96), s);
+		}
+	}
+	for (int i = 0; i < N; i++)
+		sum = sum * 31 + a[i] + b[i];
+	free(a);
+	free(b);
+	return sum;
+}
+
+/* A byte is searched for as C libraries do it. */
+V3 static u64 vsearch(void)
+{
+	enum { N = 1 << 16 };
+	static u8 text[N] __attribute__((aligned(32)));
+	u32 seed = 3;
+	u64 sum = 0;
+
+	for (int i = 0; i < N; i++)
+		text[i] = (u8)(lcg(&seed) >> 24);
+	for (int round = 0; round < 8000; round++) {
+		__m256i c = _mm256_set1_epi8((char)round);
+		for (int i = 0; i < N; i += 64) {
+			__m256i p = _mm256_cmpeq_epi8(c, _mm256_load_si256((const __m256i *)(text + i)));
+			__m256i q = _mm256_cmpeq_epi8(c, _mm256_load_si256((const __m256i *)(text + i + 32)));
+			u32 m = (u32)_mm256_movemask_epi8(_mm256_or_si256(p, q));
+			if (m)
+				sum += _tzcnt_u32(m) + (u64)__builtin_popcount(m);
+		}
+	}
+	return sum;
+}
+
+/* The ChaCha20 quarter round on eight blocks at once. */
+#define ROTL(v, n) _mm256_or_si256(_mm256_slli_epi32(v, n), _mm256_srli_epi32(v, 32 - (n)))
+#define QUARTER(a, b, c, d)                                                                         \
+	a = _mm256_add_epi32(a, b), d = _mm256_xor_si256(d, a), d = _mm256_shuffle_epi8(d, rot16);   \
+	c = _mm256_add_epi32(c, d), b = _mm256_xor_si256(b, c), b = ROTL(b, 12);                      \
+	a = _mm256_add_epi32(a, b), d = _mm256_xor_si256(d, a), d = _mm256_shuffle_epi8(d, rot8);    \
+	c = _mm256_add_epi32(c, d), b = _mm256_xor_si256(b, c), b = ROTL(b, 7)
+
+V3 static u64 chacha(void)
+{
+	const __m256i rot16 = _mm256_set_epi8(13, 12, 15, 14, 9, 8, 11, 10, 5, 4, 7, 6, 1, 0, 3, 2, 13, 12, 15, 14, 9, 8,
+					      11, 10, 5, 4, 7, 6, 1, 0, 3, 2);
+	const __m256i rot8 = _mm256_set_epi8(14, 13, 12, 15, 10, 9, 8, 11, 6, 5, 4, 7, 2, 1, 0, 3, 14, 13, 12, 15, 10, 9,
+					     8, 11, 6, 5, 4, 7, 2, 1, 0, 3);
+	__m256i x[16];
+	u64 sum = 0;
+
+	for (int i = 0; i < 16; i++)
+		x[i] = _mm256_set1_epi32(i * 0x9e3779b9);
+	x[12] = _mm256_add_epi32(x[12], _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0));
+	for (int round = 0; round < 200000; round++) {
+		QUARTER(x[0], x[4], x[8], x[12]);
+		QUARTER(x[1], x[5], x[9], x[13]);
+		QUARTER(x[2], x[6], x[10], x[14]);
+		QUARTER(x[3], x[7], x[11], x[15]);
+		QUARTER(x[0], x[5], x[10], x[15]);
+		QUARTER(x[1], x[6], x[11], x[12]);
+		QUARTER(x[2], x[7], x[8], x[13]);
+		QUARTER(x[3], x[4], x[9], x[14]);
+	}
+	for (int i = 0; i < 16; i++)
+		sum = sum * 31 + (u32)_mm256_extract_epi32(x[i], 3);
+	return sum;
+}
+
+/* What crosses lanes and looks up: gathers, permutations, shifts by element, insertions, blends. */
+V3 static u64 vshuffle(void)
+{
+	static u32 table[4096];
+	__m256i v = _mm256_set_epi32(1, 2, 3, 4, 5, 6, 7, 8), sum = _mm256_setzero_si256();
+	const __m256i mask = _mm256_set1_epi32(4095), turn = _mm256_set_epi32(0, 7, 6, 5, 4, 3, 2, 1);
+	u32 seed = 9;
+
+	for (int i = 0; i < 4096; i++)
+		table[i] = lcg(&seed);
+	for (int round = 0; round < 2000000; round++) {
+		__m256i g = _mm256_i32gather_epi32((const int *)table, _mm256_and_si256(v, mask), 4);
+		v = _mm256_permutevar8x32_epi32(_mm256_xor_si256(g, v), turn);
+		v = _mm256_srlv_epi32(v, _mm256_and_si256(g, _mm256_set1_epi32(7)));
+		__m256i half = _mm256_inserti128_si256(v, _mm256_extracti128_si256(g, 1), 0);
+		sum = _mm256_add_epi32(sum, _mm256_blend_epi32(half, _mm256_permute4x64_epi64(g, 0x1b), 0x5a));
+	}
+	sum = _mm256_add_epi32(sum, _mm256_permute2x128_si256(sum, sum, 1));
+	return (u32)_mm256_extract_epi32(sum, 0) + ((u64)(u32)_mm256_extract_epi32(sum, 1) << 32);
+}
+
+/* Large numbers as they are multiplied with MULX and ADX's carries (here: the compiler's). */
+V3 static u64 bignum(void)
+{
+	enum { N = 32 };
+	u64 a[N], b[N], r[2 * N] = {0}, sum = 0;
+	u32 seed = 11;
+
+	for (int i = 0; i < N; i++)
+		a[i] = (u64)lcg(&seed) << 32 | lcg(&seed), b[i] = (u64)lcg(&seed) << 32 | lcg(&seed);
+	for (int round = 0; round < 50000; round++) {
+		memset(r, 0, sizeof(r));
+		for (int i = 0; i < N; i++) {
+			unsigned long long carry = 0;
+			for (int j = 0; j < N; j++) {
+				unsigned long long hi, lo = _mulx_u64(a[i], b[j], &hi);
+				unsigned char c = _addcarry_u64(0, lo, carry, &lo);
+				hi += c;
+				c = _addcarry_u64(0, lo, r[i + j], &lo);
+				r[i + j] = lo;
+				carry = hi + c;
+			}
+			r[i + N] = carry;
+		}
+		a[round % N] ^= r[N];
+		sum = sum * 31 + r[2 * N - 1];
+	}
+	return sum;
+}
+
+V3 static u64 aes(void)
+{
+	__m128i key[11], block = _mm_set_epi32(1, 2, 3, 4), sum = _mm_setzero_si128();
+	u32 seed = 2;
+
+	for (int i = 0; i < 11; i++)
+		key[i] = _mm_set_epi32((int)lcg(&seed), (int)lcg(&seed), (int)lcg(&seed), (int)lcg(&seed));
+	for (int n = 0; n < 2000000; n++) {
+		block = _mm_xor_si128(block, key[0]);
+		for (int i = 1; i < 10; i++)
+			block = _mm_aesenc_si128(block, key[i]);
+		block = _mm_aesenclast_si128(block, key[10]);
+		sum = _mm_xor_si128(sum, block);
+	}
+	return (u64)_mm_cvtsi128_si64(sum);
+}
+
 /* ---- the system --------------------------------------------------------------------------------- */
 
 static u64 syscalls(void)
@@ -383,6 +591,8 @@ static const struct kernel {
 } kernels[] = {
 	{"sieve", sieve}, {"sha256", sha256}, {"sort", sort}, {"tree", tree}, {"bytecode", bytecode},
 	{"strings", strings}, {"malloc", churn}, {"nbody", nbody}, {"x87", x87}, {"matmul", matmul},
+	{"vmatmul", vmatmul}, {"saxpy", saxpy}, {"vcopy", vcopy}, {"vsearch", vsearch}, {"chacha", chacha},
+	{"vshuffle", vshuffle}, {"bignum", bignum}, {"aes", aes},
 	{"syscall", syscalls}, {"fault", faults}, {"fork", forks}, {"pipe", pipes}, {"gzip", gzip},
 	{"nothing", nothing},
 };

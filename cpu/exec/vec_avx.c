@@ -4,6 +4,7 @@
  * instructions come from the lines of vec_int.c, vec_perm.c, vec_move.c and vec_fp.c.
  * Gathers: vec_gather.c. Not modelled: AVX-512.
  */
+#include "cpu/exec/vec_cross.h"
 #include "cpu/exec/vec_forms.h"
 #include "cpu/fpu/softfloat.h"
 
@@ -218,38 +219,28 @@ static int perm128(struct cpu *cpu, const struct insn *in)
 	return put_vec(cpu, in, &r, 32);
 }
 
-SIMPLE(vextractf128)
+int avx_op_vextracti128(struct cpu *cpu, const struct insn *in)
 {
 	return extract128(cpu, in);
 }
 
-SIMPLE(vextracti128)
-{
-	return extract128(cpu, in);
-}
-
-SIMPLE(vinsertf128)
+int avx_op_vinserti128(struct cpu *cpu, const struct insn *in)
 {
 	return insert128(cpu, in);
 }
 
-SIMPLE(vinserti128)
-{
-	return insert128(cpu, in);
-}
-
-SIMPLE(vperm2f128)
+int avx_op_vperm2f128(struct cpu *cpu, const struct insn *in)
 {
 	return perm128(cpu, in);
 }
 
-SIMPLE(vperm2i128)
+int avx_op_vperm2i128(struct cpu *cpu, const struct insn *in)
 {
 	return perm128(cpu, in);
 }
 
 /* Within lanes, by register or immediate. */
-SIMPLE(vpermilps)
+int avx_op_vpermilps(struct cpu *cpu, const struct insn *in)
 {
 	bool imm = in->op[2].kind == OPK_IMM;
 	union vec s, c = {.q = {0}}, r;
@@ -265,7 +256,7 @@ SIMPLE(vpermilps)
 	return put_vec(cpu, in, &r, in->vex_l);
 }
 
-SIMPLE(vpermilpd)
+int avx_op_vpermilpd(struct cpu *cpu, const struct insn *in)
 {
 	bool imm = in->op[2].kind == OPK_IMM;
 	union vec s, c = {.q = {0}}, r;
@@ -304,22 +295,22 @@ static int permute_qwords(struct cpu *cpu, const struct insn *in)
 	return put_vec(cpu, in, &r, 32);
 }
 
-SIMPLE(vpermd)
+int avx_op_vpermd(struct cpu *cpu, const struct insn *in)
 {
 	return permute_dwords(cpu, in);
 }
 
-SIMPLE(vpermps)
+int avx_op_vpermps(struct cpu *cpu, const struct insn *in)
 {
 	return permute_dwords(cpu, in);
 }
 
-SIMPLE(vpermq)
+int avx_op_vpermq(struct cpu *cpu, const struct insn *in)
 {
 	return permute_qwords(cpu, in);
 }
 
-SIMPLE(vpermpd)
+int avx_op_vpermpd(struct cpu *cpu, const struct insn *in)
 {
 	return permute_qwords(cpu, in);
 }
@@ -337,22 +328,22 @@ static int insert_element(struct cpu *cpu, const struct insn *in, unsigned size)
 	return put_vec(cpu, in, &r, 16);
 }
 
-SIMPLE(vpinsrb)
+int avx_op_vpinsrb(struct cpu *cpu, const struct insn *in)
 {
 	return insert_element(cpu, in, 1);
 }
 
-SIMPLE(vpinsrw)
+int avx_op_vpinsrw(struct cpu *cpu, const struct insn *in)
 {
 	return insert_element(cpu, in, 2);
 }
 
-SIMPLE(vpinsrd)
+int avx_op_vpinsrd(struct cpu *cpu, const struct insn *in)
 {
 	return insert_element(cpu, in, 4);
 }
 
-SIMPLE(vpinsrq)
+int avx_op_vpinsrq(struct cpu *cpu, const struct insn *in)
 {
 	return insert_element(cpu, in, 8);
 }
@@ -401,27 +392,27 @@ static int shift_elements(struct cpu *cpu, const struct insn *in, unsigned size,
 	return put_vec(cpu, in, &r, in->vex_l);
 }
 
-SIMPLE(vpsllvd)
+int avx_op_vpsllvd(struct cpu *cpu, const struct insn *in)
 {
 	return shift_elements(cpu, in, 4, SHIFT_LEFT);
 }
 
-SIMPLE(vpsllvq)
+int avx_op_vpsllvq(struct cpu *cpu, const struct insn *in)
 {
 	return shift_elements(cpu, in, 8, SHIFT_LEFT);
 }
 
-SIMPLE(vpsrlvd)
+int avx_op_vpsrlvd(struct cpu *cpu, const struct insn *in)
 {
 	return shift_elements(cpu, in, 4, SHIFT_RIGHT);
 }
 
-SIMPLE(vpsrlvq)
+int avx_op_vpsrlvq(struct cpu *cpu, const struct insn *in)
 {
 	return shift_elements(cpu, in, 8, SHIFT_RIGHT);
 }
 
-SIMPLE(vpsravd)
+int avx_op_vpsravd(struct cpu *cpu, const struct insn *in)
 {
 	return shift_elements(cpu, in, 4, SHIFT_ARITHMETIC);
 }
