@@ -869,6 +869,19 @@ static void reset(struct device *dev, enum reset_kind kind)
 	}
 }
 
+/* The chunk that was on its way to the image comes from memory a second time; the place in the
+ * table is already behind it. */
+static void gather_again(struct ide_channel *c)
+{
+	u32 behind[4];
+	u8 status = c->bm_status;
+	memcpy(behind, c->prd, sizeof(behind));
+	memcpy(c->prd, c->mark, sizeof(c->prd));
+	(void)move(c, c->host, c->chunk, false);
+	memcpy(c->prd, behind, sizeof(c->prd));
+	c->bm_status = status;
+}
+
 /* A snapshot does not hold what was on its way from or to the image: it is asked for again. */
 static void resume(struct ide_channel *c)
 {
@@ -884,36 +897,45 @@ static void resume(struct ide_channel *c)
 	} else if (c->phase == PHASE_BUSY && c->after == AFTER_FLUSH) {
 		submit(c, BLOCK_FLUSH);
 	} else if (c->phase == PHASE_BUSY && c->after == AFTER_STORE) {
-		if (c->dma) {
-			memcpy(c->prd, c->mark, sizeof(c->prd));
-			(void)move(c, c->host, c->chunk, false);
-		} else {
+		if (c->dma)
+			gather_again(c);
+		else
 			memcpy(c->host, c->io, MIN(c->chunk, IDE_BUFFER));
-		}
 		submit(c, BLOCK_WRITE);
 	}
+}
+
+/* What the present phase needs of the medium: nothing, an image, or a transfer from or to it. */
+static bool transfer_plausible(const struct ide_channel *c)
+{
+	const struct block *b = c->drive[c->active].block;
+	bool busy = c->phase == PHASE_BUSY;
+	bool transfer = c->phase == PHASE_IN || c->phase == PHASE_WAIT_DMA ||
+			(c->phase == PHASE_OUT && c->out == OUT_MEDIUM) ||
+			(busy && (c->after == AFTER_LOAD || c->after == AFTER_SLICE));
+	transfer = (transfer && !c->from_io) || (busy && c->after == AFTER_STORE);
+	if (busy && c->after == AFTER_FLUSH)
+		return b;
+	if (!transfer)
+		return true;
+	bool sizes = c->block_sectors == 1
+			 ? c->block_bytes == 512
+			 : c->block_sectors == 4 &&
+			       (c->block_bytes == CD_SECTOR || c->block_bytes == CD_RAW);
+	return b && sizes;
 }
 
 /* What a snapshot says must fit the buffers and the drives that are there. */
 static bool plausible(const struct ide_channel *c)
 {
-	u32 room = c->from_io ? IDE_BUFFER : IDE_CHUNK, at = c->chunk_pos;
-	bool medium =
-	    c->phase == PHASE_IN || c->phase == PHASE_WAIT_DMA ||
-	    (c->phase == PHASE_OUT && c->out == OUT_MEDIUM) ||
-	    (c->phase == PHASE_BUSY && (c->after == AFTER_LOAD || c->after == AFTER_SLICE ||
-					c->after == AFTER_STORE || c->after == AFTER_FLUSH));
-	if (c->select > 1 || c->active > 1 || c->chunk > room || at > c->chunk ||
-	    c->slice_pos > c->slice_n)
+	u32 room = c->from_io ? IDE_BUFFER : IDE_CHUNK;
+	if (c->select > 1 || c->active > 1 || c->chunk > room || c->chunk_pos > c->chunk)
 		return false;
-	if (c->phase == PHASE_IN && c->slice_n > c->chunk - at)
+	if (c->slice_pos > c->slice_n || (c->phase == PHASE_OUT && c->slice_n > IDE_BUFFER))
 		return false;
-	if (c->phase == PHASE_OUT && c->slice_n > IDE_BUFFER)
+	if (c->phase == PHASE_IN && c->slice_n > c->chunk - c->chunk_pos)
 		return false;
-	if (!medium || c->from_io)
-		return true;
-	return c->drive[c->active].block && c->block_sectors && c->block_sectors <= 4 &&
-	       (c->block_bytes == 512 || c->block_bytes == CD_SECTOR || c->block_bytes == CD_RAW);
+	return transfer_plausible(c);
 }
 
 static void loaded(struct device *dev)

@@ -9,9 +9,12 @@
 #include <stdlib.h>
 
 #include "devices/pc.h"
+#include "devices/storage/floppy.h"
+#include "devices/storage/ide.h"
 
 #define RAM_BYTES (2u << 20)
 #define MAX_OPS   2000
+#define DRIVES    4
 
 struct world {
 	struct bus bus;
@@ -19,6 +22,7 @@ struct world {
 	struct pc pc;
 	u64 now_ns;
 	u8 *ram;
+	struct drive drive[DRIVES];
 };
 
 struct input {
@@ -56,7 +60,7 @@ static unsigned count_types(void)
 static u16 pick_port(struct world *w, u64 v)
 {
 	if (v >> 16 & 7) {
-		const struct port_region *r = &w->bus.port[v >> 19 & 31];
+		const struct port_region *r = &w->bus.port[v >> 19 & 63];
 		if (r->ops)
 			return (u16)(r->base + v % r->count);
 	}
@@ -92,6 +96,26 @@ static void save_and_load(struct world *w)
 		abort();
 	}
 	free(b.data);
+}
+
+/* Every kind of drive, on small images in memory. */
+static void make_drives(struct world *w)
+{
+	const struct drive drives[DRIVES] = {
+	    {.id = "hd", .block = block_memory(512 << 10)},
+	    {.id = "cd", .unit = 1, .cdrom = true, .block = block_memory(256 << 10)},
+	    {.id = "fd", .interface = DRIVE_FLOPPY, .block = block_memory(160 << 10)},
+	    {.id = "flash", .interface = DRIVE_PFLASH, .block = block_memory(64 << 10)},
+	};
+	memcpy(w->drive, drives, sizeof(drives));
+}
+
+static void change_media(struct world *w, u64 v)
+{
+	if (v & 1)
+		(void)!ide_change_medium(w->pc.ide, 1, v & 2 ? w->drive[1].block : NULL);
+	else
+		(void)!floppy_change_medium(w->pc.fdc, 0, v & 2 ? w->drive[2].block : NULL);
 }
 
 static void step(struct world *w, struct input *in)
@@ -138,6 +162,8 @@ static void step(struct world *w, struct input *in)
 			pc_reset(&w->pc, v >> 4 & 1);
 		else if ((v & 15) == 1)
 			save_and_load(w);
+		else if ((v & 15) == 2)
+			change_media(w, v >> 4);
 		else
 			w->pc.current_cpu = v & 1;
 		break;
@@ -150,8 +176,13 @@ static void run(const u8 *data, size_t n)
 	char err[256];
 	w->ram = calloc(1, RAM_BYTES);
 	const struct bus_hooks hooks = {.ctx = w, .msi = world_msi};
-	const struct pc_config cfg = {
-	    .cpus = 2, .ram = w->ram, .ram_low_bytes = RAM_BYTES, .serial = {""}};
+	make_drives(w);
+	const struct pc_config cfg = {.cpus = 2,
+				      .ram = w->ram,
+				      .ram_low_bytes = RAM_BYTES,
+				      .serial = {""},
+				      .drive = w->drive,
+				      .drives = DRIVES};
 	struct input in = {data, n};
 	bus_init(&w->bus, &hooks, NULL);
 	clock_init(&w->clock, world_now, NULL, w);
@@ -166,6 +197,8 @@ static void run(const u8 *data, size_t n)
 	for (unsigned i = 0; i < MAX_OPS && in.n; i++)
 		step(w, &in);
 	pc_destroy(&w->pc);
+	for (unsigned i = 0; i < DRIVES; i++)
+		block_close(w->drive[i].block);
 	free(w->ram);
 	free(w);
 }

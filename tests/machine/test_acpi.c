@@ -171,6 +171,54 @@ START_TEST(aml_eisaid_packs_as_the_specification_shows)
 }
 END_TEST
 
+/* Carries out a loader script as firmware does: tables at segment + 100h, the RSDP at segment. */
+static void load(struct acpi_files *f)
+{
+	u8 *file[2] = {segment, segment + 0x100};
+	memset(segment, 0, sizeof(segment));
+	memcpy(file[0], f->rsdp, sizeof(f->rsdp));
+	memcpy(file[1], f->tables, f->tables_size);
+	for (u32 i = 0; i < f->loader_size; i += ACPI_LOADER_ENTRY) {
+		const u8 *p = f->loader + i;
+		u8 *to = file[!strcmp((const char *)p + 4, "etc/acpi/tables")];
+		if (get32(p) == 2) {
+			ck_assert_str_eq((const char *)p + 60, "etc/acpi/tables");
+			u32 v = get32(to + get32(p + 116)) + ACPI_SEGMENT + 0x100;
+			memcpy(to + get32(p + 116), &v, 4);
+		} else if (get32(p) == 3) {
+			ck_assert_int_eq(to[get32(p + 60)], 0);
+			to[get32(p + 60)] = (u8)-sum(to + get32(p + 64), get32(p + 68));
+		} else {
+			ck_assert_uint_eq(get32(p), 1);
+		}
+	}
+}
+
+START_TEST(loader_script_makes_the_same_tables)
+{
+	static struct acpi_files f;
+	const struct acpi_config cfg = {
+	    .cpus = 2, .low_ram_bytes = 256u << 20, .hpet = true, .pm_base = 0xb000};
+	ck_assert_msg(!acpi_build_files(&cfg, &f, &e), "%s", e.s);
+	load(&f);
+	ck_assert_uint_eq(sum(segment, 20), 0);
+	ck_assert_uint_eq(sum(segment, 36), 0);
+	static const char *const names[] = {"FACP", "APIC", "HPET"};
+	for (unsigned i = 0; i < 3; i++) {
+		const u8 *t = find(segment, names[i]);
+		ck_assert_ptr_nonnull(t);
+		ck_assert_uint_eq(sum(t, get32(t + 4)), 0);
+	}
+	const u8 *fadt = find(segment, "FACP"), *dsdt = at(get32(fadt + 40));
+	ck_assert_uint_eq(get32(fadt + 56), 0xb000);
+	ck_assert_uint_eq(get32(fadt + 40), get32(fadt + 140));
+	ck_assert_mem_eq(dsdt, "DSDT", 4);
+	ck_assert_uint_eq(sum(dsdt, get32(dsdt + 4)), 0);
+	ck_assert_mem_eq(at(get32(fadt + 36)), "FACS", 4);
+	ck_assert_uint_eq(get32(fadt + 36) % 64, 0);
+}
+END_TEST
+
 START_TEST(aml_overflow_is_remembered)
 {
 	u8 buf[4];
@@ -194,6 +242,7 @@ int main(void)
 	tcase_add_loop_test(t, aml_package_length_encodings, 0, 5);
 	tcase_add_test(t, aml_eisaid_packs_as_the_specification_shows);
 	tcase_add_test(t, aml_overflow_is_remembered);
+	tcase_add_test(t, loader_script_makes_the_same_tables);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
