@@ -3,7 +3,7 @@
 #include <stdarg.h>
 
 const char *const log_class_names[LOG_CLASSES] = {
-	"int", "exec", "in_asm", "cpu_reset", "io", "guest_errors", "unimp",
+	"int", "exec", "in_asm", "cpu_reset", "io", "guest_errors", "unimp", "vmx",
 };
 
 static FILE *sink(const struct log *log)

@@ -15,6 +15,7 @@ enum log_class {
 	LOG_IO,            /* port and MMIO accesses that reach a device */
 	LOG_GUEST_ERRORS,  /* the guest did what hardware leaves undefined */
 	LOG_UNIMPLEMENTED, /* something not modelled was touched: on by default, each once */
+	LOG_VMX,           /* VM entries and exits, and why an entry failed */
 	LOG_CLASSES
 };
 

@@ -123,6 +123,7 @@ struct dtr { /* GDTR, IDTR */
 enum exc {
 	EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF, EXC_CSO, EXC_TS,
 	EXC_NP, EXC_SS, EXC_GP, EXC_PF, EXC_MF = 16, EXC_AC, EXC_MC, EXC_XM, EXC_VE, EXC_CP,
+	EXC_VMEXIT = 32, /* not an exception: what stopped the instruction is a VM exit, described by cpu->vm_fault */
 };
 
 /* ---- FPU and vector state ------------------------------------------------------------------- */
@@ -164,6 +165,21 @@ struct fault {
 	u64 value;       /* the value that failed it (selector, descriptor, PTE, limit...) */
 };
 
+/* A VM exit that an instruction or an access of its causes (SDM Vol. 3C, 27.2); it travels as a fault does. */
+struct vm_fault {
+	u32 reason;    /* basic exit reason */
+	u32 intr_info; /* reason 0: VM-exit interruption information */
+	u32 intr_err;
+	u32 insn_info; /* VM-exit instruction information */
+	u8 len;        /* VM-exit instruction length; 0: not provided */
+	bool ve_suppressed; /* reason 48: the EPT entry does not allow a #VE instead */
+	u64 qual;      /* exit qualification */
+	u64 lin, gpa;  /* guest-linear and guest-physical address */
+};
+
+/* Where the logical processor stands with respect to VMX operation (SDM Vol. 3C, 23.3). */
+enum vmx_mode { VMX_OFF, VMX_ROOT, VMX_NONROOT };
+
 /* ---- events that reach the CPU from outside ------------------------------------------------- */
 
 #define CPU_EV_INTR 0x1u   /* level: an external interrupt is waiting (bus->intack) */
@@ -174,6 +190,7 @@ struct fault {
 #define CPU_EV_RESET 0x20u /* set by the machine */
 #define CPU_EV_STOP 0x40u  /* leave cpu_run at the next instruction boundary */
 #define CPU_EV_FERR 0x80u  /* unused by the CPU: x87 error line is bus->ferr */
+#define CPU_EV_VMX 0x100u  /* VMX non-root operation: a window, timer, trap or virtual interrupt may be due */
 
 enum cpu_activity { CPU_ACTIVE, CPU_HLT, CPU_SHUTDOWN, CPU_WAIT_SIPI, CPU_MWAIT };
 
@@ -206,6 +223,7 @@ struct cpu_bus {
 	void (*ferr)(void *ctx, bool level);
 	/* Virtual time in nanoseconds; one TSC tick is 1 ns. Exact inside simple operations. */
 	u64 (*time)(void *ctx);
+	unsigned ns_per_insn; /* how far one instruction advances it; 0: 1 */
 	/* Entering (true) or leaving SMM: the SMRAM window opens or closes. The caller flushes the TLB. May be NULL. */
 	void (*set_smm)(void *ctx, bool active);
 };
@@ -219,6 +237,7 @@ struct mmu;
 struct log;
 struct uop;
 struct jump_cache_entry;
+struct vmx;
 
 struct cpu {
 	u64 r[NREGS];          /* enum reg */
@@ -292,6 +311,10 @@ struct cpu {
 	bool monitor_armed;    /* MONITOR: no store has yet reached the 64-byte line at monitor_gpa */
 	u64 monitor_gpa;
 	u64 rng;                       /* state of RDRAND/RDSEED; part of the saved state, seeded by the machine */
+	u8 vmx_mode;                   /* enum vmx_mode */
+	u8 vmx_shadow;                 /* int_shadow at the start of the running instruction, in non-root operation */
+	struct vmx *vmx;               /* cpu/vmx: VMCS, capabilities; NULL without VMX */
+	struct vm_fault vm_fault;      /* with cpu->fault.vector == EXC_VMEXIT */
 	u64 dr6_pending;               /* DR6 bits of data breakpoints the running instruction hit: a #DB trap after it */
 };
 
@@ -316,6 +339,7 @@ struct cpu {
 #define MODE_EM 0x8000u       /* CR0.EM: MMX raises #UD */
 #define MODE_LMA 0x10000u     /* EFER.LMA: compatibility or 64-bit mode */
 #define MODE_MXCSR_EXACT 0x20000u /* an SSE exception is unmasked: SSE arithmetic goes the exact way */
+#define MODE_NONROOT 0x40000u /* VMX non-root operation: instructions of rows with a vmx column ask whether they exit */
 
 static inline bool cpu_has(const struct cpu *cpu, enum feature f)
 {

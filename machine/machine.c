@@ -299,6 +299,7 @@ static int build_cpu(struct machine *m, unsigned index, struct errtext *e)
 	    .apic_msr_write = cpu_apic_msr_write,
 	    .ferr = cpu_ferr,
 	    .time = clock_time,
+	    .ns_per_insn = NS_PER_INSN,
 	    .set_smm = cpu_set_smm,
 	};
 	cpu->log = &m->log;

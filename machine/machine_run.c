@@ -1,6 +1,7 @@
 /* The machine's loop: slices of instructions between timer deadlines, idle time, resets and reasons
  * to stop. */
 #include "machine/machine_internal.h"
+#include "cpu/vmx/vmx.h"
 
 #include "cpu/exec/flags.h"
 
@@ -112,6 +113,17 @@ static bool resumed(const struct machine *m)
 	return !machine_paused(m);
 }
 
+/* The nearest VMX-preemption timer of a halted guest, in virtual nanoseconds. */
+static u64 vmx_deadline(const struct machine *m, u64 deadline)
+{
+	for (unsigned i = 0; i < m->cpu_count; i++) {
+		u64 left = vmx_timer_ns(m->cpus[i]);
+		if (left != ~0ull)
+			deadline = MIN(deadline, machine_now(m) + left);
+	}
+	return deadline;
+}
+
 /* ---- idle ----------------------------------------------------------------------------------- */
 
 /* Has @cpu something to do? */
@@ -122,6 +134,8 @@ static bool runnable(const struct cpu *cpu)
 		return true;
 	if (cpu->activity == CPU_WAIT_SIPI)
 		return cpu->events & (CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_RESET);
+	if (vmx_nonroot(cpu))
+		return vmx_event_due(cpu);
 	if (cpu->rflags & FL_IF)
 		wake |= CPU_EV_INTR;
 	if (!cpu->nmi_blocked)
@@ -181,7 +195,7 @@ static void sleep_until(struct machine *m, u64 until)
 static bool interruptible(const struct machine *m)
 {
 	for (unsigned i = 0; i < m->cpu_count; i++)
-		if ((m->cpus[i]->rflags & FL_IF) && m->cpus[i]->activity != CPU_WAIT_SIPI)
+		if (((m->cpus[i]->rflags & FL_IF) || vmx_nonroot(m->cpus[i])) && m->cpus[i]->activity != CPU_WAIT_SIPI)
 			return true;
 	return false;
 }
@@ -217,7 +231,7 @@ static void keep_pace(struct machine *m)
 
 static void idle(struct machine *m)
 {
-	u64 deadline = clock_next_deadline(&m->clock), now = machine_now(m);
+	u64 deadline = vmx_deadline(m, clock_next_deadline(&m->clock)), now = machine_now(m);
 	if (woken(m) || deadline <= now || m->net_kick)
 		return;
 	if (hung(m, deadline)) {

@@ -353,7 +353,7 @@ static bool is_barrier(const struct insn *in)
 {
 	const struct exec_desc *x = insn_exec(in);
 
-	return !x || !x->gen || x == &exec_div || x == &exec_idiv || x == &exec_push || x == &exec_pop ||
+	return !x || !x->gen || insn_rows[in->row].vmx || x == &exec_div || x == &exec_idiv || x == &exec_push || x == &exec_pop ||
 	       has_memory(in) || (insn_rows[in->row].attr & (IA_END | IA_BRANCH | IA_SSE | IA_MMX | IA_X87 | IA_AVX | IA_AVX512));
 }
 
@@ -433,6 +433,8 @@ static void emit_insn(struct builder *b, const struct insn *in)
 	emit_gates(b, r->attr);
 	if (b->ended)
 		return;
+	if (r->vmx && (b->mode & MODE_NONROOT))
+		uop_set_insn(b, emit(b, uop_intercept), in);
 	if (x->gen)
 		x->gen(b, in, x->arg);
 	else if ((r->attr & (IA_END | IA_BRANCH)) || ((r->attr & IA_REP) && (in->prefixes & (PFX_REP | PFX_REPNE))))

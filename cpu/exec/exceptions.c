@@ -10,6 +10,7 @@
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
 #include "cpu/exec/vec.h"
+#include "cpu/vmx/vmx.h"
 
 #define VECTORS_WITH_ERROR                                                                         \
 	(1u << EXC_DF | 1u << EXC_TS | 1u << EXC_NP | 1u << EXC_SS | 1u << EXC_GP | 1u << EXC_PF | \
@@ -21,7 +22,7 @@ int cpu_fault(struct cpu *cpu, unsigned vector, u32 err, const char *why, u64 va
 {
 	cpu->fault = (struct fault){
 	    .vector = vector,
-	    .has_err = VECTORS_WITH_ERROR >> vector & 1,
+	    .has_err = vector < 32 && VECTORS_WITH_ERROR >> vector & 1,
 	    .err = err,
 	    .why = why,
 	    .value = value,
@@ -185,6 +186,8 @@ void cpu_mode_changed(struct cpu *cpu)
 		m |= MODE_V86;
 	if (cpu->rflags & FL_TF || breakpoints_armed(cpu))
 		m |= MODE_TF;
+	if (vmx_nonroot(cpu))
+		m |= MODE_NONROOT | (vmx_mtf(cpu) ? MODE_TF : 0);
 	if (cpu->rflags & FL_AC && cpu->cr0 & CR0_AM && cpu->cpl == 3)
 		m |= MODE_AC;
 	if (log_on(cpu->log, LOG_EXEC))
@@ -496,6 +499,17 @@ static u32 pushed_flags(struct cpu *cpu, unsigned vector, enum int_kind kind)
 	return is_soft(kind) ? flags & ~FL_RF : flags;
 }
 
+/* What becomes IDT-vectoring information if the delivery ends in a VM exit (SDM Vol. 3C, 27.2.4). */
+static void vectoring_begins(struct cpu *cpu, const struct event *e)
+{
+	static const u8 types[] = {[INT_EXTERNAL] = II_EXT_INT, [INT_NMI] = II_NMI,     [INT_EXCEPTION] = II_HW_EXC,
+				   [INT_SOFT] = II_SW_INT,      [INT_SOFT3] = II_SW_EXC, [INT_ICEBP] = II_PRIV_EXC};
+	bool soft = types[e->kind] >= II_SW_INT;
+
+	vmx_vectoring(cpu, e->vector | (u32)types[e->kind] << II_TYPE_SHIFT | (e->has_err ? II_ERR : 0) | II_VALID,
+		      e->err, soft ? (u32)(cpu->rip - cpu->insn_rip) & 15 : 0);
+}
+
 int int_transfer(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_err, u32 err)
 {
 	struct event e = {.vector = vector, .kind = kind, .has_err = has_err, .err = err};
@@ -506,12 +520,16 @@ int int_transfer(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_
 	e.idt_err = vector * 8 + 2 + e.ext;
 	e.flags = pushed_flags(cpu, vector, kind);
 	log_delivery(cpu, &e);
+	if (vmx_nonroot(cpu))
+		vectoring_begins(cpu, &e);
 	if (!(cpu->cr0 & CR0_PE)) {
 		rc = int_real(cpu, &e);
 	} else {
 		if (kind == INT_SOFT && cpu_v86(cpu)) {
 			if (vme_redirection(cpu, vector, &to_v86))
 				return 1;
+			if (!to_v86 && cpu_iopl(cpu) < 3 && vmx_nonroot(cpu))
+				vmx_vectoring(cpu, 0, 0, 0); /* INT n itself faults */
 			if (!to_v86 && cpu_iopl(cpu) < 3)
 				return cpu_fault(cpu, EXC_GP, 0,
 						 "INT n in virtual-8086 mode with IOPL < 3",
@@ -521,6 +539,8 @@ int int_transfer(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_
 	}
 	if (rc != 1) {
 		cpu->int_shadow = 0;
+		if (vmx_nonroot(cpu))
+			vmx_vectoring(cpu, 0, 0, 0);
 		if (kind == INT_NMI)
 			cpu->nmi_blocked |= 1;
 	}
@@ -582,6 +602,11 @@ static void fault_effects(struct cpu *cpu, const struct fault *f)
 
 static void triple_fault(struct cpu *cpu)
 {
+	if (vmx_nonroot(cpu)) {
+		vmx_vectoring(cpu, 0, 0, 0); /* 27.2.4: not during event delivery */
+		vmx_exit(cpu, VR_TRIPLE_FAULT, 0);
+		return;
+	}
 	cpu->activity = CPU_SHUTDOWN;
 	for (unsigned i = 0; i < ARRAY_SIZE(cpu->triple); i++) {
 		const struct fault *f = &cpu->triple[i];
@@ -593,36 +618,84 @@ static void triple_fault(struct cpu *cpu)
 	}
 }
 
-void exc_deliver(struct cpu *cpu)
+/* Non-root operation: does @f end in a VM exit? It is made then. A #VE may take the place of an EPT violation. */
+static bool leaves_guest(struct cpu *cpu, struct fault *f)
 {
-	const struct fault origin = cpu->fault;
-	struct fault f = origin;
+	if (likely(!vmx_nonroot(cpu)))
+		return false;
+	cpu->fault = *f;
+	if (vmx_convert_ve(cpu))
+		*f = cpu->fault;
+	else if (f->vector != EXC_VMEXIT && !vmx_exception_exits(cpu, f))
+		return false;
+	else if (f->vector == EXC_DF)
+		vmx_vectoring(cpu, 0, 0, 0); /* 27.2.4: not during event delivery */
+	if (f->vector != EXC_VMEXIT && !vmx_exception_exits(cpu, f))
+		return false;
+	vmx_fault_exit(cpu);
+	return true;
+}
+
+/* @injected: the first event is a VM entry's, which exits for nothing and leaves CR2 and DR6 alone. */
+static void deliver_chain(struct cpu *cpu, struct fault f, enum int_kind kind, bool injected)
+{
+	const struct fault origin = f;
 
 	memset(cpu->triple, 0, sizeof(cpu->triple));
 	cpu->triple[0] = f;
 	for (unsigned tries = 0; tries < 8; tries++) {
-		bool has_err = f.has_err && cpu->cr0 & CR0_PE;
+		bool has_err = f.has_err && (injected || cpu->cr0 & CR0_PE);
 
-		cpu->fault = f;
-		cpu->stats_faults[f.vector & 31]++;
-		fault_effects(cpu, &f);
-		if (!int_transfer(cpu, f.vector, INT_EXCEPTION, has_err, f.err))
+		if (!injected && leaves_guest(cpu, &f))
 			return;
-		if (f.vector == EXC_DF) {
+		cpu->fault = f;
+		if (!injected) {
+			cpu->stats_faults[f.vector & 31]++;
+			fault_effects(cpu, &f);
+		}
+		if (!int_transfer(cpu, f.vector, kind, has_err, f.err))
+			return;
+		if (injected && kind >= INT_SOFT)
+			cpu->rip = cpu->insn_rip;
+		if (f.vector == EXC_DF && kind == INT_EXCEPTION && cpu->fault.vector != EXC_VMEXIT) {
 			cpu->triple[2] = cpu->fault;
 			break;
 		}
-		if (makes_double_fault(f.vector, cpu->fault.vector)) {
+		if (kind == INT_EXCEPTION && makes_double_fault(f.vector, cpu->fault.vector)) {
 			if (f.why != origin.why || f.vector != origin.vector)
 				cpu->triple[3] = origin;
 			cpu->triple[0] = f;
 			cpu->triple[1] = cpu->fault;
+			/* In non-root operation the second fault may exit, and comes before the double one (25.2). */
+			if (vmx_nonroot(cpu) && vmx_exception_exits(cpu, &cpu->fault)) {
+				f = cpu->fault;
+				(void)leaves_guest(cpu, &f);
+				return;
+			}
 			fault_effects(cpu, &cpu->fault);
 			cpu_fault(cpu, EXC_DF, 0, "fault while delivering a fault", f.vector);
 		}
 		f = cpu->fault;
+		kind = INT_EXCEPTION;
+		injected = false;
 	}
 	triple_fault(cpu);
+}
+
+void exc_deliver(struct cpu *cpu)
+{
+	deliver_chain(cpu, cpu->fault, INT_EXCEPTION, false);
+}
+
+void exc_inject(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_err, u32 err, unsigned len)
+{
+	struct fault f = {.vector = (u8)vector, .has_err = has_err, .err = err, .why = "injected at VM entry"};
+
+	cpu->insn_rip = cpu->rip;
+	cpu->rip = cpu_long64(cpu) ? cpu->rip + len : (u32)(cpu->rip + len);
+	/* What the frame holds of RF is the guest's own (26.6.1.1). */
+	f.dr6 = 0;
+	deliver_chain(cpu, f, kind, true);
 }
 
 /* ---- software interrupts ------------------------------------------------------------- */
@@ -632,8 +705,22 @@ SIMPLE(int)
 	return transfer_result(cpu, int_transfer(cpu, in->imm & 0xff, INT_SOFT, false, 0));
 }
 
+/* Software exceptions exit as themselves, with their length (27.2.2). */
+static int soft_exit(struct cpu *cpu, const struct insn *in, unsigned vector, enum ii_type type)
+{
+	struct fault f = {.vector = (u8)vector};
+
+	if (!vmx_nonroot(cpu) || !vmx_exception_exits(cpu, &f))
+		return 0;
+	(void)vmx_exit_insn(cpu, in, VR_EXCEPTION, 0, 0);
+	cpu->vm_fault.intr_info = vector | (u32)type << II_TYPE_SHIFT | II_VALID;
+	return 1;
+}
+
 SIMPLE(int3)
 {
+	if (soft_exit(cpu, in, EXC_BP, II_SW_EXC))
+		return 1;
 	return transfer_result(cpu, int_transfer(cpu, EXC_BP, INT_SOFT3, false, 0));
 }
 
@@ -641,8 +728,11 @@ SIMPLE(int1)
 {
 	/* Data breakpoints that MOV SS put off are part of this #DB. */
 	u64 pending = cpu->dr6_pending;
-	int rc = int_transfer(cpu, EXC_DB, INT_ICEBP, false, 0);
+	int rc;
 
+	if (soft_exit(cpu, in, EXC_DB, II_PRIV_EXC))
+		return 1;
+	rc = int_transfer(cpu, EXC_DB, INT_ICEBP, false, 0);
 	if (rc != 1) {
 		if (pending & 15)
 			cpu->dr[6] &= ~15ull;
@@ -656,6 +746,8 @@ SIMPLE(into)
 {
 	if (!(cpu_rflags(cpu) & FL_OF))
 		return 0;
+	if (soft_exit(cpu, in, EXC_OF, II_SW_EXC))
+		return 1;
 	return transfer_result(cpu, int_transfer(cpu, EXC_OF, INT_SOFT3, false, 0));
 }
 
@@ -877,6 +969,9 @@ SIMPLE(iret)
 		rc = iret_nested(cpu);
 	else
 		rc = iret_protected(cpu, in->opsize);
-	cpu->nmi_blocked = 0; /* even when the IRET faults: SDM Vol. 3A, 6.7.1 */
+	if (vmx_nonroot(cpu))
+		vmx_iret(cpu, rc);
+	else
+		cpu->nmi_blocked = 0; /* even when the IRET faults: SDM Vol. 3A, 6.7.1 */
 	return rc;
 }

@@ -102,6 +102,8 @@ MUST_CHECK int int_deliver(struct cpu *cpu, unsigned vector, enum int_kind kind,
  * (SDM Vol. 3A, 6.15): on a triple fault cpu->activity becomes CPU_SHUTDOWN.
  */
 void exc_deliver(struct cpu *cpu);
+/** Event injection by VM entry: delivers @vector at cpu->rip; software ones push cpu->rip + @len (SDM Vol. 3C, 26.6). */
+void exc_inject(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_err, u32 err, unsigned len);
 
 /* ---- the run loop (cpu/exec/run.c) ----------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
  */
 #include "base/log.h"
 #include "cpu/exec/system.h"
+#include "cpu/vmx/vmx.h"
 
 struct msr_row;
 typedef int (*msr_rd)(struct cpu *cpu, const struct msr_row *row, u64 *v);
@@ -48,7 +49,7 @@ static int rd_none(struct cpu *cpu, const struct msr_row *row, u64 *v)
 
 static int rd_tsc(struct cpu *cpu, const struct msr_row *row, u64 *v)
 {
-	*v = cpu_tsc(cpu);
+	*v = vmx_nonroot(cpu) ? vmx_guest_tsc(cpu, cpu_tsc(cpu)) : cpu_tsc(cpu);
 	return 0;
 }
 
@@ -57,6 +58,11 @@ static int rd_apic(struct cpu *cpu, const struct msr_row *row, u64 *v)
 	if (!cpu->bus.apic_msr_read || cpu->bus.apic_msr_read(cpu->bus.ctx, row->num, v))
 		return bad(cpu, "local APIC refuses the RDMSR", row->num);
 	return 0;
+}
+
+static int rd_vmx(struct cpu *cpu, const struct msr_row *row, u64 *v)
+{
+	return vmx_msr_read(cpu, row->num, v);
 }
 
 static int rd_mtrrcap(struct cpu *cpu, const struct msr_row *row, u64 *v)
@@ -282,7 +288,10 @@ int msr_read(struct cpu *cpu, u32 msr, u64 *value)
 {
 	struct msr_row copy;
 	const struct msr_row *row = msr_find(cpu, msr, &copy);
+	int virtual = vmx_x2apic_read(cpu, msr, value);
 
+	if (virtual >= 0)
+		return virtual;
 	if (!row) {
 		log_unimplemented(cpu->log, "RDMSR of unknown MSR %#x", msr);
 		return bad(cpu, "RDMSR of an MSR that does not exist", msr);
@@ -297,7 +306,10 @@ int msr_write(struct cpu *cpu, u32 msr, u64 value)
 {
 	struct msr_row copy;
 	const struct msr_row *row = msr_find(cpu, msr, &copy);
+	int virtual = vmx_x2apic_write(cpu, msr, value);
 
+	if (virtual >= 0)
+		return virtual;
 	if (!row) {
 		log_unimplemented(cpu->log, "WRMSR of unknown MSR %#x", msr);
 		return bad(cpu, "WRMSR of an MSR that does not exist", msr);

@@ -6,6 +6,7 @@
 #include "cpu/exec/cpuid.h"
 #include "cpu/exec/system.h"
 #include "cpu/exec/vec.h"
+#include "cpu/vmx/vmx.h"
 
 /* ---- leaving a chain -------------------------------------------------------------------------------- */
 
@@ -248,6 +249,21 @@ void uop_call_checked(UOP_ARGS)
 	NEXT;
 }
 
+void uop_intercept(UOP_ARGS)
+{
+	const struct insn *in = u->insn;
+
+	save_state(cpu, fa, fb, cd - u->icnt);
+	cpu->insn_rip = code_rip(cpu, u->off);
+	cpu->rip = code_rip(cpu, u->off + in->len);
+	if (vmx_intercept(cpu, in)) {
+		cpu->rip = cpu->insn_rip;
+		cpu->fault_pending = true;
+		return;
+	}
+	NEXT;
+}
+
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
 void cpu_event_set(struct cpu *cpu, u32 ev)
@@ -287,7 +303,9 @@ static bool take_events(struct cpu *cpu)
 
 	if (cpu->int_shadow == SHADOW_MOV_SS)
 		return false; /* all of them, with the debug exceptions that wait too */
-	if ((cpu->events & CPU_EV_INIT) && !cpu->smm) {
+	if (vmx_nonroot(cpu))
+		return vmx_take_events(cpu);
+	if ((cpu->events & CPU_EV_INIT) && !cpu->smm && cpu->vmx_mode == VMX_OFF) {
 		cpu_event_clear(cpu, CPU_EV_INIT);
 		cpu_reset(cpu, true);
 		return true;
@@ -339,10 +357,13 @@ static void deliver_fault(struct cpu *cpu)
 {
 	cpu->fault_pending = false;
 	cpu->link_from = NULL;
-	cpu->dr6_pending = 0;
+	if (!vmx_nonroot(cpu))
+		cpu->dr6_pending = 0;
 	cpu_rflags(cpu);
 	cpu->activity = CPU_ACTIVE; /* a single step out of HLT */
 	exc_deliver(cpu);
+	if (vmx_nonroot(cpu))
+		vmx_stepped(cpu);
 }
 
 /*
@@ -352,7 +373,8 @@ static void deliver_fault(struct cpu *cpu)
 static void trap_after(struct cpu *cpu, u64 dr6)
 {
 	if (cpu->fault_pending) {
-		cpu->dr6_pending = 0;
+		if (!vmx_nonroot(cpu) || cpu->vmx_shadow != SHADOW_MOV_SS) /* else a VM exit keeps them pending */
+			cpu->dr6_pending = 0;
 		return;
 	}
 	if (cpu->int_shadow == SHADOW_MOV_SS)
@@ -384,11 +406,17 @@ static void step_one(struct cpu *cpu)
 		return;
 	}
 	bool flags_loaded = loads_flags(b->insns);
+	u8 vmx_mode = cpu->vmx_mode;
+	cpu->vmx_shadow = cpu->int_shadow;
 	cpu->int_shadow = 0;
 	cpu->rflags &= ~FL_RF; /* before the instruction, which may load it or, a REP to be resumed, set it */
 	cpu->icount_end = now + 1;
 	cpu->cd = 1;
 	enter(cpu, b);
+	if (unlikely(cpu->vmx_mode != vmx_mode))
+		return; /* VM entry, VMXON, VMXOFF */
+	if (unlikely(vmx_mode == VMX_NONROOT) && !cpu->fault_pending)
+		vmx_stepped(cpu);
 	trap_after(cpu, tf && (flags_loaded || (cpu->rflags & FL_TF)) ? DR6_BS : 0);
 }
 
@@ -408,6 +436,7 @@ static void run_chain(struct cpu *cpu, u64 end)
 	}
 	cpu->icount_end = end;
 	cpu->cd = (s64)(end - now);
+	cpu->vmx_shadow = 0;
 	enter(cpu, b);
 	if (unlikely(cpu->dr6_pending))
 		trap_after(cpu, 0);
@@ -436,6 +465,9 @@ enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns)
 			why = CPU_EXIT_BUDGET;
 			break;
 		}
+		u64 stop = end;
+		if (unlikely(vmx_nonroot(cpu)))
+			stop = vmx_slice_end(cpu, end);
 		if (cpu->events) {
 			u64 now = cpu_icount(cpu);
 			cpu_rflags(cpu);
@@ -449,12 +481,12 @@ enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns)
 			break;
 		}
 		/* With no event waiting the shadow cannot matter: a chain runs one instruction at least. */
-		if (!cpu->events && !(cpu->mode & MODE_TF))
+		if (!cpu->events && !(cpu->mode & MODE_TF) && cpu->vmx_mode == VMX_OFF)
 			cpu->int_shadow = 0;
 		if (unlikely(cpu->int_shadow || (cpu->rflags & FL_RF) || (cpu->mode & MODE_TF) || cpu->dr6_pending))
 			step_one(cpu);
 		else
-			run_chain(cpu, end);
+			run_chain(cpu, stop);
 	}
 	cpu_rflags(cpu);
 	cpu_mxcsr_release(cpu);
@@ -471,6 +503,8 @@ int cpu_init(struct cpu *cpu)
 
 	if (!err)
 		err = blocks_init(cpu);
+	if (!err)
+		err = vmx_init(cpu);
 	if (err) {
 		cpu_free(cpu);
 		return err;
@@ -481,6 +515,7 @@ int cpu_init(struct cpu *cpu)
 
 void cpu_free(struct cpu *cpu)
 {
+	vmx_free(cpu);
 	blocks_free(cpu);
 	mmu_free(cpu);
 }
@@ -534,6 +569,7 @@ void cpu_reset(struct cpu *cpu, bool init_only)
 		cpu->x87.valid = 0xff;
 		cpu->events = 0;
 		cpu->smbase = 0x30000;
+		vmx_reset(cpu);
 		cpu_blocks_flush(cpu);
 	}
 	msr_reset(cpu, init_only);

@@ -6,6 +6,7 @@
  * instructions, stacks as whole frames. Descriptor accesses are plain (not locked).
  */
 #include "cpu/exec/system.h"
+#include "cpu/vmx/vmx.h"
 
 /* ---- descriptors --------------------------------------------------------------------------------
  */
@@ -430,7 +431,7 @@ SIMPLE(str)
 
 SIMPLE(smsw)
 {
-	return umip_check(cpu) || op_write(cpu, in, 0, cpu->cr0);
+	return umip_check(cpu) || op_write(cpu, in, 0, vmx_cr0_seen(cpu));
 }
 
 static int sys_base(struct cpu *cpu, const struct desc *d, u64 *base)

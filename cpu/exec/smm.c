@@ -8,6 +8,7 @@
  */
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
+#include "cpu/vmx/vmx.h"
 
 /* Offsets from SMBASE + 8000h. */
 enum {
@@ -129,6 +130,7 @@ static void smm_switch(struct cpu *cpu, bool active)
 
 void smm_enter(struct cpu *cpu)
 {
+	vmx_enter_smm(cpu);
 	smm_switch(cpu, true);
 	save_state(cpu);
 	cpu->activity = CPU_ACTIVE;
@@ -222,6 +224,7 @@ SIMPLE(rsm)
 	if (mmu_load_pdptes(cpu, cr3, cpu->cr0, cpu->cr4, cpu->efer))
 		return rsm_shutdown(cpu, "RSM: invalid PDPTE", cr3);
 	mmu_set_cr3(cpu, cr3, false);
+	vmx_leave_smm(cpu);
 	mmu_flush_all(cpu);
 	cpu_mode_changed(cpu);
 	return 0;

@@ -3,6 +3,7 @@
 #define ORRERY_CPU_EXEC_STRING_H
 
 #include "cpu/exec/exec.h"
+#include "cpu/vmx/vmx.h"
 
 /** Element size in bytes: the low opcode bit tells byte from operand-size forms; I/O has no 8-byte
  * form. */
@@ -55,6 +56,8 @@ static inline u32 string_takeable(const struct cpu *cpu)
 	u32 masked = CPU_EV_SIPI | (cpu->rflags & FL_IF ? 0 : CPU_EV_INTR) |
 		     (cpu->nmi_blocked ? CPU_EV_NMI : 0) | (cpu->smm ? CPU_EV_SMI | CPU_EV_INIT : 0);
 
+	if (unlikely(vmx_nonroot(cpu)))
+		return vmx_event_due(cpu);
 	return cpu->events & ~masked;
 }
 

@@ -9,6 +9,7 @@
 #include "cpu/exec/builder.h"
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
+#include "cpu/vmx/vmx.h"
 
 /* ---- control registers --------------------------------------------------------------- */
 
@@ -87,7 +88,10 @@ int cr0_write(struct cpu *cpu, u64 value)
 {
 	u64 v = cr0_normalise(cpu, value), changed = v ^ cpu->cr0;
 	u64 efer = cpu->efer;
+	const char *denied = vmx_cr0_denied(cpu, v);
 
+	if (denied)
+		return cpu_fault(cpu, EXC_GP, 0, denied, v);
 	if (value >> 32)
 		return cpu_fault(cpu, EXC_GP, 0, "CR0 bits 63:32 are not 0", value);
 	if (v & CR0_PG && !(v & CR0_PE))
@@ -106,7 +110,7 @@ int cr0_write(struct cpu *cpu, u64 value)
 	if (changed & CR0_PE && !(v & CR0_PE))
 		cpu->cpl = 0;
 	if (changed & (CR0_PE | CR0_PG)) /* CR0.WP is a matter of rights, not of translations */
-		mmu_flush_all(cpu);
+		mmu_flush_vpid(cpu);
 	cpu_mode_changed(cpu);
 	return 0;
 }
@@ -138,7 +142,10 @@ int cr3_write(struct cpu *cpu, u64 value)
 int cr4_write(struct cpu *cpu, u64 value)
 {
 	u64 changed = value ^ cpu->cr4;
+	const char *denied = vmx_cr4_denied(cpu, value);
 
+	if (denied)
+		return cpu_fault(cpu, EXC_GP, 0, denied, value);
 	if (value & ~cr4_supported(cpu))
 		return cpu_fault(cpu, EXC_GP, 0, "CR4 has a reserved bit set", value);
 	if (cpu_lma(cpu) && !(value & CR4_PAE))
@@ -154,7 +161,7 @@ int cr4_write(struct cpu *cpu, u64 value)
 		return 1;
 	cpu->cr4 = value;
 	if (changed & CR4_PAGING)
-		mmu_flush_all(cpu);
+		mmu_flush_vpid(cpu);
 	cpu_mode_changed(cpu);
 	return 0;
 }
@@ -185,13 +192,15 @@ SIMPLE(mov_to_cr)
 	if (cr_exists(cpu, cr))
 		return 1;
 	switch (cr) {
-	case 0: return cr0_write(cpu, v);
+	case 0: return cr0_write(cpu, vmx_cr0_written(cpu, v));
 	case 3: return cr3_write(cpu, v);
-	case 4: return cr4_write(cpu, v);
+	case 4: return cr4_write(cpu, vmx_cr4_written(cpu, v));
 	case 2: cpu->cr2 = v; return 0;
 	default:
 		if (v >> 4)
 			return cpu_fault(cpu, EXC_GP, 0, "CR8 bits 63:4 are not 0", v);
+		if (vmx_cr8_write(cpu, v))
+			return 0;
 		if (cpu->bus.set_cr8)
 			cpu->bus.set_cr8(cpu->bus.ctx, v);
 		return 0;
@@ -206,11 +215,14 @@ SIMPLE(mov_from_cr)
 	if (cr_exists(cpu, cr))
 		return 1;
 	switch (cr) {
-	case 0: v = cpu->cr0; break;
+	case 0: v = vmx_cr0_seen(cpu); break;
 	case 2: v = cpu->cr2; break;
 	case 3: v = cpu->cr3; break;
-	case 4: v = cpu->cr4; break;
-	default: v = cpu->bus.get_cr8 ? cpu->bus.get_cr8(cpu->bus.ctx) & 15 : 0; break;
+	case 4: v = vmx_cr4_seen(cpu); break;
+	default:
+		if (vmx_cr8_read(cpu, &v))
+			break;
+		v = cpu->bus.get_cr8 ? cpu->bus.get_cr8(cpu->bus.ctx) & 15 : 0; break;
 	}
 	reg_write(cpu, in->op[0].reg, cpu_long64(cpu) ? 8 : 4, v);
 	return 0;
@@ -223,12 +235,13 @@ SIMPLE(lmsw)
 	if (op_read(cpu, in, 0, &v))
 		return 1;
 	/* LMSW sets PE but cannot clear it. */
-	return cr0_write(cpu, (cpu->cr0 & ~(u64)(CR0_MP | CR0_EM | CR0_TS)) | (v & 15));
+	v = (cpu->cr0 & ~(u64)(CR0_MP | CR0_EM | CR0_TS)) | (v & 15);
+	return cr0_write(cpu, vmx_cr0_written(cpu, v));
 }
 
 SIMPLE(clts)
 {
-	cpu->cr0 &= ~(u64)CR0_TS;
+	cpu->cr0 = vmx_cr0_written(cpu, cpu->cr0 & ~(u64)CR0_TS);
 	cpu_mode_changed(cpu);
 	return 0;
 }
@@ -549,6 +562,11 @@ static void set_edx_eax(struct cpu *cpu, u64 v)
 	cpu->r[RDX] = v >> 32;
 }
 
+static u64 seen_tsc(const struct cpu *cpu)
+{
+	return vmx_nonroot(cpu) ? vmx_guest_tsc(cpu, cpu_tsc(cpu)) : cpu_tsc(cpu);
+}
+
 static int tsd_check(struct cpu *cpu)
 {
 	if (cpu->cr4 & CR4_TSD && cpu->cpl)
@@ -560,7 +578,7 @@ SIMPLE(rdtsc)
 {
 	if (tsd_check(cpu))
 		return 1;
-	set_edx_eax(cpu, cpu_tsc(cpu));
+	set_edx_eax(cpu, seen_tsc(cpu));
 	return 0;
 }
 
@@ -568,7 +586,7 @@ SIMPLE(rdtscp)
 {
 	if (tsd_check(cpu))
 		return 1;
-	set_edx_eax(cpu, cpu_tsc(cpu));
+	set_edx_eax(cpu, seen_tsc(cpu));
 	cpu->r[RCX] = (u32)cpu->tsc_aux;
 	return 0;
 }

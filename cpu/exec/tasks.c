@@ -7,6 +7,7 @@
  */
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
+#include "cpu/vmx/vmx.h"
 
 /* 32-bit TSS offsets; the 16-bit ones stand beside where used. */
 enum {
@@ -310,6 +311,16 @@ static int task_enter(struct cpu *cpu, const struct task *t, bool has_err, u32 e
 	return 0;
 }
 
+static int task_exit(struct cpu *cpu, u16 sel, enum task_reason why)
+{
+	static const u8 source[] = {[TASK_CALL] = 0, [TASK_IRET] = 1, [TASK_JMP] = 2, [TASK_INT] = 3};
+
+	(void)vmx_exit_fault(cpu, VR_TASK_SWITCH, sel | (u64)source[why] << 30);
+	if (why != TASK_INT)
+		cpu->vm_fault.len = (cpu->rip - cpu->insn_rip) & 15;
+	return 1;
+}
+
 int task_switch(struct cpu *cpu, const struct desc *d, enum task_reason why, bool has_err, u32 err)
 {
 	unsigned ext = why == TASK_INT;
@@ -323,6 +334,8 @@ int task_switch(struct cpu *cpu, const struct desc *d, enum task_reason why, boo
 	if (desc_limit(d->raw) < size - 1)
 		return cpu_fault(cpu, EXC_TS, (d->sel & ~3u) | ext,
 				 "limit of the new TSS is too small", d->raw);
+	if (vmx_nonroot(cpu)) /* SDM Vol. 3C, 25.4.2: every task switch exits */
+		return task_exit(cpu, d->sel, why);
 	if (cpu->seg[TR].ar & AR_UNUSABLE)
 		return cpu_fault(cpu, EXC_TS, (d->sel & ~3u) | ext,
 				 "task switch without a current TSS", old_tr);

@@ -130,6 +130,8 @@ void uop_call_flags(UOP_ARGS);
 void uop_call_end(UOP_ARGS);
 /** The same, ending the block only if the operation changed the mode or an event can be taken now. */
 void uop_call_checked(UOP_ARGS);
+/** In VMX non-root operation, before an instruction that may exit. */
+void uop_intercept(UOP_ARGS);
 
 /** Shortens the slice so that the block end, @n instructions on, leaves the chain. Returns the new cd. */
 s64 uop_clip(struct cpu *cpu, s64 cd, unsigned n);

@@ -140,17 +140,27 @@ static void fill(struct cpu *cpu, const struct l2_entry *e, unsigned acc, enum t
 	struct tlb *t = mmu_class_tlb(mmu, cls);
 	struct tlb_entry data = {.tag = e->page, .host = (uintptr_t)e->host - e->page};
 
+	if (unlikely(e->gpa == mmu->vm.apic_page))
+		return;
 	mmu_note_fill(mmu, cls, e->page);
 	if (acc & ACC_X) {
 		t->x[itlb_index(e->page)] = (struct itlb_entry){.tag = e->page, .phys = e->gpa};
-		mmu_code_seen(mmu, cls, e->page, e->epoch == mmu->global_epoch);
+		mmu_code_seen(mmu, cls, e->page, e->epoch == mmu->space->global_epoch);
 		return;
 	}
 	if (!e->host || (unlikely(mmu->nwatch) && watched_page(mmu, e->page)))
 		return;
 	t->r[tlb_index(e->page)] = data;
-	if ((acc & ACC_W) && (e->perm & PERM_HOST_W) && !code_page_present(cpu, e->gpa))
+	if ((acc & ACC_W) && (e->perm & (PERM_HOST_W | PERM_NO_S2W)) == PERM_HOST_W && !code_page_present(cpu, e->gpa))
 		t->w[tlb_index(e->page)] = data;
+}
+
+/* EPT rights that the cached translation lacks for @acc: then the walk decides. */
+static u32 stage2_denies(u32 perm, unsigned acc)
+{
+	u32 need = (acc & ACC_W ? PERM_NO_S2W : 0) | (acc & ACC_R ? PERM_NO_S2R : 0);
+
+	return perm & (acc & ACC_X ? PERM_NO_S2X : need);
 }
 
 static u64 linear_mask(const struct cpu *cpu)
@@ -187,7 +197,7 @@ static const struct l2_entry *find_page(struct cpu *cpu, u64 lin, unsigned acc, 
 
 	lin &= linear_mask(cpu);
 	e = mmu_l2_find(cpu->mmu, lin & PAGE_MASK);
-	if (likely(e) && (!(acc & ACC_W) || (e->perm & PERM_D)) &&
+	if (likely(e) && (!(acc & ACC_W) || (e->perm & PERM_D)) && !stage2_denies(e->perm, acc) &&
 	    !mmu_rights(cpu, e->perm, acc, cls, &pk)) {
 		fill(cpu, e, acc, cls);
 		return e;
@@ -204,17 +214,41 @@ struct span {
 	unsigned n;
 };
 
+int mmu_walk_fault(struct cpu *cpu, const struct walk *w)
+{
+	if (!w->vm.reason)
+		return cpu_page_fault(cpu, w->lin, w->err, w->why, w->value);
+	cpu->vm_fault = w->vm;
+	return cpu_fault(cpu, EXC_VMEXIT, 0, w->why, w->value);
+}
+
+/* The APIC-access page: the access exits, or goes to the virtual-APIC page. */
+static COLD int apic_span(struct cpu *cpu, u64 lin, unsigned acc, struct span *s)
+{
+	u64 page;
+	unsigned flags;
+
+	if (vmx_apic_access(cpu, lin, lin & 0xfff, s->n, acc, &page))
+		return 1;
+	s->gpa = page | (lin & 0xfff);
+	s->host = mmu_ram_page(cpu, page, &flags);
+	s->writable = flags & BUS_PAGE_WRITABLE;
+	return 0;
+}
+
 static int find_span(struct cpu *cpu, u64 lin, unsigned n, unsigned acc, struct span *s)
 {
 	struct walk w;
 	const struct l2_entry *e = find_page(cpu, lin, acc, &w);
 
 	if (!e)
-		return cpu_page_fault(cpu, w.lin, w.err, w.why, w.value);
+		return mmu_walk_fault(cpu, &w);
 	s->gpa = e->gpa | (lin & 0xfff);
 	s->host = e->host;
 	s->writable = e->perm & PERM_HOST_W;
 	s->n = n;
+	if (unlikely(e->gpa == cpu->mmu->vm.apic_page))
+		return apic_span(cpu, lin, acc, s);
 	return 0;
 }
 
@@ -362,7 +396,7 @@ int mmu_translate(struct cpu *cpu, u64 lin, unsigned acc, struct xlat *out)
 	const struct l2_entry *e = find_page(cpu, lin, acc, &w);
 
 	if (!e)
-		return cpu_page_fault(cpu, w.lin, w.err, w.why, w.value);
+		return mmu_walk_fault(cpu, &w);
 	*out = (struct xlat){
 	    .gpa = e->gpa | (lin & 0xfff),
 	    .page_size = BIT64(e->perm >> PERM_SIZE_SHIFT),

@@ -32,6 +32,9 @@
 #define PERM_NX         0x4u
 #define PERM_D          0x8u  /* the dirty flag of the leaf is set */
 #define PERM_HOST_W     0x10u /* BUS_PAGE_WRITABLE */
+#define PERM_NO_S2R     0x20u /* EPT denies reads; the walk decides what that means */
+#define PERM_NO_S2W     0x40u /* EPT denies writes, or its dirty flag must still be set */
+#define PERM_NO_S2X     0x80u /* EPT denies fetches at the page's privilege */
 #define PERM_PKEY_SHIFT 8
 #define PERM_SIZE_SHIFT 16 /* log2 of the page size */
 
@@ -43,12 +46,27 @@ enum tlb_class {
 	NCLASSES
 };
 
-/* What separates address spaces that may be cached side by side; VPID and EPTP join here. */
-struct set_tag {
-	u16 pcid;
+/*
+ * What separates translations that may be cached side by side, apart from the PCID: global ones are
+ * shared by the sets of a space (SDM Vol. 3C, 28.3.2: combined mappings carry VPID, PCID and EP4TA).
+ */
+struct space_tag {
+	u64 eptp;   /* 0: no second stage */
+	u64 apic;   /* the APIC-access page: its translations are special; ~0: none */
+	u64 paging; /* paging_key(): the form of the paging structures */
+	u16 vpid;
+	bool nonroot, mbec;
 };
 
-#define NSETS     8
+struct space {
+	struct space_tag tag;
+	bool valid;
+	u32 global_epoch; /* second-level entries of global pages carry it */
+	u64 used;         /* LRU */
+};
+
+#define NSETS     16
+#define NSPACES   6
 #define SEEN_BITS 512u
 
 /* A class that was filled at no more places than this is cleared there only. */
@@ -58,7 +76,9 @@ struct set {
 	struct tlb cls[NCLASSES];
 	u32 nfilled[NCLASSES]; /* above FILLED_MAX: not counted any more */
 	u64 filled[NCLASSES][FILLED_MAX];
-	struct set_tag tag;
+	struct space *space;
+	u64 regime, debug; /* what its first level was filled under: regime_key(), debug_key() */
+	u16 pcid;
 	bool valid;
 	u8 stale;      /* bit per class: its arrays must be cleared before use... */
 	u8 stale_code; /* ...code translations too, even if they are all global */
@@ -88,6 +108,16 @@ struct map_entry { /* guest-physical page -> host page, as bus->ram_page told */
 	unsigned flags;
 };
 
+#define S2_ROWS 1024u
+struct s2_entry { /* a guest-physical mapping (SDM Vol. 3C, 28.3.1) */
+	u64 key;    /* guest-physical page | 1, or 0 */
+	u64 eptp;
+	u64 hpa;    /* physical page */
+	u16 rights; /* bits 2:0 and 10 of the EPT entries, ANDed */
+	u8 shift;
+	bool dirty; /* the leaf's dirty flag is set, or does not matter */
+};
+
 struct watch { /* a data breakpoint that DR7 enables */
 	u64 addr, len;
 	u8 bit;
@@ -102,9 +132,14 @@ struct mmu {
 	struct l2_entry l2[L2_ROWS][L2_WAYS] __attribute__((aligned(64)));
 	struct map_entry map[MAP_ROWS];
 	struct set *set; /* the current one */
-	u32 global_epoch, last_epoch;
+	struct space spaces[NSPACES];
+	struct space *space; /* the current one */
+	struct mmu_vm vm;
+	struct s2_entry s2[S2_ROWS];
+	struct mmu_stats stats;
+	u32 last_epoch;
 	u64 last_gen, clock;
-	u64 paging_key, regime_key, debug_key;
+	u64 debug_key; /* what watch[] was made from */
 	/* hashed large pages that may have cached fragments */
 	u64 large[LARGE_KINDS][LARGE_BITS / 64];
 	struct watch watch[4];
@@ -118,7 +153,8 @@ struct walk {
 	u64 lin;
 	unsigned acc;
 	enum tlb_class cls;
-	u64 entry_gpa[5], entry[5];
+	u64 entry_gpa[5], entry[5]; /* where each entry is in memory, behind the second stage */
+	u64 entry_guest[5];         /* the same before it */
 	unsigned n, entry_size;
 	u64 gpa;        /* of the byte at lin */
 	unsigned shift; /* log2 of the page size */
@@ -127,6 +163,7 @@ struct walk {
 	u32 err;         /* #PF error code */
 	const char *why; /* NULL: translated */
 	u64 value;
+	struct vm_fault vm; /* reason not 0: the second stage failed, which ends in a VM exit */
 };
 
 /** Runs the walk described by cpu, rec, lin, acc, cls (the rest zero). True if the access is
@@ -136,6 +173,17 @@ bool mmu_walk(struct walk *w);
 /** NULL, or which right is missing for @acc by class @cls on a translation with @perm (SDM 4.6);
  * *@pk: protection key. */
 const char *mmu_rights(const struct cpu *cpu, u32 perm, unsigned acc, enum tlb_class cls, bool *pk);
+
+/* What a guest-physical address is translated for (exit qualification of EPT violations, bits 7 and 8). */
+enum s2_use { S2_FINAL, S2_TABLE, S2_PDPTE };
+/**
+ * The second stage: @gpa, guest-physical, becomes physical for an access @acc. False: w->vm tells the
+ * VM exit. Sets accessed and dirty flags of the EPT entries and logs to the PML unless w->rec. For
+ * S2_FINAL the PERM_NO_S2* bits join w->perm. Only with mmu->vm.eptp set.
+ */
+bool mmu_ept(struct walk *w, u64 *gpa, unsigned acc, enum s2_use use);
+/** Fills cpu->fault with what a walk that failed says: #PF or VM exit. Returns 1. */
+int mmu_walk_fault(struct cpu *cpu, const struct walk *w);
 
 /** Host address of the guest-physical page @gpa (page aligned), or NULL; @flags gets BUS_PAGE_*. */
 u8 *mmu_ram_page(struct cpu *cpu, u64 gpa, unsigned *flags);

@@ -140,7 +140,8 @@ MUST_CHECK int mmu_code_page(struct cpu *cpu, u64 lin, u64 *phys_page, u8 **host
 
 /* ---- invalidation (SDM Vol. 3A, 4.10) --------------------------------------------------------------- */
 
-void mmu_flush_all(struct cpu *cpu);           /* every set, global pages too */
+void mmu_flush_all(struct cpu *cpu);           /* every set of every VPID, global pages too; host mappings as well */
+void mmu_flush_vpid(struct cpu *cpu);          /* the current VPID's, global pages too: MOV to CR0 or CR4 */
 void mmu_flush_nonglobal(struct cpu *cpu);     /* the current PCID's, global kept (may over-invalidate) */
 void mmu_invlpg(struct cpu *cpu, u64 lin);
 /** MOV to CR3 after the checks: switches the translation set by PCID; @noflush is bit 63 of the source. */
@@ -154,6 +155,43 @@ void mmu_invpcid(struct cpu *cpu, unsigned type, u64 pcid, u64 lin);
 void mmu_select(struct cpu *cpu);
 /** PAE: loads and checks the four PDPTEs from CR3; #GP(0) on reserved bits. No-op (0) outside PAE paging. */
 MUST_CHECK int mmu_load_pdptes(struct cpu *cpu, u64 cr3, u64 cr0, u64 cr4, u64 efer);
+
+/* ---- virtual machines (SDM Vol. 3C, chapter 28) ---------------------------------------------------- */
+
+struct mmu_vm {
+	bool nonroot;
+	bool mbec;      /* mode-based execute control */
+	u16 vpid;       /* 0: root operation, or no VPID */
+	u64 eptp;       /* the EPTP, or 0: no second stage */
+	u64 apic_page;  /* APIC-access page, or ~0 */
+	u64 *pml_index; /* the VMCS field, or NULL: no page-modification log */
+	u64 pml_addr;
+};
+/** VM entry, VM exit, VMFUNC: translations from now on are @vm's, by the CR0, CR3, CR4, EFER now in @cpu. Drops nothing. */
+void mmu_vm_switch(struct cpu *cpu, const struct mmu_vm *vm);
+
+enum mmu_inv { MMU_INV_ADDRESS, MMU_INV_CONTEXT, MMU_INV_ALL, MMU_INV_NONGLOBAL };
+/** INVVPID after its checks; MMU_INV_ALL spares VPID 0. */
+void mmu_invvpid(struct cpu *cpu, enum mmu_inv type, u16 vpid, u64 lin);
+/** INVEPT: what was derived from the EPT at @eptp bits 51:12, or (@all) from any. */
+void mmu_invept(struct cpu *cpu, bool all, u64 eptp);
+/** Everything tagged VPID 0: VM entry and exit with VPIDs off. */
+void mmu_flush_vpid0(struct cpu *cpu);
+/** Guest-physical to physical through the current EPT, if any, for a PDPTE or a table; 1: EPT violation in cpu->fault. */
+MUST_CHECK int mmu_guest_physical(struct cpu *cpu, u64 gpa, unsigned acc, u64 *hpa);
+
+struct mmu_stats {
+	u64 walks, guest_refs, ept_refs; /* cold walks and the entries they read */
+	u64 s2_hits, s2_misses;          /* guest-physical mappings */
+	u64 flush_vpid0, flush_invvpid, flush_invept, flush_cr3, flush_cr4, flush_all;
+};
+const struct mmu_stats *mmu_stats(const struct cpu *cpu);
+
+/**
+ * Implemented by cpu/vmx: an access of @n bytes at offset @off of the APIC-access page, linear address @lin. 1: VM exit in
+ * cpu->fault. 0: it goes to the virtual-APIC page at physical address *@vapic.
+ */
+MUST_CHECK int vmx_apic_access(struct cpu *cpu, u64 lin, unsigned off, unsigned n, unsigned acc, u64 *vapic);
 
 int mmu_init(struct cpu *cpu);    /* -ENOMEM */
 void mmu_free(struct cpu *cpu);

@@ -2,8 +2,10 @@
  * Translation caches and their invalidation (SDM Vol. 3A, 4.10).
  *
  * Two levels. The first is what the fast path probes: one struct tlb per privilege class in each of
- * a few sets, one set per PCID in use, least recently used replaced. The second holds translations
- * with their rights, tagged by an epoch: the owning set's, or the global one. A flush renews an
+ * a few sets, least recently used replaced. A set belongs to a PCID of a space; a space to a VPID, an
+ * EPTP and a form of paging (SDM Vol. 3C, 28.3), so that VM entries and exits switch sets and drop
+ * nothing. The second level holds translations with their rights, tagged by an epoch: the owning set's,
+ * or for global pages its space's. A flush renews an
  * epoch and marks first-level arrays stale; they are cleared when next used. So flushes cost
  * little, and global translations survive them in the second level. Everything is kept as 4-KiB
  * fragments; hashed bitmaps remember which large pages have some, so that INVLPG anywhere in one
@@ -121,12 +123,14 @@ static struct l2_entry *l2_row(struct mmu *mmu, const struct set *set, u64 page)
 
 	if (!(page >> 63))
 		h ^= (u64)(set - mmu->sets) * (L2_ROWS / NSETS + 1);
+	else if (set->space != mmu->spaces)
+		h ^= (u64)(set->space - mmu->spaces) * (L2_ROWS / NSPACES + 1);
 	return mmu->l2[h & (L2_ROWS - 1)];
 }
 
 static bool l2_visible(const struct mmu *mmu, const struct l2_entry *e)
 {
-	return e->epoch == mmu->set->epoch || e->epoch == mmu->global_epoch;
+	return e->epoch == mmu->set->epoch || e->epoch == mmu->space->global_epoch;
 }
 
 struct l2_entry *mmu_l2_find(struct mmu *mmu, u64 page)
@@ -172,7 +176,7 @@ struct l2_entry *mmu_l2_insert(struct mmu *mmu, const struct walk *w, u8 *host, 
 	    .page = page,
 	    .gpa = w->gpa & PAGE_MASK,
 	    .host = host,
-	    .epoch = w->global ? mmu->global_epoch : mmu->set->epoch,
+	    .epoch = w->global ? mmu->space->global_epoch : mmu->set->epoch,
 	    .perm = w->perm | w->shift << PERM_SIZE_SHIFT |
 		    (flags & BUS_PAGE_WRITABLE ? PERM_HOST_W : 0),
 	};
@@ -185,11 +189,12 @@ static u32 new_epoch(struct mmu *mmu)
 {
 	if (++mmu->last_epoch == 0) {
 		memset(mmu->l2, 0, sizeof(mmu->l2));
-		mmu->global_epoch = 1;
+		for (unsigned i = 0; i < NSPACES; i++)
+			mmu->spaces[i].global_epoch = ++mmu->last_epoch;
 		for (unsigned i = 0; i < NSETS; i++)
-			mmu->sets[i].epoch = i + 2;
+			mmu->sets[i].epoch = ++mmu->last_epoch;
 		stale_all(mmu);
-		mmu->last_epoch = NSETS + 2;
+		mmu->last_epoch++;
 	}
 	return mmu->last_epoch;
 }
@@ -202,14 +207,36 @@ static void flush_set(struct mmu *mmu, struct set *set)
 	set->stale = BIT(NCLASSES) - 1;
 }
 
+static void flush_globals(struct mmu *mmu, struct set *set)
+{
+	set->space->global_epoch = new_epoch(mmu);
+	set->stale_code = BIT(NCLASSES) - 1;
+}
+
 static void drop_all(struct mmu *mmu)
 {
 	for (unsigned i = 0; i < NSETS; i++)
 		flush_set(mmu, &mmu->sets[i]);
 	stale_all(mmu);
-	mmu->global_epoch = new_epoch(mmu);
+	for (unsigned i = 0; i < NSPACES; i++)
+		mmu->spaces[i].global_epoch = new_epoch(mmu);
 	memset(mmu->large, 0, sizeof(mmu->large));
 	memset(mmu->map, 0, sizeof(mmu->map));
+	memset(mmu->s2, 0, sizeof(mmu->s2));
+}
+
+/* Everything of VPID @vpid, or (@vpid < 0) of all but VPID 0; of globals what @globals says. */
+static void drop_vpid(struct mmu *mmu, int vpid, bool globals)
+{
+	for (unsigned i = 0; i < NSETS; i++) {
+		struct set *set = &mmu->sets[i];
+
+		if (!set->valid || (vpid < 0 ? !set->space->tag.vpid : set->space->tag.vpid != vpid))
+			continue;
+		flush_set(mmu, set);
+		if (globals)
+			flush_globals(mmu, set);
+	}
 }
 
 /* Drops every fragment, of large pages only, that shares an aligned 2^shift block with @lin. */
@@ -248,7 +275,7 @@ static void drop_l2(struct mmu *mmu, const struct set *set, u64 page, bool globa
 
 	for (unsigned i = 0; i < L2_WAYS; i++, e++)
 		if (e->page == page &&
-		    (e->epoch == set->epoch || (globals && e->epoch == mmu->global_epoch)))
+		    (e->epoch == set->epoch || (globals && e->epoch == set->space->global_epoch)))
 			e->epoch = 0;
 }
 
@@ -263,24 +290,35 @@ static u64 page_of(const struct cpu *cpu, u64 lin)
 	return (cpu->efer & EFER_LMA ? lin : (u32)lin) & PAGE_MASK;
 }
 
-/* First-level entries do not tell global pages, so the page goes from every set's. */
-void mmu_invlpg(struct cpu *cpu, u64 lin)
+static bool of_vpid(const struct set *set, u16 vpid)
 {
-	struct mmu *mmu = cpu->mmu;
-	u64 page = page_of(cpu, lin);
+	return set->valid && set->space->tag.vpid == vpid;
+}
 
+static void drop_address(struct mmu *mmu, u16 vpid, u64 page)
+{
 	drop_large(mmu, page);
 	for (unsigned i = 0; i < NSETS; i++) {
+		if (!of_vpid(&mmu->sets[i], vpid))
+			continue;
 		drop_l2(mmu, &mmu->sets[i], page, true);
 		drop_from_set(mmu, &mmu->sets[i], page);
 	}
+}
+
+/* First-level entries do not tell global pages, so the page goes from every set of the VPID. */
+void mmu_invlpg(struct cpu *cpu, u64 lin)
+{
+	drop_address(cpu->mmu, cpu->mmu->vm.vpid, page_of(cpu, lin));
 	mmu_select(cpu);
 }
+
+/* ---- sets and spaces ---- */
 
 static struct set *find_set(struct mmu *mmu, u16 pcid)
 {
 	for (unsigned i = 0; i < NSETS; i++)
-		if (mmu->sets[i].valid && mmu->sets[i].tag.pcid == pcid)
+		if (mmu->sets[i].valid && mmu->sets[i].pcid == pcid && mmu->sets[i].space == mmu->space)
 			return &mmu->sets[i];
 	return NULL;
 }
@@ -298,18 +336,18 @@ static struct set *oldest_set(struct mmu *mmu)
 	return set;
 }
 
-static void enter_set(struct mmu *mmu, u16 pcid, bool flush)
+static void enter_set(struct mmu *mmu, u16 pcid)
 {
 	struct set *set = find_set(mmu, pcid);
 
 	if (!set) {
 		set = oldest_set(mmu);
 		set->valid = true;
-		set->tag.pcid = pcid;
-		flush = true;
-	}
-	if (flush)
+		set->pcid = pcid;
+		set->space = mmu->space;
 		flush_set(mmu, set);
+		set->stale_code = BIT(NCLASSES) - 1;
+	}
 	set->used = ++mmu->clock;
 	mmu->set = set;
 }
@@ -319,12 +357,71 @@ static u16 current_pcid(const struct cpu *cpu)
 	return cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0;
 }
 
+static bool same_space(const struct space_tag *a, const struct space_tag *b)
+{
+	return a->eptp == b->eptp && a->apic == b->apic && a->paging == b->paging && a->vpid == b->vpid &&
+	       a->nonroot == b->nonroot && a->mbec == b->mbec;
+}
+
+/* A space that is given up loses its sets with it. */
+static struct space *take_space(struct mmu *mmu, const struct space_tag *tag)
+{
+	struct space *found = &mmu->spaces[0];
+
+	for (unsigned i = 0; i < NSPACES; i++) {
+		if (mmu->spaces[i].valid && same_space(&mmu->spaces[i].tag, tag))
+			return &mmu->spaces[i];
+		if (!mmu->spaces[i].valid || (found->valid && mmu->spaces[i].used < found->used))
+			found = &mmu->spaces[i];
+	}
+	for (unsigned i = 0; i < NSETS; i++)
+		if (mmu->sets[i].space == found)
+			mmu->sets[i].valid = false;
+	found->valid = true;
+	found->tag = *tag;
+	found->global_epoch = new_epoch(mmu);
+	return found;
+}
+
+static u64 paging_key(const struct cpu *cpu);
+
+static void enter_space(struct cpu *cpu)
+{
+	struct mmu *mmu = cpu->mmu;
+	struct space_tag tag = {.eptp = mmu->vm.eptp,
+				.apic = mmu->vm.apic_page,
+				.paging = paging_key(cpu),
+				.vpid = mmu->vm.vpid,
+				.nonroot = mmu->vm.nonroot,
+				.mbec = mmu->vm.mbec};
+
+	mmu->space = take_space(mmu, &tag);
+	mmu->space->used = ++mmu->clock;
+	enter_set(mmu, current_pcid(cpu));
+}
+
 /* Chooses the set anew, so that a CR3 loaded with other state (RSM, a snapshot) needs nothing more.
  */
 void mmu_flush_all(struct cpu *cpu)
 {
 	drop_all(cpu->mmu);
-	enter_set(cpu->mmu, current_pcid(cpu), false);
+	cpu->mmu->stats.flush_all++;
+	enter_space(cpu);
+	mmu_select(cpu);
+}
+
+void mmu_flush_vpid(struct cpu *cpu)
+{
+	drop_vpid(cpu->mmu, cpu->mmu->vm.vpid, true);
+	cpu->mmu->stats.flush_cr4++;
+	enter_space(cpu);
+	mmu_select(cpu);
+}
+
+void mmu_flush_vpid0(struct cpu *cpu)
+{
+	drop_vpid(cpu->mmu, 0, true);
+	cpu->mmu->stats.flush_vpid0++;
 	mmu_select(cpu);
 }
 
@@ -334,18 +431,30 @@ void mmu_flush_nonglobal(struct cpu *cpu)
 	mmu_select(cpu);
 }
 
+/* All sets of a PCID: with VMX there may be several, of other EPTPs. */
+static void flush_pcid(struct mmu *mmu, u16 pcid)
+{
+	for (unsigned i = 0; i < NSETS; i++)
+		if (of_vpid(&mmu->sets[i], mmu->vm.vpid) && mmu->sets[i].pcid == pcid)
+			flush_set(mmu, &mmu->sets[i]);
+}
+
 void mmu_set_cr3(struct cpu *cpu, u64 cr3, bool noflush)
 {
 	cpu->cr3 = cr3 & ~BIT64(63);
-	enter_set(cpu->mmu, current_pcid(cpu), !noflush || !(cpu->cr4 & CR4_PCIDE));
+	if (!noflush || !(cpu->cr4 & CR4_PCIDE)) {
+		cpu->mmu->stats.flush_cr3++;
+		flush_pcid(cpu->mmu, current_pcid(cpu));
+	}
+	enter_set(cpu->mmu, current_pcid(cpu));
 	mmu_select(cpu);
 }
 
-static void invpcid_page(struct mmu *mmu, struct set *set, u64 page)
+void mmu_vm_switch(struct cpu *cpu, const struct mmu_vm *vm)
 {
-	drop_large(mmu, page);
-	drop_l2(mmu, set, page, false);
-	drop_from_set(mmu, set, page);
+	cpu->mmu->vm = *vm;
+	enter_space(cpu);
+	mmu_select(cpu);
 }
 
 /* SDM Vol. 2A, INVPCID: the caller has checked the type, the descriptor and the canonical address.
@@ -353,18 +462,62 @@ static void invpcid_page(struct mmu *mmu, struct set *set, u64 page)
 void mmu_invpcid(struct cpu *cpu, unsigned type, u64 pcid, u64 lin)
 {
 	struct mmu *mmu = cpu->mmu;
-	struct set *set = find_set(mmu, pcid & 0xfff);
+	u64 page = page_of(cpu, lin);
 
 	if (type == 2)
-		drop_all(mmu);
+		drop_vpid(mmu, mmu->vm.vpid, true);
 	else if (type == 3)
-		for (unsigned i = 0; i < NSETS; i++)
-			flush_set(mmu, &mmu->sets[i]);
-	else if (type == 1 && set)
-		flush_set(mmu, set);
-	else if (type == 0 && set)
-		invpcid_page(mmu, set, page_of(cpu, lin));
+		drop_vpid(mmu, mmu->vm.vpid, false);
+	else if (type == 1)
+		flush_pcid(mmu, pcid & 0xfff);
+	else
+		drop_large(mmu, page);
+	for (unsigned i = 0; type == 0 && i < NSETS; i++) {
+		if (!of_vpid(&mmu->sets[i], mmu->vm.vpid) || mmu->sets[i].pcid != (pcid & 0xfff))
+			continue;
+		drop_l2(mmu, &mmu->sets[i], page, false);
+		drop_from_set(mmu, &mmu->sets[i], page);
+	}
 	mmu_select(cpu);
+}
+
+/* SDM Vol. 3C, 28.3.3.1 */
+void mmu_invvpid(struct cpu *cpu, enum mmu_inv type, u16 vpid, u64 lin)
+{
+	struct mmu *mmu = cpu->mmu;
+
+	mmu->stats.flush_invvpid++;
+	if (type == MMU_INV_ADDRESS)
+		drop_address(mmu, vpid, lin & PAGE_MASK);
+	else if (type == MMU_INV_ALL)
+		drop_vpid(mmu, -1, true);
+	else
+		drop_vpid(mmu, vpid, type == MMU_INV_CONTEXT);
+	mmu_select(cpu);
+}
+
+void mmu_invept(struct cpu *cpu, bool all, u64 eptp)
+{
+	struct mmu *mmu = cpu->mmu;
+
+	mmu->stats.flush_invept++;
+	for (unsigned i = 0; i < S2_ROWS; i++)
+		if (all || !((mmu->s2[i].eptp ^ eptp) & PAGE_MASK))
+			mmu->s2[i].key = 0;
+	for (unsigned i = 0; i < NSETS; i++) {
+		struct set *set = &mmu->sets[i];
+
+		if (!set->valid || !set->space->tag.eptp || (!all && (set->space->tag.eptp ^ eptp) & PAGE_MASK))
+			continue;
+		flush_set(mmu, set);
+		flush_globals(mmu, set);
+	}
+	mmu_select(cpu);
+}
+
+const struct mmu_stats *mmu_stats(const struct cpu *cpu)
+{
+	return &cpu->mmu->stats;
 }
 
 static void protect_in(struct tlb *t, uintptr_t host)
@@ -384,7 +537,7 @@ void mmu_protect_page(struct cpu *cpu, u8 *host_page)
 
 /* ---- choosing the set and class ---- */
 
-/* What shapes translations themselves: a change drops everything. */
+/* What shapes translations themselves: a change drops everything of the VPID. */
 static u64 paging_key(const struct cpu *cpu)
 {
 	u64 cr4 = cpu->cr4 & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE);
@@ -394,7 +547,7 @@ static u64 paging_key(const struct cpu *cpu)
 	       (u64)cpu->smm << 49;
 }
 
-/* What only the rights check uses: a change drops the first level. */
+/* What only the rights check uses: a change drops the set's first level. */
 static u64 regime_key(const struct cpu *cpu)
 {
 	u64 cr4 = cpu->cr4 & (CR4_SMEP | CR4_SMAP | CR4_PKE);
@@ -438,19 +591,18 @@ void mmu_select(struct cpu *cpu)
 	struct mmu *mmu = cpu->mmu;
 	u64 paging = paging_key(cpu), regime = regime_key(cpu), debug = debug_key(cpu);
 
-	if (unlikely(paging != mmu->paging_key)) {
-		mmu->paging_key = paging;
-		drop_all(mmu);
-		enter_set(mmu, current_pcid(cpu), false);
-	}
-	if (unlikely(regime != mmu->regime_key)) {
-		mmu->regime_key = regime;
-		stale_all(mmu);
+	if (unlikely(paging != mmu->space->tag.paging)) {
+		drop_vpid(mmu, mmu->vm.vpid, true);
+		enter_space(cpu);
 	}
 	if (unlikely(debug != mmu->debug_key)) {
 		mmu->debug_key = debug;
 		set_watches(cpu, mmu);
-		stale_all(mmu);
+	}
+	if (unlikely(regime != mmu->set->regime || debug != mmu->set->debug)) {
+		mmu->set->regime = regime;
+		mmu->set->debug = debug;
+		mmu->set->stale = mmu->set->stale_code = BIT(NCLASSES) - 1;
 	}
 	cpu->tlb = mmu_class_tlb(mmu, mmu_class(cpu, 0));
 }
@@ -463,11 +615,11 @@ int mmu_init(struct cpu *cpu)
 		return -ENOMEM;
 	memset(mmu, 0, sizeof(*mmu));
 	cpu->mmu = mmu;
-	mmu->paging_key = ~0ull; /* no machine has this one: the first selection drops and enters */
-	mmu->last_epoch = NSETS + 2;
+	mmu->vm.apic_page = ~0ull;
 	for (unsigned i = 0; i < NSETS; i++)
 		for (unsigned c = 0; c < NCLASSES; c++)
 			mmu->sets[i].nfilled[c] = FILLED_MAX + 1;
+	enter_space(cpu);
 	mmu_select(cpu);
 	return 0;
 }

@@ -5,8 +5,8 @@
  * pages, reserved bits by MMU_PHYS_BITS, accessed and dirty flags. They are written when the whole
  * walk has succeeded, so an access that faults leaves the paging structures alone (4.8 allows that:
  * the flags of entries used may be set, need not be). Not modelled: supervisor protection keys,
- * shadow stacks, caches of upper-level entries. EPT: every guest-physical address of a walk passes
- * stage2(), the identity until VMX joins.
+ * shadow stacks, caches of upper-level entries. Every guest-physical address of a walk passes
+ * stage2(): A20M#, or with EPT the second stage (ept.c).
  */
 #include "cpu/mmu/internal.h"
 
@@ -39,9 +39,11 @@ static bool fail(struct walk *w, u32 err, const char *why, u64 value)
 	return false;
 }
 
-/* Guest-physical to physical: A20M# now; with EPT the second stage, whose failure ends the walk. */
-static bool stage2(struct walk *w, u64 *gpa)
+/* Guest-physical to physical: A20M#, or with EPT the second stage, whose failure ends the walk. */
+static bool stage2(struct walk *w, u64 *gpa, unsigned acc, enum s2_use use)
 {
+	if (unlikely(w->cpu->mmu->vm.eptp))
+		return mmu_ept(w, gpa, acc, use);
 	*gpa = mmu_a20(w->cpu, *gpa);
 	return true;
 }
@@ -61,8 +63,10 @@ static bool read_entry(struct walk *w, unsigned level, u64 gpa, u64 *entry)
 	u8 *host;
 
 	*entry = 0;
-	if (!stage2(w, &gpa))
+	w->entry_guest[w->n] = gpa;
+	if (!stage2(w, &gpa, ACC_R, S2_TABLE))
 		return false;
+	w->cpu->mmu->stats.guest_refs++;
 	host = mmu_ram_page(w->cpu, gpa & PAGE_MASK, &flags);
 	if (host)
 		memcpy(entry, host + (gpa & 0xfff), w->entry_size);
@@ -244,24 +248,40 @@ static void set_flags(struct walk *w)
 	}
 }
 
+/* Without accessed and dirty flags of its own, EPT sees the setting of the guest's as a write of its own (28.2.3.2). */
+static bool flags_writable(struct walk *w)
+{
+	for (unsigned i = 0; i < w->n; i++) {
+		bool dirty = i == w->n - 1 && (w->acc & ACC_W) && !(w->entry[i] & PTE_D);
+		u64 gpa = w->entry_guest[i];
+
+		if ((dirty || !(w->entry[i] & PTE_A)) && !mmu_ept(w, &gpa, ACC_RW, S2_TABLE))
+			return false;
+	}
+	return true;
+}
+
 bool mmu_walk(struct walk *w)
 {
 	const struct cpu *cpu = w->cpu;
 	const char *why;
 	bool pk;
 
+	cpu->mmu->stats.walks++;
 	if (!(cpu->cr0 & CR0_PG)) {
 		w->gpa = (u32)w->lin;
 		w->shift = 12;
 		w->perm = PERM_U | PERM_W | PERM_D;
-		return stage2(w, &w->gpa);
+		return stage2(w, &w->gpa, w->acc, S2_FINAL);
 	}
 	if (!walk_tables(w))
 		return false;
 	why = mmu_rights(cpu, w->perm, w->acc, w->cls, &pk);
 	if (why)
 		return fail(w, PF_P | (pk ? PF_PK : 0), why, w->entry[w->n - 1]);
-	if (!stage2(w, &w->gpa))
+	if (w->cpu->mmu->vm.eptp && !w->rec && !flags_writable(w))
+		return false;
+	if (!stage2(w, &w->gpa, w->acc, S2_FINAL))
 		return false;
 	if (!w->rec)
 		set_flags(w);
@@ -271,11 +291,13 @@ bool mmu_walk(struct walk *w)
 int mmu_load_pdptes(struct cpu *cpu, u64 cr3, u64 cr0, u64 cr4, u64 efer)
 {
 	u64 reserved = 0x1e6 | ~(BIT64(MMU_PHYS_BITS) - 1);
-	u64 pdpte[4];
+	u64 pdpte[4], at;
 
 	if (!(cr0 & CR0_PG) || !(cr4 & CR4_PAE) || (efer & (EFER_LMA | EFER_LME)))
 		return 0;
-	phys_read(cpu, cr3 & 0xffffffe0, pdpte, sizeof(pdpte));
+	if (mmu_guest_physical(cpu, cr3 & 0xffffffe0, ACC_R, &at))
+		return 1;
+	phys_read(cpu, at, pdpte, sizeof(pdpte));
 	for (unsigned i = 0; i < 4; i++)
 		if ((pdpte[i] & PTE_P) && (pdpte[i] & reserved))
 			return cpu_fault(cpu, EXC_GP, 0, "a reserved bit of a PDPTE is set",
