@@ -117,6 +117,8 @@ void cpu_free(struct cpu *cpu);
  * Asynchronous events (cpu->events) are taken at instruction boundaries.
  */
 enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns);
+/** Decodes the instruction at @rip in the current mode. False: it cannot be fetched (cpu->fault is changed) or is invalid. */
+bool insn_at(struct cpu *cpu, u64 rip, struct insn *in);
 /** Raises or clears CPU_EV_* bits from outside (devices, machine); ends the running slice at the next boundary. */
 void cpu_event_set(struct cpu *cpu, u32 ev);
 void cpu_event_clear(struct cpu *cpu, u32 ev);

@@ -62,7 +62,7 @@ static int rd_apic(struct cpu *cpu, const struct msr_row *row, u64 *v)
 
 static int rd_vmx(struct cpu *cpu, const struct msr_row *row, u64 *v)
 {
-	return vmx_msr_read(cpu, row->num, v);
+	return cpu->vmx ? vmx_msr_read(cpu, row->num, v) : bad(cpu, "VMX capability MSR without VMX", row->num);
 }
 
 static int rd_mtrrcap(struct cpu *cpu, const struct msr_row *row, u64 *v)

@@ -120,19 +120,29 @@ static bool is_operand_address(struct cpu *cpu, const struct insn *in, u64 va)
 	return op_ea(cpu, in) + (in->seg == FS || in->seg == GS ? seg_base(cpu, in->seg) : 0) == va;
 }
 
+bool insn_at(struct cpu *cpu, u64 rip, struct insn *in)
+{
+	struct decode_mode m = {.bits = (u8)(16u << (cpu->mode & MODE_BITS)),
+				.real_or_v86 = cpu->mode & (MODE_REAL | MODE_V86),
+				.feat = cpu->feat};
+	u64 lin = cpu_long64(cpu) ? rip : (u32)(rip + seg_base(cpu, CS));
+	u8 code[30];
+	unsigned n, more = 0;
+
+	if (mmu_fetch(cpu, lin, code, &n))
+		return false;
+	if (n < 15 && insn_decode(&m, code, n, in) != DECODE_OK && mmu_fetch(cpu, lin + n, code + n, &more))
+		return false;
+	return insn_decode(&m, code, MIN(n + more, 15u), in) == DECODE_OK;
+}
+
 /* In 64-bit mode the TLB never holds a non-canonical page; which fault it is depends on the segment (SDM Vol. 1, 3.3.7.1). */
 static COLD int fault_canonical(struct cpu *cpu, u64 va)
 {
-	struct decode_mode m = {.bits = 64, .feat = cpu->feat};
 	struct insn in;
-	u8 code[30];
-	unsigned n, more = 0;
 	bool ss = true; /* not the memory operand: a push, pop, call or return */
 
-	if (mmu_fetch(cpu, cpu->insn_rip, code, &n) ||
-	    (n < 15 && mmu_fetch(cpu, cpu->insn_rip + n, code + n, &more)))
-		n = 15; /* the page is there: the block was built from it */
-	if (insn_decode(&m, code, MIN(n + more, 15u), &in) == DECODE_OK)
+	if (insn_at(cpu, cpu->insn_rip, &in))
 		for (unsigned i = 0; i < in.nops; i++)
 			if (in.op[i].kind == OPK_MEM && (in.seg == SS || is_operand_address(cpu, &in, va)))
 				ss = in.seg == SS;
@@ -381,7 +391,10 @@ static void trap_after(struct cpu *cpu, u64 dr6)
 		return;
 	dr6 |= cpu->dr6_pending;
 	cpu->dr6_pending = 0;
-	if (dr6) {
+	if (dr6 && vmx_mtf(cpu)) {
+		cpu->dr6_pending = dr6; /* the MTF exit comes first, and keeps them pending */
+	} else if (dr6) {
+		cpu->vmx_shadow = cpu->int_shadow; /* a trap: the instruction is over */
 		(void)!debug_trap(cpu, dr6, dr6 & DR6_BS ? "RFLAGS.TF is set" : "data breakpoint");
 		deliver_fault(cpu);
 	}

@@ -593,6 +593,8 @@ SIMPLE(rdtscp)
 
 SIMPLE(rdpid)
 {
+	if (vmx_rdtscp_disabled(cpu))
+		return cpu_fault(cpu, EXC_UD, 0, "RDPID with \"enable RDTSCP\" = 0", 0);
 	reg_write(cpu, in->op[0].reg, cpu_long64(cpu) ? 8 : 4, cpu->tsc_aux);
 	return 0;
 }

@@ -421,6 +421,8 @@ void mmu_flush_vpid(struct cpu *cpu)
 void mmu_flush_vpid0(struct cpu *cpu)
 {
 	drop_vpid(cpu->mmu, 0, true);
+	/* Guest-physical mappings may stay; processors keep few, and software has come to rely on that. */
+	memset(cpu->mmu->s2, 0, sizeof(cpu->mmu->s2));
 	cpu->mmu->stats.flush_vpid0++;
 	mmu_select(cpu);
 }

@@ -287,10 +287,11 @@ int vmx_x2apic_write(struct cpu *cpu, u32 msr, u64 v)
 {
 	struct vmx *vmx = cpu->vmx;
 	unsigned off = (msr & 0xff) << 4;
-	bool vid = VMX_P2(VID);
+	bool vid;
 
 	if (!vmx_nonroot(cpu) || !VMX_P2(X2APIC) || msr < 0x800 || msr > 0x8ff)
 		return -1;
+	vid = VMX_P2(VID);
 	if (off == A_TPR ? v >> 8 : off == A_EOI ? v : off == 0x3f0 ? v >> 8 : 0)
 		return cpu_fault(cpu, EXC_GP, 0, "virtualized x2APIC register: reserved bits are set", v);
 	if (off == A_TPR) {

@@ -9,7 +9,9 @@
 #include "cpu/exec/system.h"
 #include "cpu/vmx/vmx.h"
 
-#define TIMER_SHIFT 5 /* IA32_VMX_MISC[4:0]: the preemption timer counts changes of this TSC bit */
+#define TIMER_SHIFT 0 /* IA32_VMX_MISC[4:0]: the preemption timer counts changes of this TSC bit */
+
+#define MSR_LIST_MAX 512 /* IA32_VMX_MISC[27:25] = 0 */
 
 /* ---- the MMU ------------------------------------------------------------------------------------ */
 
@@ -51,7 +53,7 @@ unsigned vmx_load_msrs(struct cpu *cpu, u64 addr, u32 count)
 		u64 entry[2];
 
 		phys_read(cpu, addr + i * 16ull, entry, 16);
-		if (entry[0] >> 32 || !loadable((u32)entry[0]) || msr_write(cpu, (u32)entry[0], entry[1]))
+		if (i >= MSR_LIST_MAX || entry[0] >> 32 || !loadable((u32)entry[0]) || msr_write(cpu, (u32)entry[0], entry[1]))
 			return i + 1;
 	}
 	return 0;
@@ -63,7 +65,7 @@ static bool store_msrs(struct cpu *cpu, u64 addr, u32 count)
 		u64 entry[2];
 
 		phys_read(cpu, addr + i * 16ull, entry, 16);
-		if (entry[0] >> 32 || (u32)entry[0] >> 8 == 8 || msr_read(cpu, (u32)entry[0], &entry[1]))
+		if (i >= MSR_LIST_MAX || entry[0] >> 32 || (u32)entry[0] >> 8 == 8 || msr_read(cpu, (u32)entry[0], &entry[1]))
 			return false;
 		phys_write(cpu, addr + i * 16ull + 8, &entry[1], 8);
 	}
@@ -495,12 +497,11 @@ static void leave_guest(struct cpu *cpu, u32 reason, u64 qual, u8 shadow)
 	/* With virtual NMIs the blocking was the guest's own affair. */
 	blocked = VMX_PIN(VNMI) ? 0 : cpu->nmi_blocked & 1;
 	cpu->nmi_blocked = (cpu->nmi_blocked & 2) | blocked | (nmi_exit ? 1 : 0);
+	vmx_leave_nonroot(cpu);
 	if (!store_msrs(cpu, VF(EXIT_MSR_STORE_ADDR), (u32)VF(EXIT_MSR_STORE_COUNT))) {
-		vmx_leave_nonroot(cpu);
 		vmx_abort(cpu, 1, "storing guest MSRs failed");
 		return;
 	}
-	vmx_leave_nonroot(cpu);
 	vmx_load_host(cpu);
 }
 
@@ -560,6 +561,26 @@ static void exception_exit(struct cpu *cpu)
 	leave_guest(cpu, VR_EXCEPTION, exception_qual(&f), cpu->vmx_shadow);
 }
 
+/*
+ * 27.2.5 leaves the length undefined for EPT violations and APIC accesses; processors provide it, and hypervisors skip
+ * instructions by it.
+ */
+static void memory_exit_length(struct cpu *cpu)
+{
+	struct vm_fault *v = &cpu->vm_fault;
+	bool memory = v->reason == VR_EPT_VIOLATION || v->reason == VR_EPT_MISCONFIG || v->reason == VR_APIC_ACCESS;
+	struct vm_fault saved = *v;
+	struct insn in;
+
+	if (!memory || cpu->vmx->vec_info || (v->reason == VR_EPT_VIOLATION && v->qual & 4))
+		return;
+	if (insn_at(cpu, cpu->rip, &in))
+		saved.len = in.len;
+	*v = saved;
+	(void)vmx_exit_fault(cpu, saved.reason, 0);
+	*v = saved;
+}
+
 void vmx_fault_exit(struct cpu *cpu)
 {
 	struct vmx *vmx = cpu->vmx;
@@ -570,6 +591,7 @@ void vmx_fault_exit(struct cpu *cpu)
 		exception_exit(cpu);
 		return;
 	}
+	memory_exit_length(cpu);
 	VF(EXIT_INTR_INFO) = v->reason == VR_EXCEPTION ? v->intr_info : 0;
 	VF(EXIT_INTR_ERR) = v->intr_err;
 	VF(EXIT_INSN_INFO) = v->insn_info;

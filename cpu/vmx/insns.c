@@ -125,7 +125,7 @@ SIMPLE(vmxon)
 	struct vmx *vmx = cpu->vmx;
 	u64 ptr;
 
-	if (!(cpu->cr4 & CR4_VMXE))
+	if (!vmx || !(cpu->cr4 & CR4_VMXE))
 		return cpu_fault(cpu, EXC_UD, 0, "VMXON with CR4.VMXE = 0", cpu->cr4);
 	if (mode_check(cpu))
 		return 1;
@@ -221,6 +221,16 @@ static u64 shadow_at(struct cpu *cpu, unsigned field)
 	return VF(LINK_PTR) + offsetof(struct vmcs, v) + field * 8ull;
 }
 
+/* VMfailValid of an access to the shadow VMCS, which gets the error number. */
+static int shadow_fail(struct cpu *cpu, enum vmx_error error)
+{
+	u64 v = error;
+
+	phys_write(cpu, shadow_at(cpu, VF_INSTR_ERROR), &v, 8);
+	cpu->rflags = (cpu->rflags & ~FL_ARITH) | FL_ZF;
+	return 0;
+}
+
 static bool read_only(unsigned field)
 {
 	return (vmcs_field_rows[field].encoding >> 10 & 3) == 1;
@@ -256,7 +266,7 @@ SIMPLE(vmread)
 		return 0;
 	field = vmcs_field_find(vmx, enc);
 	if (field < 0)
-		return vmx_nonroot(cpu) ? fail_invalid(cpu) : fail(cpu, VE_UNSUPPORTED_FIELD);
+		return vmx_nonroot(cpu) ? shadow_fail(cpu, VE_UNSUPPORTED_FIELD) : fail(cpu, VE_UNSUPPORTED_FIELD);
 	if (vmx_nonroot(cpu)) {
 		phys_read(cpu, shadow_at(cpu, field), &one.v[field], 8);
 		one.v[field] &= vmcs_field_mask(field);
@@ -282,9 +292,9 @@ SIMPLE(vmwrite)
 		return 0;
 	field = vmcs_field_find(vmx, enc);
 	if (field < 0)
-		return vmx_nonroot(cpu) ? fail_invalid(cpu) : fail(cpu, VE_UNSUPPORTED_FIELD);
+		return vmx_nonroot(cpu) ? shadow_fail(cpu, VE_UNSUPPORTED_FIELD) : fail(cpu, VE_UNSUPPORTED_FIELD);
 	if (read_only(field) && !(vmx->caps.misc & BIT64(29)))
-		return vmx_nonroot(cpu) ? fail_invalid(cpu) : fail(cpu, VE_READ_ONLY_FIELD);
+		return vmx_nonroot(cpu) ? shadow_fail(cpu, VE_READ_ONLY_FIELD) : fail(cpu, VE_READ_ONLY_FIELD);
 	if (vmx_nonroot(cpu)) {
 		phys_read(cpu, shadow_at(cpu, field), &one.v[field], 8);
 		vmcs_field_set(&one, field, enc, v);
@@ -388,7 +398,7 @@ SIMPLE(invept)
 {
 	u64 type = reg_read(cpu, in->op[0].reg, width(cpu)), d[2];
 
-	if (!(cpu->vmx->caps.allowed1[VG_P2] >> P2_EPT_BIT & 1))
+	if (!cpu->vmx || !(cpu->vmx->caps.allowed1[VG_P2] >> P2_EPT_BIT & 1))
 		return cpu_fault(cpu, EXC_UD, 0, "INVEPT without EPT", 0);
 	if (invalidation_operand(cpu, in, d))
 		return 1;
@@ -402,7 +412,7 @@ SIMPLE(invvpid)
 {
 	u64 type = reg_read(cpu, in->op[0].reg, width(cpu)), d[2];
 
-	if (!(cpu->vmx->caps.allowed1[VG_P2] >> P2_VPID_BIT & 1))
+	if (!cpu->vmx || !(cpu->vmx->caps.allowed1[VG_P2] >> P2_VPID_BIT & 1))
 		return cpu_fault(cpu, EXC_UD, 0, "INVVPID without VPID", 0);
 	if (invalidation_operand(cpu, in, d))
 		return 1;

@@ -404,6 +404,13 @@ static int rdpmc(struct cpu *cpu, const struct insn *in)
 	return if_control(cpu, in, VMX_P1(RDPMC), VR_RDPMC);
 }
 
+bool vmx_rdtscp_disabled(const struct cpu *cpu)
+{
+	const struct vmx *vmx = cpu->vmx;
+
+	return vmx_nonroot(cpu) && !VMX_P2(RDTSCP);
+}
+
 int vmx_intercept(struct cpu *cpu, const struct insn *in)
 {
 	const struct vmx *vmx = cpu->vmx;

@@ -225,6 +225,9 @@ const char *vmx_cr4_denied(const struct cpu *cpu, u64 v);
 /** The TSC as the guest sees it, from the processor's. */
 u64 vmx_guest_tsc(const struct cpu *cpu, u64 tsc);
 
+/** Non-root operation without "enable RDTSCP". */
+bool vmx_rdtscp_disabled(const struct cpu *cpu);
+
 /** CR8 with a TPR shadow. False: the local APIC has it. */
 bool vmx_cr8_read(struct cpu *cpu, u64 *v);
 bool vmx_cr8_write(struct cpu *cpu, u64 v);
