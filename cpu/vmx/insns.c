@@ -221,16 +221,6 @@ static u64 shadow_at(struct cpu *cpu, unsigned field)
 	return VF(LINK_PTR) + offsetof(struct vmcs, v) + field * 8ull;
 }
 
-/* VMfailValid of an access to the shadow VMCS, which gets the error number. */
-static int shadow_fail(struct cpu *cpu, enum vmx_error error)
-{
-	u64 v = error;
-
-	phys_write(cpu, shadow_at(cpu, VF_INSTR_ERROR), &v, 8);
-	cpu->rflags = (cpu->rflags & ~FL_ARITH) | FL_ZF;
-	return 0;
-}
-
 static bool read_only(unsigned field)
 {
 	return (vmcs_field_rows[field].encoding >> 10 & 3) == 1;
@@ -266,7 +256,7 @@ SIMPLE(vmread)
 		return 0;
 	field = vmcs_field_find(vmx, enc);
 	if (field < 0)
-		return vmx_nonroot(cpu) ? shadow_fail(cpu, VE_UNSUPPORTED_FIELD) : fail(cpu, VE_UNSUPPORTED_FIELD);
+		return fail(cpu, VE_UNSUPPORTED_FIELD);
 	if (vmx_nonroot(cpu)) {
 		phys_read(cpu, shadow_at(cpu, field), &one.v[field], 8);
 		one.v[field] &= vmcs_field_mask(field);
@@ -292,9 +282,9 @@ SIMPLE(vmwrite)
 		return 0;
 	field = vmcs_field_find(vmx, enc);
 	if (field < 0)
-		return vmx_nonroot(cpu) ? shadow_fail(cpu, VE_UNSUPPORTED_FIELD) : fail(cpu, VE_UNSUPPORTED_FIELD);
+		return fail(cpu, VE_UNSUPPORTED_FIELD);
 	if (read_only(field) && !(vmx->caps.misc & BIT64(29)))
-		return vmx_nonroot(cpu) ? shadow_fail(cpu, VE_READ_ONLY_FIELD) : fail(cpu, VE_READ_ONLY_FIELD);
+		return fail(cpu, VE_READ_ONLY_FIELD);
 	if (vmx_nonroot(cpu)) {
 		phys_read(cpu, shadow_at(cpu, field), &one.v[field], 8);
 		vmcs_field_set(&one, field, enc, v);
