@@ -770,3 +770,9 @@ SIMPLE(ud)
 {
 	return cpu_fault(cpu, EXC_UD, 0, "UD0, UD1 or UD2", in->opcode);
 }
+
+/* No safer mode extensions: CR4.SMXE cannot be set. */
+SIMPLE(getsec)
+{
+	return cpu_fault(cpu, EXC_UD, 0, "GETSEC with CR4.SMXE = 0", cpu->cr4);
+}
