@@ -294,18 +294,17 @@ void emulated_data(struct emulated *emu, u8 *mem)
 
 static void load_memory(struct emulated *emu, const struct test_case *tc)
 {
-	u8 mem[DATA_SIZE + LOW_SIZE], code[CODE_SIZE];
+	u8 code[CODE_SIZE];
 
 	lay_code(tc, code);
 	for (u32 i = 0; i < CODE_SIZE; i += 0x1000) {
 		memcpy(emu->ram + CODE_PHYS + 2 * i, code + i, 0x1000);
 		cpu_ram_written(&emu->cpu, CODE_PHYS + 2 * i, 0x1000);
 	}
-	fill_memory(tc->memory_seed, mem, sizeof(mem));
 	for (u32 i = 0; i < DATA_SIZE / 0x1000; i++)
-		memcpy(emu->ram + data_phys(i), mem + i * 0x1000, 0x1000);
+		memcpy(emu->ram + data_phys(i), tc->memory + i * 0x1000, 0x1000);
 	for (u32 i = 0; i < LOW_SIZE; i += 0x1000)
-		memcpy(emu->ram + LOW_PHYS + 2 * i, mem + DATA_SIZE + i, 0x1000);
+		memcpy(emu->ram + LOW_PHYS + 2 * i, tc->memory + DATA_SIZE + i, 0x1000);
 }
 
 void emulated_run(struct emulated *emu, const struct test_case *tc, struct outcome *res)

@@ -487,6 +487,30 @@ static bool flags_allow(const struct insn *in, u32 *undef, bool branched)
 	return true;
 }
 
+/* Making the pattern takes longer than running most cases: a number of cases see the same one. */
+#define CASES_PER_MEMORY 64
+
+static void fill_memory(struct test_case *tc, u64 seed)
+{
+	struct rng r = {seed};
+	static const u32 floats[] = {0x3f800000, 0xc0000000, 0x40490fdb, 0x7f800000, 0, 0x80000000, 0x7fc00000, 5};
+
+	if (tc->memory_seed == seed)
+		return;
+	tc->memory_seed = seed;
+	for (size_t i = 0; i < sizeof(tc->memory); i += 8) {
+		u64 v = rng_next(&r);
+		u32 how = v >> 60;
+		if (how < 3)
+			v = floats[v & 7] | (u64)floats[v >> 3 & 7] << 32;
+		else if (how < 5)
+			v = 0x3ff0000000000000ull + (v << 8 >> 10);
+		else if (how < 7)
+			v &= 0xff;
+		memcpy(tc->memory + i, &v, 8);
+	}
+}
+
 void generate(struct pools *p, u64 seed, u64 number, unsigned length, struct test_case *tc)
 {
 	struct rng r = {seed * 0x9e3779b97f4a7c15ull + number};
@@ -495,9 +519,9 @@ void generate(struct pools *p, u64 seed, u64 number, unsigned length, struct tes
 	struct insn in;
 
 	rng_next(&r);
-	memset(tc, 0, sizeof(*tc));
+	memset(tc, 0, offsetof(struct test_case, memory_seed));
 	tc->bits = p->bits;
-	tc->memory_seed = rng_next(&r);
+	fill_memory(tc, seed + number / CASES_PER_MEMORY);
 	unsigned wanted = length <= 1 ? 1 : 2 + rng_below(&r, length - 1);
 	tc->n = wanted;
 	fill_state(&r, tc);
@@ -535,25 +559,7 @@ void generate(struct pools *p, u64 seed, u64 number, unsigned length, struct tes
 	fix_branches(p, &r, tc);
 }
 
-/* ---- memory and code ----------------------------------------------------------------------------- */
-
-void fill_memory(u64 seed, u8 *mem, size_t size)
-{
-	struct rng r = {seed};
-	static const u32 floats[] = {0x3f800000, 0xc0000000, 0x40490fdb, 0x7f800000, 0, 0x80000000, 0x7fc00000, 5};
-
-	for (size_t i = 0; i < size; i += 8) {
-		u64 v = rng_next(&r);
-		u32 how = v >> 60;
-		if (how < 3)
-			v = floats[v & 7] | (u64)floats[v >> 3 & 7] << 32;
-		else if (how < 5)
-			v = 0x3ff0000000000000ull + (v << 8 >> 10);
-		else if (how < 7)
-			v &= 0xff;
-		memcpy(mem + i, &v, 8);
-	}
-}
+/* ---- code ----------------------------------------------------------------------------- */
 
 void lay_code(const struct test_case *tc, u8 *code)
 {

@@ -275,7 +275,7 @@ int native_run(struct native *nat, const struct test_case *tc, struct outcome *r
 
 	memset(res, 0, sizeof(*res));
 	lay_code(tc, nat->shared);
-	fill_memory(tc->memory_seed, nat->shared + CODE_SIZE, DATA_SIZE + LOW_SIZE);
+	memcpy(nat->shared + CODE_SIZE, tc->memory, sizeof(tc->memory));
 	put_xstate(nat, &tc->in);
 	put_regs(nat, tc);
 	if (ptrace(PTRACE_SETREGSET, nat->pid, NT_X86_XSTATE, &iov) < 0 ||

@@ -109,7 +109,7 @@ static u64 run_cases(const struct options *o, struct native *nat, struct emulate
 {
 	unsigned shown = 0;
 	u64 first = o->one ? o->only : 0, last = o->one ? o->only + 1 : o->cases;
-	struct test_case tc;
+	struct test_case tc = {0};
 	struct verdict v;
 
 	for (u64 i = first; i < last; i++) {

@@ -44,9 +44,10 @@ struct test_case {
 	unsigned bits; /* 64 or 32 */
 	unsigned n;
 	u32 start; /* linear address of the first instruction */
-	u64 memory_seed;
 	struct encoding code[MAX_LENGTH];
 	struct state in;
+	u64 memory_seed;
+	u8 memory[DATA_SIZE + LOW_SIZE]; /* what the pages hold before the case: the pattern of memory_seed */
 };
 
 enum { END_HANG = -1, END_SHUTDOWN = -2, END_LOST = -3 };
@@ -83,9 +84,6 @@ static inline bool rng_percent(struct rng *r, u32 percent)
 	return rng_below(r, 100) < percent;
 }
 
-/** What memory holds before the case: @size bytes of pattern for @seed. */
-void fill_memory(u64 seed, u8 *mem, size_t size);
-
 /** Lays the case's instructions out in @code (CODE_SIZE bytes), INT3 everywhere else. */
 void lay_code(const struct test_case *tc, u8 *code);
 
@@ -120,7 +118,10 @@ struct pools;
 struct pools *pools_open(unsigned bits, const u32 *feat, const char *row, u64 seed);
 void pools_close(struct pools *p);
 unsigned pools_rows(const struct pools *p);
-/** Case number @number of @seed: the same for the same arguments. @length: instructions, at most MAX_LENGTH. */
+/**
+ * Case number @number of @seed: the same for the same arguments. @length: instructions, at most MAX_LENGTH. @tc: zero at first, then
+ * the case before, whose memory may serve again.
+ */
 void generate(struct pools *p, u64 seed, u64 number, unsigned length, struct test_case *tc);
 enum decode_status decode_case(const struct pools *p, const struct encoding *e, struct insn *in);
 
