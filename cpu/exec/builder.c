@@ -3,6 +3,7 @@
  */
 #include "base/log.h"
 #include "cpu/exec/blocks.h"
+#include "cpu/exec/system.h"
 #include "cpu/exec/x87.h"
 
 /* How every row executes: the decoder's rows, seen through their first column. */
@@ -123,8 +124,11 @@ static void ea_checked(UOP_ARGS)
 	NEXT;
 }
 
+/* An address that is not canonical is left to the access, which faults on it: #GP and #SS come before #AC. */
 static COLD void alignment_fault(UOP_ARGS)
 {
+	if (cpu_long64(cpu) && !canonical(cpu, ea))
+		NEXT;
 	(void)!cpu_fault(cpu, EXC_AC, 0, "misaligned access with CR0.AM = 1, RFLAGS.AC = 1, CPL = 3", ea);
 	uop_fault(UOP_PASS);
 }

@@ -757,11 +757,13 @@ SIMPLE(bound)
 	u64 lin, lower = 0, upper = 0;
 	s64 index, lo, hi;
 
-	if (op_linear(cpu, in, size * 2, ACC_R, &lin) || mem_read(cpu, lin, &lower, size, ACC_R) ||
-	    mem_read(cpu, lin + size, &upper, size, ACC_R))
+	if (op_linear(cpu, in, size * 2, ACC_R, &lin) || mem_read(cpu, lin, &lower, size, ACC_R))
 		return 1;
 	index = sext(cpu->r[in->op[0].reg], size * 8);
 	lo = sext(lower, size * 8);
+	/* The upper bound is not looked at when the lower one is already violated. */
+	if (index >= lo && mem_read(cpu, lin + size, &upper, size, ACC_R))
+		return 1;
 	hi = sext(upper, size * 8);
 	if (index < lo || index > hi)
 		return cpu_fault(cpu, EXC_BR, 0, "BOUND: index out of range", index);

@@ -253,7 +253,7 @@ int frame_push(struct cpu *cpu, struct stack *st, const struct frame *f, unsigne
 	} else {
 		for (unsigned i = 0; i < f->n; i++)
 			memcpy(buf + (f->n - 1 - i) * size, &f->v[i], size);
-		if (stack_linear(cpu, st, off, total, &lin))
+		if (stack_linear(cpu, st, off, total, &lin) || mem_aligned(cpu, lin, size, st->acc))
 			return 1;
 		/* Slot by slot the fault has the CR2 of the first push that fails. */
 		if (mem_write(cpu, lin, buf, total, st->acc | ACC_W) &&

@@ -1442,12 +1442,29 @@ static void env_load(struct cpu *cpu, unsigned opsize, const u8 *buf)
 	set_cw(cpu, (u16)get16(buf, 0));
 }
 
+/* Environments are aligned like their fields (Table 6-7). */
+static int env_read(struct cpu *cpu, const struct insn *in, u8 *buf, unsigned n)
+{
+	u64 lin;
+
+	return op_linear(cpu, in, n, ACC_R, &lin) || mem_aligned(cpu, lin, in->opsize == 2 ? 2 : 4, ACC_R) ||
+	       mem_read(cpu, lin, buf, n, ACC_R);
+}
+
+static int env_write(struct cpu *cpu, const struct insn *in, const u8 *buf, unsigned n)
+{
+	u64 lin;
+
+	return op_linear(cpu, in, n, ACC_W, &lin) || mem_aligned(cpu, lin, in->opsize == 2 ? 2 : 4, ACC_W) ||
+	       mem_write(cpu, lin, buf, n, ACC_W);
+}
+
 SIMPLE(fnstenv)
 {
 	u8 buf[28];
 	unsigned n = env_image(cpu, in->opsize, buf);
 
-	if (slow_write(cpu, in, buf, n))
+	if (env_write(cpu, in, buf, n))
 		return 1;
 	clear_summary(cpu);
 	cpu->x87.cw |= FPE_ALL;
@@ -1458,7 +1475,7 @@ X87(fldenv)
 {
 	u8 buf[28];
 
-	if (slow_read(cpu, in, buf, in->opsize == 2 ? 14 : 28))
+	if (env_read(cpu, in, buf, in->opsize == 2 ? 14 : 28))
 		return 1;
 	env_load(cpu, in->opsize, buf);
 	return 0;
@@ -1475,7 +1492,7 @@ SIMPLE(fnsave)
 		memcpy(buf + n, &r->mant, 8);
 		memcpy(buf + n + 8, &r->se, 2);
 	}
-	if (slow_write(cpu, in, buf, n))
+	if (env_write(cpu, in, buf, n))
 		return 1;
 	x87_init(cpu);
 	return 0;
@@ -1486,7 +1503,7 @@ X87(frstor)
 	unsigned n = in->opsize == 2 ? 14 : 28;
 	u8 buf[108];
 
-	if (slow_read(cpu, in, buf, n + 80))
+	if (env_read(cpu, in, buf, n + 80))
 		return 1;
 	env_load(cpu, in->opsize, buf);
 	for (unsigned i = 0; i < 8; i++, n += 10) {

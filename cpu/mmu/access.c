@@ -290,6 +290,13 @@ static int alignment_fault(struct cpu *cpu, u64 lin)
 			 lin);
 }
 
+int mem_aligned(struct cpu *cpu, u64 lin, unsigned align, unsigned acc)
+{
+	if (likely(!(cpu->mode & MODE_AC)) || (acc & ACC_SYS) || !(lin & (align - 1)))
+		return 0;
+	return alignment_fault(cpu, lin);
+}
+
 static void check_watches(struct cpu *cpu, u64 lin, unsigned n, bool write)
 {
 	const struct mmu *mmu = cpu->mmu;

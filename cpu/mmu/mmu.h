@@ -68,6 +68,8 @@ MUST_CHECK int mem_read(struct cpu *cpu, u64 lin, void *buf, unsigned n, unsigne
 MUST_CHECK int mem_write(struct cpu *cpu, u64 lin, const void *buf, unsigned n, unsigned acc);
 /** Checks that @n bytes at @lin could be accessed as @acc; sets A/D bits as the access would. */
 MUST_CHECK int mem_probe(struct cpu *cpu, u64 lin, unsigned n, unsigned acc);
+/** #AC if @lin is not a multiple of @align (2, 4, 8, 16) and alignment is checked: for operands of several elements. */
+MUST_CHECK int mem_aligned(struct cpu *cpu, u64 lin, unsigned align, unsigned acc);
 /**
  * Host address of @n bytes at @lin that lie in one page of plain RAM and may be accessed directly as @acc, or NULL
  * when they do not (MMIO, crossing, code page on write, watch point) *or* when the access faults: then use
