@@ -106,11 +106,31 @@ int host_file_write_atomic(const char *path, const void *data, u64 n)
 	return err;
 }
 
+#define HUGE_PAGE (2ull << 20)
+
+/*
+ * Guest RAM and decoded code are touched all over: with 4-KiB pages the host's own TLB misses would cost more than many
+ * an instruction. So large areas start at a multiple of 2 MiB and ask for huge pages, where the host has some to give.
+ */
 void *host_alloc_pages(u64 n)
 {
-	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		       -1, 0);
-	return p == MAP_FAILED ? NULL : p;
+	u64 slack = n >= HUGE_PAGE ? HUGE_PAGE : 0;
+	u8 *p = mmap(NULL, n + slack, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	if (slack) {
+		u64 head = -(uintptr_t)p & (HUGE_PAGE - 1);
+
+		if (head)
+			munmap(p, head);
+		p += head;
+		if (slack - head)
+			munmap(p + ((n + 4095) & ~4095ull), slack - head);
+		madvise(p, n, MADV_HUGEPAGE);
+	}
+	return p;
 }
 
 void host_free_pages(void *p, u64 n)
