@@ -44,14 +44,14 @@
 #define ALU_RMW3_f(name, type, ...) UOP_RMW3(name##_f, type, __VA_ARGS__)
 #define ALU_RMW3_n(name, type, ...) UOP_RMW3_FAST(name##_n, name##_f_slow, type, __VA_ARGS__)
 #define ALU_ONE(op, bits, fl)                                                                     \
-	static void op##bits##_rr_##fl(UOP_ARGS)                                                   \
+	void op##bits##_rr_##fl(UOP_ARGS)                                                   \
 	{                                                                                          \
 		u##bits a = REG##bits(u->base), b = REG##bits(u->src), r;                           \
 		DO_##op##_##fl(bits);                                                               \
 		SETREG##bits(u->dst, r);                                                            \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void op##bits##_ri_##fl(UOP_ARGS)                                                   \
+	void op##bits##_ri_##fl(UOP_ARGS)                                                   \
 	{                                                                                          \
 		u##bits a = REG##bits(u->base), b = (u##bits)u->imm, r;                             \
 		DO_##op##_##fl(bits);                                                               \
@@ -94,13 +94,13 @@ ALU(sbb)
 #define DO_cmp(bits) fa = SX(bits, a), fb = SX(bits, b), KIND(FK_SUB + LG##bits)
 #define DO_test(bits) fa = SX(bits, a & b), fb = 0, KIND(FK_RES)
 #define CMP_SIZE(op, bits)                                                                        \
-	static void op##bits##_rr(UOP_ARGS)                                                        \
+	void op##bits##_rr(UOP_ARGS)                                                        \
 	{                                                                                          \
 		u##bits a = REG##bits(u->dst), b = REG##bits(u->src);                               \
 		DO_##op(bits);                                                                      \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void op##bits##_ri(UOP_ARGS)                                                        \
+	void op##bits##_ri(UOP_ARGS)                                                        \
 	{                                                                                          \
 		u##bits a = REG##bits(u->dst), b = (u##bits)u->imm;                                 \
 		DO_##op(bits);                                                                      \
@@ -229,8 +229,8 @@ static void set_sf(struct builder *b, enum static_flags sf, unsigned size)
 	b->sf_lg = lg(size);
 }
 
-static void mov32_rr(UOP_ARGS);
-static void mov64_rr(UOP_ARGS);
+void mov32_rr(UOP_ARGS);
+void mov64_rr(UOP_ARGS);
 
 /*
  * "mov d, s; op d, x" is how compilers write "d = s op x": register operations take their first operand from `base`, and
@@ -344,13 +344,13 @@ static void emit_alu(struct builder *b, const struct insn *in, const struct alu_
 	}
 }
 
-static void zero32(UOP_ARGS)
+void zero32(UOP_ARGS)
 {
 	REG64(u->dst) = 0;
 	NEXT;
 }
 
-static void zero32_f(UOP_ARGS)
+void zero32_f(UOP_ARGS)
 {
 	REG64(u->dst) = 0;
 	fa = fb = 0;
@@ -410,12 +410,12 @@ ALU_DESC(test, ALU_TEST)
 	{mov##bits##_rr, mov##bits##_ri, EAM3(mov##bits##_rm), EAM3(mov##bits##_mr),               \
 	 EAM3(mov##bits##_mi)}
 #define MOVE(bits)                                                                                \
-	static void mov##bits##_rr(UOP_ARGS)                                                       \
+	void mov##bits##_rr(UOP_ARGS)                                                       \
 	{                                                                                          \
 		SETREG##bits(u->dst, REG##bits(u->src));                                            \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void mov##bits##_ri(UOP_ARGS)                                                       \
+	void mov##bits##_ri(UOP_ARGS)                                                       \
 	{                                                                                          \
 		SETREG##bits(u->dst, u->imm);                                                       \
 		NEXT;                                                                               \
@@ -489,7 +489,7 @@ static void store_tmp(struct builder *b, const struct insn *in, unsigned i)
 }
 
 #define EXTEND(name, from, to, T, expr)                                                           \
-	static void name##_rr(UOP_ARGS)                                                            \
+	void name##_rr(UOP_ARGS)                                                            \
 	{                                                                                          \
 		T m = (T)REG##from(u->src);                                                         \
 		SETREG##to(u->dst, expr);                                                           \
@@ -530,13 +530,13 @@ const struct exec_desc exec_movsx = {.gen = gen_extend, .arg = 1};
 const struct exec_desc exec_movsxd = {.gen = gen_extend, .arg = 1};
 
 #define LEA(bits)                                                                                 \
-	static void lea##bits##_bd(UOP_ARGS)                                                       \
+	void lea##bits##_bd(UOP_ARGS)                                                       \
 	{                                                                                          \
 		ea = EA_bd;                                                                        \
 		SETREG##bits(u->dst, ea);                                                        \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void lea##bits##_bis(UOP_ARGS)                                                      \
+	void lea##bits##_bis(UOP_ARGS)                                                      \
 	{                                                                                          \
 		ea = EA_bis;                                                                        \
 		SETREG##bits(u->dst, ea);                                                       \
@@ -638,7 +638,7 @@ const struct exec_desc exec_sfence = {.gen = gen_nothing};
 		SET_SP(ea);                                                                         \
 		SLOW_NEXT;                                                                          \
 	}                                                                                          \
-	static void name(UOP_ARGS)                                                                 \
+	void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
 		ea = new_sp;                                                                        \
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
@@ -663,7 +663,7 @@ PUSH(push32_i, u32, (u32)(SP32 - 4), u->imm)
 		REG64(u->dst) = m;                                                                  \
 		SLOW_NEXT;                                                                          \
 	}                                                                                          \
-	static void name(UOP_ARGS)                                                                 \
+	void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
 		ea = sp;                                                                            \
 		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \
@@ -772,7 +772,7 @@ const struct exec_desc exec_pop = {.gen = gen_pop};
 		KIND(FK_RES);                                                                       \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void not##bits(UOP_ARGS)                                                            \
+	void not##bits(UOP_ARGS)                                                            \
 	{                                                                                          \
 		SETREG##bits(u->dst, ~REG##bits(u->base));                                          \
 		NEXT;                                                                               \
@@ -860,7 +860,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 #define ROTATE_FLAGS_of fb = (fb & ~(u64)(FL_CF | FL_OF)) | cf | of << 11
 #define ROTATE_FLAGS_0 fb = (fb & ~(u64)FL_CF) | cf
 #define SHIFT_ONE(op, bits, FLAGS)                                                                \
-	static void op##bits##_i_n(UOP_ARGS)                                                       \
+	void op##bits##_i_n(UOP_ARGS)                                                       \
 	{                                                                                          \
 		u##bits v = REG##bits(u->base), r;                                                  \
 		unsigned c = u->sh;                                                                 \
@@ -870,7 +870,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 		SETREG##bits(u->dst, r);                                                            \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void op##bits##_o_f(UOP_ARGS)                                                       \
+	void op##bits##_o_f(UOP_ARGS)                                                       \
 	{                                                                                          \
 		u##bits v = REG##bits(u->base), r;                                                  \
 		unsigned c = u->sh;                                                                 \
@@ -881,7 +881,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 		FLAGS(bits, of);                                                                    \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void op##bits##_i_f(UOP_ARGS)                                                       \
+	void op##bits##_i_f(UOP_ARGS)                                                       \
 	{                                                                                          \
 		u##bits v = REG##bits(u->base), r;                                                  \
 		unsigned c = u->sh;                                                                 \
@@ -892,7 +892,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 		FLAGS(bits, 0);                                                                     \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void op##bits##_c_n(UOP_ARGS)                                                       \
+	void op##bits##_c_n(UOP_ARGS)                                                       \
 	{                                                                                          \
 		u##bits v = REG##bits(u->base), r;                                                  \
 		unsigned c = REG8(REG_OFF(RCX)) & COUNT_MASK(bits);                                 \
@@ -902,7 +902,7 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 		SETREG##bits(u->dst, r);                                                            \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void op##bits##_c_f(UOP_ARGS)                                                       \
+	void op##bits##_c_f(UOP_ARGS)                                                       \
 	{                                                                                          \
 		u##bits v = REG##bits(u->base), r = v;                                              \
 		unsigned c = REG8(REG_OFF(RCX)) & COUNT_MASK(bits);                                 \
@@ -1075,74 +1075,10 @@ SIMPLE(shrd)
 	return double_shift(cpu, in, false);
 }
 
-/* ---- pairs -------------------------------------------------------------------------------------------------- */
-
-/*
- * Two pure operations side by side, without flags, run as one handler: what hashes and other straight code are made of. Both
- * micro-operations stay where they are; only the first one's handler changes.
- */
-#define PAIR_mov32(o) SETREG32((o)->dst, REG32((o)->src))
-#define PAIR_add32(o) SETREG32((o)->dst, REG32((o)->base) + REG32((o)->src))
-#define PAIR_xor32(o) SETREG32((o)->dst, REG32((o)->base) ^ REG32((o)->src))
-#define PAIR_and32(o) SETREG32((o)->dst, REG32((o)->base) & REG32((o)->src))
-#define PAIR_rol32(o) (ea = (o)->sh, SETREG32((o)->dst, ROT_L(32, REG32((o)->base), ea)))
-#define PAIR_ror32(o) (ea = (o)->sh, SETREG32((o)->dst, ROT_L(32, REG32((o)->base), -ea)))
-#define PAIR_mov64(o) SETREG64((o)->dst, REG64((o)->src))
-#define PAIR_add64(o) SETREG64((o)->dst, REG64((o)->base) + REG64((o)->src))
-
-#define FOR_PAIRED(X, a) X(a, mov32) X(a, add32) X(a, xor32) X(a, and32) X(a, rol32) X(a, ror32) X(a, mov64) X(a, add64)
-#define PAIR(a, b)                                                                                \
-	static void pair_##a##_##b(UOP_ARGS)                                                       \
-	{                                                                                          \
-		PAIR_##a(u);                                                                        \
-		PAIR_##b(u + 1);                                                                    \
-		return u[2].fn(cpu, u + 2, fa, ea, fb, cd);                                         \
-	}
-FOR_PAIRED(PAIR, mov32)
-FOR_PAIRED(PAIR, add32)
-FOR_PAIRED(PAIR, xor32)
-FOR_PAIRED(PAIR, and32)
-FOR_PAIRED(PAIR, rol32)
-FOR_PAIRED(PAIR, ror32)
-FOR_PAIRED(PAIR, mov64)
-FOR_PAIRED(PAIR, add64)
-
-#define PAIRED 8
-static const uop_fn paired[PAIRED] = {mov32_rr,   add32_rr_n, xor32_rr_n, and32_rr_n,
-				      rol32_i_n, ror32_i_n,  mov64_rr,	 add64_rr_n};
-#define PAIR_FN(a, b) pair_##a##_##b,
-static const uop_fn pair_fns[PAIRED][PAIRED] = {
-	{FOR_PAIRED(PAIR_FN, mov32)}, {FOR_PAIRED(PAIR_FN, add32)}, {FOR_PAIRED(PAIR_FN, xor32)},
-	{FOR_PAIRED(PAIR_FN, and32)}, {FOR_PAIRED(PAIR_FN, rol32)}, {FOR_PAIRED(PAIR_FN, ror32)},
-	{FOR_PAIRED(PAIR_FN, mov64)}, {FOR_PAIRED(PAIR_FN, add64)},
-};
-
-static unsigned paired_index(const struct builder *b, unsigned i)
-{
-	unsigned k = 0;
-
-	while (k < PAIRED && !(b->pure[i] && b->u[i].fn == paired[k]))
-		k++;
-	return k;
-}
-
-void fuse_pairs(struct builder *b)
-{
-	for (unsigned i = 0; i + 1 < b->n; i++) {
-		unsigned first = paired_index(b, i), second;
-
-		if (first == PAIRED)
-			continue;
-		second = paired_index(b, i + 1);
-		if (second != PAIRED)
-			b->u[i++].fn = pair_fns[first][second];
-	}
-}
-
 /* ---- multiply and divide -------------------------------------------------------------------------------- */
 
 #define IMUL(bits)                                                                                \
-	static void imul##bits##_rr(UOP_ARGS)                                                      \
+	void imul##bits##_rr(UOP_ARGS)                                                      \
 	{                                                                                          \
 		s##bits p;                                                                          \
 		fb = __builtin_mul_overflow((s##bits)REG##bits(u->src),                              \
@@ -1154,7 +1090,7 @@ void fuse_pairs(struct builder *b)
 		KIND(FK_RES);                                                                       \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void imul##bits##_rri(UOP_ARGS)                                                     \
+	void imul##bits##_rri(UOP_ARGS)                                                     \
 	{                                                                                          \
 		s##bits p;                                                                          \
 		fb = __builtin_mul_overflow((s##bits)REG##bits(u->src), (s##bits)u->imm, &p)         \
@@ -1165,12 +1101,12 @@ void fuse_pairs(struct builder *b)
 		KIND(FK_RES);                                                                       \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void imul##bits##_rr_n(UOP_ARGS)                                                    \
+	void imul##bits##_rr_n(UOP_ARGS)                                                    \
 	{                                                                                          \
 		SETREG##bits(u->dst, (u64)REG##bits(u->src) * REG##bits(u->base));                  \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void imul##bits##_rri_n(UOP_ARGS)                                                   \
+	void imul##bits##_rri_n(UOP_ARGS)                                                   \
 	{                                                                                          \
 		SETREG##bits(u->dst, (u64)REG##bits(u->src) * (u##bits)u->imm);                     \
 		NEXT;                                                                               \
@@ -1202,7 +1138,7 @@ const struct exec_desc exec_imul = {.gen = gen_imul};
 
 /* MUL and one-operand IMUL: rDX:rAX (AX for bytes). */
 #define MUL_ONE(name, T, W, bits, extends, fl, FLAGS)                                             \
-	static void name##bits##_##fl(UOP_ARGS)                                                    \
+	void name##bits##_##fl(UOP_ARGS)                                                    \
 	{                                                                                          \
 		W p = (W)(T)REG##bits(REG_OFF(RAX)) * (T)REG##bits(u->src);                         \
 		u##bits lo = (u##bits)p, hi = (u##bits)(p >> bits);                                 \
@@ -1340,7 +1276,7 @@ const struct exec_desc exec_idiv = {.gen = gen_div, .arg = 1};
 /* ---- widening, byte order, bit scans -------------------------------------------------------------------- */
 
 #define WIDEN(name, dst, v)                                                                       \
-	static void name(UOP_ARGS)                                                                 \
+	void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
 		dst(v);                                                                             \
 		NEXT;                                                                               \
@@ -1484,7 +1420,7 @@ const struct exec_desc exec_popcnt = {.gen = gen_scan, .arg = 4};
 
 /* CF = the bit; the rest of the flags stays (ZF by definition, the others by hardware). fb is FK_RES by now. */
 #define BIT_TEST(name, bits, change)                                                              \
-	static void name##bits##_rr(UOP_ARGS)                                                      \
+	void name##bits##_rr(UOP_ARGS)                                                      \
 	{                                                                                          \
 		u##bits v = REG##bits(u->dst), one = 1;                                             \
 		unsigned n = REG##bits(u->src) & (bits - 1);                                        \
@@ -1493,7 +1429,7 @@ const struct exec_desc exec_popcnt = {.gen = gen_scan, .arg = 4};
 		change;                                                                             \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void name##bits##_ri(UOP_ARGS)                                                      \
+	void name##bits##_ri(UOP_ARGS)                                                      \
 	{                                                                                          \
 		u##bits v = REG##bits(u->dst), one = 1;                                             \
 		unsigned n = u->sh;                                                                 \

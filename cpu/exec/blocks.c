@@ -70,6 +70,7 @@ static struct block_cache *new_cache(void)
 		free(c);
 		return NULL;
 	}
+	pairs_init(&c->builder);
 	return c;
 }
 

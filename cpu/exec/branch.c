@@ -75,7 +75,7 @@ static bool condition_dynamic(struct cpu *cpu, unsigned cc, u64 fa, u64 fb)
 	} while (0)
 
 #define JCC(kind, c)                                                                              \
-	static void jcc_##kind##_##c(UOP_ARGS)                                                     \
+	void jcc_##kind##_##c(UOP_ARGS)                                                     \
 	{                                                                                          \
 		TAKE_BRANCH(kind##_##c);                                                            \
 	}
@@ -129,7 +129,7 @@ static const uop_fn jcc_fns[SF_KINDS][8] = COND_TABLE(jcc);
 			return uop_leave_next(UOP_PASS);                                            \
 		TAKE_BRANCH(op##_##c);                                                              \
 	}                                                                                          \
-	static void name(UOP_ARGS)                                                                 \
+	void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
 		ea = EA_##eam;                                                                      \
 		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \
@@ -146,13 +146,13 @@ static const uop_fn jcc_fns[SF_KINDS][8] = COND_TABLE(jcc);
 	FUSED_MEM(name##_pre, pre, bits, op, c, aval, bval)
 
 #define FUSED(op, c, bits)                                                                        \
-	static void j_##op##_##c##bits##_rr(UOP_ARGS)                                              \
+	void j_##op##_##c##bits##_rr(UOP_ARGS)                                              \
 	{                                                                                          \
 		u##bits a = REG##bits(u->dst), b = REG##bits(u->src);                               \
 		DO_##op(bits);                                                                      \
 		TAKE_BRANCH(op##_##c);                                                              \
 	}                                                                                          \
-	static void j_##op##_##c##bits##_ri(UOP_ARGS)                                              \
+	void j_##op##_##c##bits##_ri(UOP_ARGS)                                              \
 	{                                                                                          \
 		u##bits a = REG##bits(u->dst), b = (u##bits)u->imm;                                 \
 		DO_##op(bits);                                                                      \
@@ -314,12 +314,12 @@ bool fuse_compare_branch(struct builder *b, const struct insn *in, bool is_test)
 
 /* sh bit 0 negates. */
 #define SETCC(kind, c)                                                                            \
-	static void setcc_##kind##_##c(UOP_ARGS)                                                   \
+	void setcc_##kind##_##c(UOP_ARGS)                                                   \
 	{                                                                                          \
 		REG8(u->dst) = (u8)(!!(kind##_##c) ^ (u->sh & 1));                                  \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static void cmov_##kind##_##c(UOP_ARGS)                                                    \
+	void cmov_##kind##_##c(UOP_ARGS)                                                    \
 	{                                                                                          \
 		ea = REG64(u->dst);                                                                 \
 		if ((!!(kind##_##c)) != (u->sh & 1))                                                \
@@ -417,7 +417,7 @@ const struct exec_desc exec_cmovcc = {.gen = gen_cmovcc};
 
 /* ---- JMP, CALL, RET ---------------------------------------------------------------------------------------- */
 
-static void jmp_direct(UOP_ARGS)
+void jmp_direct(UOP_ARGS)
 {
 	CONTINUE_AT(u->target, u->icnt + 1);
 }
@@ -470,7 +470,7 @@ static COLD void jmp_indirect_miss(UOP_ARGS)
 	return uop_leave_rip(UOP_PASS);
 }
 
-static void jmp_indirect(UOP_ARGS)
+void jmp_indirect(UOP_ARGS)
 {
 	u64 target = REG64(u->src) & u->imm;
 	JUMP_INDIRECT(target, jmp_indirect_miss, );
@@ -518,7 +518,7 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 			cd = uop_clip(cpu, cd, u->icnt + 1);                                        \
 		CONTINUE_AT(u->target, u->icnt + 1);                                                \
 	}                                                                                          \
-	static void call_direct##bits(UOP_ARGS)                                                    \
+	void call_direct##bits(UOP_ARGS)                                                    \
 	{                                                                                          \
 		ea = (u##bits)(RSP_REG - bits / 8);                                                 \
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
@@ -565,7 +565,7 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 		ea = m;                                                                             \
 		return uop_leave_rip(UOP_PASS);                                                     \
 	}                                                                                          \
-	static void ret##bits(UOP_ARGS)                                                            \
+	void ret##bits(UOP_ARGS)                                                            \
 	{                                                                                          \
 		ea = (u##bits)RSP_REG;                                                              \
 		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \

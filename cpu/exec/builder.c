@@ -462,15 +462,6 @@ static void nothing(UOP_ARGS)
 	NEXT;
 }
 
-/*
- * NOP and what has become useless emit nothing, except where their place is needed: at the block's start, and behind an
- * instruction that may leave the chain (uop_leave_next() goes to the instruction of the next micro-operation).
- */
-static bool needs_a_place(const struct builder *b)
-{
-	return b->cur == 0 || is_barrier(&b->insn[b->cur - 1]);
-}
-
 void builder_emit_all(struct builder *b)
 {
 	find_live_flags(b);
@@ -482,7 +473,7 @@ void builder_emit_all(struct builder *b)
 			uop_set_insn(b, emit(b, trace_insn), &b->insn[b->cur]);
 		unsigned before = b->n;
 		emit_insn(b, &b->insn[b->cur]);
-		if (b->n == before && needs_a_place(b))
+		if (b->n == before && b->cur == 0) /* a block starts at its first instruction, even a NOP */
 			emit(b, nothing);
 	}
 	if (b->ended) {

@@ -18,6 +18,14 @@ enum static_flags {
 
 #define BUILDER_MAX_UOPS (BLOCK_MAX_INSNS * 8 + 8)
 
+#define PAIR_INDEX_BITS 9
+
+/* The places of a handler in the lists of pairs.c, 1 and up; 0: not there. */
+struct pair_index {
+	uop_fn fn; /* NULL: free */
+	u8 first, second;
+};
+
 struct builder {
 	struct cpu *cpu;
 	u32 mode;
@@ -34,6 +42,7 @@ struct builder {
 	struct uop u[BUILDER_MAX_UOPS];
 	bool pure[BUILDER_MAX_UOPS];   /* reads and writes registers only, never faults or leaves */
 	u8 pointers[BUILDER_MAX_UOPS]; /* enum uop_pointer: what of each moves with the block */
+	struct pair_index pairs[1u << PAIR_INDEX_BITS];
 };
 
 /* Which pointers into the builder a micro-operation holds. */
@@ -77,8 +86,10 @@ void emit_call(struct builder *b, const struct insn *in, exec_op op);
 /** The same where @op sets rip or changes what the block was built for: the block ends. */
 void emit_call_end(struct builder *b, const struct insn *in, exec_op op);
 
-/** Last of all: gives neighbouring pure micro-operations a handler that does both. */
+/** Last of all: gives micro-operations that often stand side by side a handler that does both (pairs.c). */
 void fuse_pairs(struct builder *b);
+/** Prepares what fuse_pairs() looks up; once. */
+void pairs_init(struct builder *b);
 
 /** Appends an unlinked stub for the continuation at @disp bytes from the page's first byte. */
 struct uop *emit_stub(struct builder *b, s64 disp);

@@ -190,7 +190,7 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, unsigned size);
 		SLOW_NEXT;                                                                          \
 	}
 #define UOP_LOAD_FAST(name, slow, eam, type, ...)                                                 \
-	static void name(UOP_ARGS)                                                                 \
+	void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
 		ea = EA_##eam;                                                                      \
 		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \
@@ -211,7 +211,7 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, unsigned size);
 		__VA_ARGS__;                                                                        \
 		SLOW_NEXT;                                                                          \
 	}                                                                                          \
-	static void name(UOP_ARGS)                                                                 \
+	void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
 		ea = EA_##eam;                                                                      \
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
@@ -235,7 +235,7 @@ MUST_CHECK int uop_slow_read_rmw(UOP_ARGS, unsigned size);
 		SLOW_NEXT;                                                                          \
 	}
 #define UOP_RMW_FAST(name, slow, eam, type, ...)                                                  \
-	static void name(UOP_ARGS)                                                                 \
+	void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
 		ea = EA_##eam;                                                                      \
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \

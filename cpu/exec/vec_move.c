@@ -401,7 +401,7 @@ static int masked_store(struct cpu *cpu, const struct insn *in, const u8 *data, 
 {
 	u64 off = zext_bytes(cpu->r[RDI], in->adsize), lin;
 
-	if (seg_linear(cpu, in->seg, off, n, ACC_W, &lin) || mem_aligned(cpu, lin, n, ACC_W))
+	if (seg_linear(cpu, in->seg, off, n, ACC_W, &lin) || mem_aligned(cpu, lin, 8, ACC_W))
 		return 1;
 	bool any = false;
 	for (unsigned i = n; i-- > 0;) {

@@ -68,6 +68,7 @@ static struct tolerance tolerance_of(struct pools *p, const struct test_case *tc
 	static const char *const near[] = {"fsin", "fcos", "fsincos", "fptan", "fpatan", "f2xm1", "fyl2x", "fyl2xp1",
 					  NULL};
 	static const char *const several[] = {"fldenv", "frstor", "pusha", "pushad", "popa", "popad", NULL};
+	static const char *const whole[] = {"pusha", "pushad", "popa", "popad", NULL};
 	static const char *const compares[] = {"scas", "cmps", NULL};
 	struct tolerance t = {0};
 	struct insn in;
@@ -82,7 +83,7 @@ static struct tolerance tolerance_of(struct pools *p, const struct test_case *tc
 		t.aligned |= (insn_rows[in.row].attr & IA_ALIGN) != 0;
 		t.torn |= !strcmp(insn_rows[in.row].mnemonic, "fbstp") || !strncmp(insn_rows[in.row].mnemonic, "pusha", 5) ||
 			  (!strcmp(insn_rows[in.row].mnemonic, "fstp") && in.opcode == 0xdb);
-		t.order_free |= !strcmp(insn_rows[in.row].mnemonic, "cmps") || !strncmp(insn_rows[in.row].mnemonic, "pusha", 5);
+		t.order_free |= !strcmp(insn_rows[in.row].mnemonic, "cmps") || is_one_of(insn_rows[in.row].mnemonic, whole);
 		t.truncates |= tc->bits == 64 && in.adsize == 4 && insn_rows[in.row].attr & IA_REP;
 		t.rep_flags |= is_one_of(insn_rows[in.row].mnemonic, compares);
 		t.popa |= !strncmp(insn_rows[in.row].mnemonic, "popa", 4);
