@@ -125,7 +125,7 @@ static void ea_checked(UOP_ARGS)
 }
 
 /* An address that is not canonical is left to the access, which faults on it: #GP and #SS come before #AC. */
-static COLD void alignment_fault(UOP_ARGS)
+static COLD void alignment_slow(UOP_ARGS)
 {
 	if (cpu_long64(cpu) && !canonical(cpu, ea))
 		NEXT;
@@ -136,7 +136,7 @@ static COLD void alignment_fault(UOP_ARGS)
 static void check_alignment(UOP_ARGS)
 {
 	if (ea & u->imm)
-		return alignment_fault(UOP_PASS);
+		return alignment_slow(UOP_PASS);
 	NEXT;
 }
 
@@ -462,6 +462,15 @@ static void nothing(UOP_ARGS)
 	NEXT;
 }
 
+/*
+ * NOP and what has become useless emit nothing, except where their place is needed: at the block's start, and behind an
+ * instruction that may leave the chain (uop_leave_next() goes to the instruction of the next micro-operation).
+ */
+static bool needs_a_place(const struct builder *b)
+{
+	return b->cur == 0 || is_barrier(&b->insn[b->cur - 1]);
+}
+
 void builder_emit_all(struct builder *b)
 {
 	find_live_flags(b);
@@ -473,7 +482,7 @@ void builder_emit_all(struct builder *b)
 			uop_set_insn(b, emit(b, trace_insn), &b->insn[b->cur]);
 		unsigned before = b->n;
 		emit_insn(b, &b->insn[b->cur]);
-		if (b->n == before && b->cur == 0) /* a block starts at its first instruction, even a NOP */
+		if (b->n == before && needs_a_place(b))
 			emit(b, nothing);
 	}
 	if (b->ended) {

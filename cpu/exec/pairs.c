@@ -1,148 +1,159 @@
 /*
- * Pairs: two neighbouring micro-operations run as one. What an interpreter costs its host is above all the indirect jump from
- * handler to handler, which is often mispredicted in code that does not loop tightly. So the commonest first halves exist
- * once more for each of the commonest second halves, which are done on the spot when they work on registers only and are reached
- * by a direct jump otherwise. Both micro-operations stay where they are, and only the first one's handler changes: whatever enters or leaves the block at the second still can. On a TLB
- * miss the first half's own handler takes over.
+ * Pairs: two neighbouring micro-operations run as one. What an interpreter costs its host is above
+ * all the indirect jump from handler to handler, which is often mispredicted in code that does not
+ * loop tightly. So the commonest first halves exist once more for each of the commonest second
+ * halves, which are done on the spot when they work on registers only and are reached by a direct
+ * jump otherwise. Both micro-operations stay where they are, and only the first one's handler
+ * changes: whatever enters or leaves the block at the second still can. On a TLB miss the first
+ * half's own handler takes over.
  *
- * The lists are what a boot of Linux and the guest of bench/ execute most; a name that is in neither is simply not paired.
+ * The lists are what a boot of Linux and the guest of bench/ execute most; a name that is in
+ * neither is simply not paired.
  */
 #include "cpu/exec/builder.h"
 
 /* What works on registers only: X(second half, name, what it does). */
 #define REGISTER_FIRSTS(X, b)                                                                      \
-	X(b, mov64_rr, SETREG64(u->dst, REG64(u->src)))                                                   \
-	X(b, mov32_rr, SETREG32(u->dst, REG32(u->src)))                                                   \
-	X(b, mov32_ri, SETREG32(u->dst, u->imm))                                                          \
-	X(b, zero32, REG64(u->dst) = 0)                                                                   \
-	X(b, movzx8_32_rr, SETREG32(u->dst, REG8(u->src)))                                                \
-	X(b, movsx32_64_rr, SETREG64(u->dst, SREG32(u->src)))                                             \
-	X(b, lea64_bd, ea = EA_bd, SETREG64(u->dst, ea))                                                  \
-	X(b, lea64_bis, ea = EA_bis, SETREG64(u->dst, ea))                                                \
-	X(b, lea32_bd, ea = EA_bd, SETREG32(u->dst, ea))                                                  \
-	X(b, lea32_bis, ea = EA_bis, SETREG32(u->dst, ea))                                                \
-	X(b, add64_rr_n, SETREG64(u->dst, REG64(u->base) + REG64(u->src)))                                \
-	X(b, add64_ri_n, SETREG64(u->dst, REG64(u->base) + u->imm))                                       \
-	X(b, add32_rr_n, SETREG32(u->dst, REG32(u->base) + REG32(u->src)))                                \
-	X(b, add32_ri_n, SETREG32(u->dst, REG32(u->base) + u->imm))                                       \
-	X(b, sub64_rr_n, SETREG64(u->dst, REG64(u->base) - REG64(u->src)))                                \
-	X(b, sub64_ri_n, SETREG64(u->dst, REG64(u->base) - u->imm))                                       \
-	X(b, and32_ri_n, SETREG32(u->dst, REG32(u->base) & u->imm))                                       \
-	X(b, and32_rr_n, SETREG32(u->dst, REG32(u->base) & REG32(u->src)))                                \
-	X(b, xor32_rr_n, SETREG32(u->dst, REG32(u->base) ^ REG32(u->src)))                                \
-	X(b, not32, SETREG32(u->dst, ~REG32(u->base)))                                                    \
-	X(b, shl64_i_n, ea = u->sh, SETREG64(u->dst, REG64(u->base) << (ea & 63)))                        \
-	X(b, shr64_i_n, ea = u->sh, SETREG64(u->dst, REG64(u->base) >> (ea & 63)))                        \
-	X(b, shr32_i_n, ea = u->sh, SETREG32(u->dst, (u64)REG32(u->base) >> (ea & 63)))                   \
-	X(b, rol32_i_n, ea = u->sh, SETREG32(u->dst, ROT_L32(REG32(u->base), ea)))                        \
-	X(b, ror32_i_n, ea = u->sh, SETREG32(u->dst, ROT_L32(REG32(u->base), -ea)))                       \
-	X(b, imul64_rr_n, SETREG64(u->dst, REG64(u->base) * REG64(u->src)))                               \
-	X(b, zero32_f, REG64(u->dst) = 0, fa = fb = 0, KIND(FK_RES))                                      \
-	X(b, xor32_rr_f, SETREG32(u->dst, REG32(u->base) ^ REG32(u->src)), RESULT32)                      \
-	X(b, and32_ri_f, SETREG32(u->dst, REG32(u->base) & u->imm), RESULT32)                             \
-	X(b, add32_rr_f, fb = (u64)SREG32(u->src), SETREG32(u->dst, REG32(u->base) + REG32(u->src)), SUM(32)) \
-	X(b, add32_ri_f, fb = SX(32, u->imm), SETREG32(u->dst, REG32(u->base) + u->imm), SUM(32))         \
-	X(b, add64_rr_f, fb = REG64(u->src), SETREG64(u->dst, REG64(u->base) + REG64(u->src)), SUM(64))   \
-	X(b, add64_ri_f, fb = u->imm, SETREG64(u->dst, REG64(u->base) + u->imm), SUM(64))                 \
-	X(b, sub64_rr_f, fa = REG64(u->base), fb = REG64(u->src), SETREG64(u->dst, fa - fb), KIND(FK_SUB + LG64)) \
-	X(b, cmp64_rr, fa = REG64(u->dst), fb = REG64(u->src), KIND(FK_SUB + LG64))                       \
-	X(b, cmp32_rr, fa = (u64)SREG32(u->dst), fb = (u64)SREG32(u->src), KIND(FK_SUB + LG32))           \
+	X(b, mov64_rr, SETREG64(u->dst, REG64(u->src)))                                            \
+	X(b, mov32_rr, SETREG32(u->dst, REG32(u->src)))                                            \
+	X(b, mov32_ri, SETREG32(u->dst, u->imm))                                                   \
+	X(b, zero32, REG64(u->dst) = 0)                                                            \
+	X(b, movzx8_32_rr, SETREG32(u->dst, REG8(u->src)))                                         \
+	X(b, movsx32_64_rr, SETREG64(u->dst, SREG32(u->src)))                                      \
+	X(b, lea64_bd, ea = EA_bd, SETREG64(u->dst, ea))                                           \
+	X(b, lea64_bis, ea = EA_bis, SETREG64(u->dst, ea))                                         \
+	X(b, lea32_bd, ea = EA_bd, SETREG32(u->dst, ea))                                           \
+	X(b, lea32_bis, ea = EA_bis, SETREG32(u->dst, ea))                                         \
+	X(b, add64_rr_n, SETREG64(u->dst, REG64(u->base) + REG64(u->src)))                         \
+	X(b, add64_ri_n, SETREG64(u->dst, REG64(u->base) + u->imm))                                \
+	X(b, add32_rr_n, SETREG32(u->dst, REG32(u->base) + REG32(u->src)))                         \
+	X(b, add32_ri_n, SETREG32(u->dst, REG32(u->base) + u->imm))                                \
+	X(b, sub64_rr_n, SETREG64(u->dst, REG64(u->base) - REG64(u->src)))                         \
+	X(b, sub64_ri_n, SETREG64(u->dst, REG64(u->base) - u->imm))                                \
+	X(b, and32_ri_n, SETREG32(u->dst, REG32(u->base) & u->imm))                                \
+	X(b, and32_rr_n, SETREG32(u->dst, REG32(u->base) & REG32(u->src)))                         \
+	X(b, xor32_rr_n, SETREG32(u->dst, REG32(u->base) ^ REG32(u->src)))                         \
+	X(b, not32, SETREG32(u->dst, ~REG32(u->base)))                                             \
+	X(b, shl64_i_n, ea = u->sh, SETREG64(u->dst, REG64(u->base) << (ea & 63)))                 \
+	X(b, shr64_i_n, ea = u->sh, SETREG64(u->dst, REG64(u->base) >> (ea & 63)))                 \
+	X(b, shr32_i_n, ea = u->sh, SETREG32(u->dst, (u64)REG32(u->base) >> (ea & 63)))            \
+	X(b, rol32_i_n, ea = u->sh, SETREG32(u->dst, ROT_L32(REG32(u->base), ea)))                 \
+	X(b, ror32_i_n, ea = u->sh, SETREG32(u->dst, ROT_L32(REG32(u->base), -ea)))                \
+	X(b, imul64_rr_n, SETREG64(u->dst, REG64(u->base) * REG64(u->src)))                        \
+	X(b, zero32_f, REG64(u->dst) = 0, fa = fb = 0, KIND(FK_RES))                               \
+	X(b, xor32_rr_f, SETREG32(u->dst, REG32(u->base) ^ REG32(u->src)), RESULT32)               \
+	X(b, and32_ri_f, SETREG32(u->dst, REG32(u->base) & u->imm), RESULT32)                      \
+	X(b, add32_rr_f, fb = (u64)SREG32(u->src),                                                 \
+	  SETREG32(u->dst, REG32(u->base) + REG32(u->src)), SUM(32))                               \
+	X(b, add32_ri_f, fb = SX(32, u->imm), SETREG32(u->dst, REG32(u->base) + u->imm), SUM(32))  \
+	X(b, add64_rr_f, fb = REG64(u->src), SETREG64(u->dst, REG64(u->base) + REG64(u->src)),     \
+	  SUM(64))                                                                                 \
+	X(b, add64_ri_f, fb = u->imm, SETREG64(u->dst, REG64(u->base) + u->imm), SUM(64))          \
+	X(b, sub64_rr_f, fa = REG64(u->base), fb = REG64(u->src), SETREG64(u->dst, fa - fb),       \
+	  KIND(FK_SUB + LG64))                                                                     \
+	X(b, cmp64_rr, fa = REG64(u->dst), fb = REG64(u->src), KIND(FK_SUB + LG64))                \
+	X(b, cmp32_rr, fa = (u64)SREG32(u->dst), fb = (u64)SREG32(u->src), KIND(FK_SUB + LG32))    \
 	X(b, setcc_SUB_b, REG8(u->dst) = (u8)((fa < fb) ^ (u->sh & 1)))
 
 /* First halves that go to memory: X(second half, name, shape, ...); the shapes are below. */
 #define MEMORY_FIRSTS(X, b)                                                                        \
-	X(b, push64_r, PUSH)                                                                              \
-	X(b, pop64_r, POP)                                                                                \
-	X(b, mov64_rm_bd, LOAD, EA_bd, u64, SETREG64(u->dst, m))                                          \
-	X(b, mov64_rm_bis, LOAD, EA_bis, u64, SETREG64(u->dst, m))                                        \
-	X(b, mov32_rm_bd, LOAD, EA_bd, u32, SETREG32(u->dst, m))                                          \
-	X(b, mov32_rm_bis, LOAD, EA_bis, u32, SETREG32(u->dst, m))                                        \
-	X(b, movzx8_32_rm_bd, LOAD, EA_bd, u8, SETREG32(u->dst, m))                                       \
-	X(b, movzx8_32_rm_bis, LOAD, EA_bis, u8, SETREG32(u->dst, m))                                     \
-	X(b, add32_rm_n_bd, LOAD, EA_bd, u32, SETREG32(u->dst, REG32(u->dst) + m))                        \
-	X(b, mov64_mr_bd, STORE, EA_bd, u64, REG64(u->src))                                               \
+	X(b, push64_r, PUSH)                                                                       \
+	X(b, pop64_r, POP)                                                                         \
+	X(b, mov64_rm_bd, LOAD, EA_bd, u64, SETREG64(u->dst, m))                                   \
+	X(b, mov64_rm_bis, LOAD, EA_bis, u64, SETREG64(u->dst, m))                                 \
+	X(b, mov32_rm_bd, LOAD, EA_bd, u32, SETREG32(u->dst, m))                                   \
+	X(b, mov32_rm_bis, LOAD, EA_bis, u32, SETREG32(u->dst, m))                                 \
+	X(b, movzx8_32_rm_bd, LOAD, EA_bd, u8, SETREG32(u->dst, m))                                \
+	X(b, movzx8_32_rm_bis, LOAD, EA_bis, u8, SETREG32(u->dst, m))                              \
+	X(b, add32_rm_n_bd, LOAD, EA_bd, u32, SETREG32(u->dst, REG32(u->dst) + m))                 \
+	X(b, mov64_mr_bd, STORE, EA_bd, u64, REG64(u->src))                                        \
 	X(b, mov32_mr_bd, STORE, EA_bd, u32, REG32(u->src))
 
 /* Second halves: those above, done on the spot, and those that are jumped to. */
 #define REGISTER_SECONDS(X)                                                                        \
-	X(mov64_rr) X(mov32_rr) X(mov32_ri) X(zero32) X(movzx8_32_rr) X(movsx32_64_rr) X(lea64_bd)        \
-	X(lea64_bis) X(lea32_bd) X(lea32_bis) X(add64_rr_n) X(add64_ri_n) X(add32_rr_n)                   \
-	X(add32_ri_n) X(sub64_rr_n) X(sub64_ri_n) X(and32_ri_n) X(and32_rr_n) X(xor32_rr_n)               \
-	X(not32) X(shl64_i_n) X(shr64_i_n) X(shr32_i_n) X(rol32_i_n) X(ror32_i_n) X(imul64_rr_n)          \
-	X(cmp64_rr) X(cmp32_rr) X(setcc_SUB_b) X(zero32_f) X(xor32_rr_f) X(and32_ri_f)    \
-	X(add32_rr_f) X(add32_ri_f) X(add64_rr_f) X(add64_ri_f) X(sub64_rr_f)
+	X(mov64_rr)                                                                                \
+	X(mov32_rr) X(mov32_ri) X(zero32) X(movzx8_32_rr) X(movsx32_64_rr) X(lea64_bd)             \
+	    X(lea64_bis) X(lea32_bd) X(lea32_bis) X(add64_rr_n) X(add64_ri_n) X(add32_rr_n)        \
+		X(add32_ri_n) X(sub64_rr_n) X(sub64_ri_n) X(and32_ri_n) X(and32_rr_n)              \
+		    X(xor32_rr_n) X(not32) X(shl64_i_n) X(shr64_i_n) X(shr32_i_n) X(rol32_i_n)     \
+			X(ror32_i_n) X(imul64_rr_n) X(cmp64_rr) X(cmp32_rr) X(setcc_SUB_b)         \
+			    X(zero32_f) X(xor32_rr_f) X(and32_ri_f) X(add32_rr_f) X(add32_ri_f)    \
+				X(add64_rr_f) X(add64_ri_f) X(sub64_rr_f)
 #define OTHER_SECONDS(X)                                                                           \
-	X(mov64_ri)                   \
-	X(sub64_ri_f) X(shr64_i_f) X(shr32_i_f) X(cmov_SUB_b)                 \
-	X(push64_r) X(pop64_r) X(mov64_rm_bd) X(mov64_rm_bis) X(mov32_rm_bd) X(mov32_rm_bis)              \
-	X(movzx8_32_rm_bd) X(movzx8_32_rm_bis) X(add32_rm_n_bd) X(mov64_mr_bd) X(mov32_mr_bd)             \
-	X(mov64_mi_bd) X(jcc_RES_z) X(jcc_SUB_z) X(jcc_SUB_b) X(jmp_direct) X(jmp_indirect)               \
-	X(call_direct64) X(ret64) X(j_cmp_z64_rr) X(j_cmp_z64_ri) X(j_cmp_z32_rr) X(j_cmp_z32_ri)         \
-	X(j_cmp_z8_ri) X(j_cmp_b64_rr) X(j_cmp_b32_rr) X(j_cmp_be64_ri) X(j_cmp_be32_ri)                  \
-	X(j_cmp_be8_ri) X(j_cmp_z8_mr_bd) X(j_cmp_b32_mr_bd) X(j_test_z64_rr) X(j_test_z32_rr)            \
-	X(j_test_z8_rr) X(j_test_z8_ri) X(j_test_z8_mi_bd)
+	X(mov64_ri)                                                                                \
+	X(sub64_ri_f)                                                                              \
+	X(shr64_i_f) X(shr32_i_f) X(cmov_SUB_b) X(push64_r) X(pop64_r) X(mov64_rm_bd)              \
+	    X(mov64_rm_bis) X(mov32_rm_bd) X(mov32_rm_bis) X(movzx8_32_rm_bd) X(movzx8_32_rm_bis)  \
+		X(add32_rm_n_bd) X(mov64_mr_bd) X(mov32_mr_bd) X(mov64_mi_bd) X(jcc_RES_z)         \
+		    X(jcc_SUB_z) X(jcc_SUB_b) X(jmp_direct) X(jmp_indirect) X(call_direct64)       \
+			X(ret64) X(j_cmp_z64_rr) X(j_cmp_z64_ri) X(j_cmp_z32_rr) X(j_cmp_z32_ri)   \
+			    X(j_cmp_z8_ri) X(j_cmp_b64_rr) X(j_cmp_b32_rr) X(j_cmp_be64_ri)        \
+				X(j_cmp_be32_ri) X(j_cmp_be8_ri) X(j_cmp_z8_mr_bd)                 \
+				    X(j_cmp_b32_mr_bd) X(j_test_z64_rr) X(j_test_z32_rr)           \
+					X(j_test_z8_rr) X(j_test_z8_ri) X(j_test_z8_mi_bd)
 
-#define RESULT32 fa = (u64)SREG32(u->dst), fb = 0, KIND(FK_RES)
-#define SUM(bits) fa = (u64)SREG##bits(u->dst), KIND(FK_ADD + LG##bits)
-#define ROT_L32(v, c) ((u32)((v) << ((c) & 31) | (v) >> (-(c) & 31)))
+#define RESULT32      fa = (u64)SREG32(u->dst), fb = 0, KIND(FK_RES)
+#define SUM(bits)     fa = (u64)SREG##bits(u->dst), KIND(FK_ADD + LG##bits)
+#define ROT_L32(v, c) ((u32)((v) << ((c)&31) | (v) >> (-(c)&31)))
 
-#define HALF_LOAD(a, address, type, ...)                                                          \
+#define HALF_LOAD(a, address, type, ...)                                                           \
 	ea = address;                                                                              \
-	const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                                    \
-	if (TLB_MISS(e, sizeof(type)))                                                              \
-		return a(UOP_PASS);                                                                 \
-	type m = HOST(type, e->host + ea);                                                          \
+	const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                                   \
+	if (TLB_MISS(e, sizeof(type)))                                                             \
+		return a(UOP_PASS);                                                                \
+	type m = HOST(type, e->host + ea);                                                         \
 	__VA_ARGS__
-#define HALF_STORE(a, address, type, value)                                                       \
+#define HALF_STORE(a, address, type, value)                                                        \
 	ea = address;                                                                              \
-	const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                                    \
-	if (TLB_MISS(e, sizeof(type)))                                                              \
-		return a(UOP_PASS);                                                                 \
+	const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                                   \
+	if (TLB_MISS(e, sizeof(type)))                                                             \
+		return a(UOP_PASS);                                                                \
 	HOST(type, e->host + ea) = value
 #define HALF_PUSH(a) HALF_STORE(a, cpu->r[RSP] - 8, u64, REG64(u->src)), cpu->r[RSP] = ea
-#define HALF_POP(a) HALF_LOAD(a, cpu->r[RSP], u64, cpu->r[RSP] = ea + 8, REG64(u->dst) = m)
+#define HALF_POP(a)  HALF_LOAD(a, cpu->r[RSP], u64, cpu->r[RSP] = ea + 8, REG64(u->dst) = m)
 
 typedef void uop_handler(UOP_ARGS);
-#define DECLARE(name) uop_handler name;
+#define DECLARE(name)               uop_handler name;
 #define DECLARE_FIRST(b, name, ...) DECLARE(name)
 OTHER_SECONDS(DECLARE)
 REGISTER_FIRSTS(DECLARE_FIRST, )
 MEMORY_FIRSTS(DECLARE_FIRST, )
 
 /* The register operations once more, to be done on the spot and followed by something else. */
-#define INLINE(b, name, ...)                                                                      \
+#define INLINE(b, name, ...)                                                                       \
 	static ALWAYS_INLINE void then_##name(UOP_ARGS)                                            \
 	{                                                                                          \
-		__VA_ARGS__;                                                                        \
-		NEXT;                                                                               \
+		__VA_ARGS__;                                                                       \
+		NEXT;                                                                              \
 	}
 REGISTER_FIRSTS(INLINE, )
 
-#define PAIR(a, b, second, ...)                                                                   \
+#define PAIR(a, b, second, ...)                                                                    \
 	static void a##__##b(UOP_ARGS)                                                             \
 	{                                                                                          \
-		__VA_ARGS__;                                                                        \
-		return second(cpu, u + 1, fa, ea, fb, cd);                                          \
+		__VA_ARGS__;                                                                       \
+		return second(cpu, u + 1, fa, ea, fb, cd);                                         \
 	}
-#define AFTER_REGISTER_THEN(b, a, ...) PAIR(a, b, then_##b, __VA_ARGS__)
-#define AFTER_REGISTER_JUMP(b, a, ...) PAIR(a, b, b, __VA_ARGS__)
+#define AFTER_REGISTER_THEN(b, a, ...)      PAIR(a, b, then_##b, __VA_ARGS__)
+#define AFTER_REGISTER_JUMP(b, a, ...)      PAIR(a, b, b, __VA_ARGS__)
 #define AFTER_MEMORY_THEN(b, a, shape, ...) PAIR(a, b, then_##b, HALF_##shape(a, ##__VA_ARGS__))
 #define AFTER_MEMORY_JUMP(b, a, shape, ...) PAIR(a, b, b, HALF_##shape(a, ##__VA_ARGS__))
-#define ALL_THEN(b) REGISTER_FIRSTS(AFTER_REGISTER_THEN, b) MEMORY_FIRSTS(AFTER_MEMORY_THEN, b)
-#define ALL_JUMP(b) REGISTER_FIRSTS(AFTER_REGISTER_JUMP, b) MEMORY_FIRSTS(AFTER_MEMORY_JUMP, b)
+#define ALL_THEN(b)                         REGISTER_FIRSTS(AFTER_REGISTER_THEN, b) MEMORY_FIRSTS(AFTER_MEMORY_THEN, b)
+#define ALL_JUMP(b)                         REGISTER_FIRSTS(AFTER_REGISTER_JUMP, b) MEMORY_FIRSTS(AFTER_MEMORY_JUMP, b)
 REGISTER_SECONDS(ALL_THEN)
 OTHER_SECONDS(ALL_JUMP)
 
-#define NAME(name) name,
+#define NAME(name)               name,
 #define NAME_FIRST(b, name, ...) name,
-#define NAME_PAIR(b, a, ...) a##__##b,
-#define ROW(b) {REGISTER_FIRSTS(NAME_PAIR, b) MEMORY_FIRSTS(NAME_PAIR, b)},
+#define NAME_PAIR(b, a, ...)     a##__##b,
+#define ROW(b)                   {REGISTER_FIRSTS(NAME_PAIR, b) MEMORY_FIRSTS(NAME_PAIR, b)},
 
 static const uop_fn firsts[] = {REGISTER_FIRSTS(NAME_FIRST, ) MEMORY_FIRSTS(NAME_FIRST, )};
 static const uop_fn seconds[] = {REGISTER_SECONDS(NAME) OTHER_SECONDS(NAME)};
 static const uop_fn pairs[][ARRAY_SIZE(firsts)] = {REGISTER_SECONDS(ROW) OTHER_SECONDS(ROW)};
 
-_Static_assert(ARRAY_SIZE(firsts) < 255 && ARRAY_SIZE(seconds) < 255, "struct pair_index holds bytes");
+_Static_assert(ARRAY_SIZE(firsts) < 255 && ARRAY_SIZE(seconds) < 255,
+	       "struct pair_index holds bytes");
 
 static unsigned slot_of(uop_fn fn)
 {
@@ -174,8 +185,8 @@ void pairs_init(struct builder *b)
 }
 
 /*
- * The rest of an instruction in several micro-operations may be run by itself (block_rest_of_insn()): its last one must not
- * go on into the next instruction.
+ * The rest of an instruction in several micro-operations may be run by itself
+ * (block_rest_of_insn()): its last one must not go on into the next instruction.
  */
 static bool may_begin(const struct builder *b, unsigned i)
 {
