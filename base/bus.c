@@ -101,6 +101,29 @@ void bus_io_write(struct bus *b, u16 port, u32 value, unsigned size)
 	bus_io_write(b, (u16)(port + half), value >> (half * 8), half);
 }
 
+static const struct port_run_ops *run_ops(const struct bus *b, u16 port, unsigned size, void **ctx)
+{
+	const struct port_region *r = &b->port[b->port_map[port]];
+	*ctx = r->ctx;
+	if (!r->ops || !(r->ops->sizes & IO_RUN) || !port_takes(b, port, size, r) || log_on(b->log, LOG_IO))
+		return NULL;
+	return (const struct port_run_ops *)r->ops;
+}
+
+u32 bus_io_read_run(struct bus *b, u16 port, unsigned size, u8 *data, u32 count)
+{
+	void *ctx;
+	const struct port_run_ops *o = run_ops(b, port, size, &ctx);
+	return o ? o->read_run(ctx, port, size, data, count) : 0;
+}
+
+u32 bus_io_write_run(struct bus *b, u16 port, unsigned size, const u8 *data, u32 count)
+{
+	void *ctx;
+	const struct port_run_ops *o = run_ops(b, port, size, &ctx);
+	return o ? o->write_run(ctx, port, size, data, count) : 0;
+}
+
 /* ---- memory ------------------------------------------------------------------------------ */
 
 static u64 last_of(const struct mem_region *r)

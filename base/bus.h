@@ -23,11 +23,23 @@ struct log;
 #define IO_2   0x2u
 #define IO_4   0x4u
 #define IO_ANY 0x7u
+#define IO_RUN 0x8u /* not a size: the ops are those of a struct port_run_ops */
 
 struct port_ops {
 	u32 (*read)(void *ctx, u16 port, unsigned size);              /* NULL: reads all ones */
 	void (*write)(void *ctx, u16 port, u32 value, unsigned size); /* NULL: ignored */
 	u8 sizes;                                                     /* IO_*; 0 means IO_1 */
+};
+
+/* Ports for string instructions: .ops.sizes has IO_RUN. */
+struct port_run_ops {
+	struct port_ops ops;
+	/*
+	 * Several accesses of one string instruction at once: up to @count units of @size bytes. Only units whose access does
+	 * nothing but move them; the next one that does more is left to read or write. Returns the units moved, 0 if none may be.
+	 */
+	u32 (*read_run)(void *ctx, u16 port, unsigned size, u8 *data, u32 count);
+	u32 (*write_run)(void *ctx, u16 port, unsigned size, const u8 *data, u32 count);
 };
 
 struct port_region {
@@ -110,6 +122,9 @@ void bus_remove_ports(struct bus *b, int slot);
 /** Guest port access; size 1, 2 or 4. Absent ports read all ones. */
 u32 bus_io_read(struct bus *b, u16 port, unsigned size);
 void bus_io_write(struct bus *b, u16 port, u32 value, unsigned size);
+/** As read_run and write_run of struct port_run_ops; 0 where a port has none. */
+u32 bus_io_read_run(struct bus *b, u16 port, unsigned size, u8 *data, u32 count);
+u32 bus_io_write_run(struct bus *b, u16 port, unsigned size, const u8 *data, u32 count);
 
 /**
  * Adds a region (copied). Returns the bus's own copy, or NULL with errno-like code in @*err:

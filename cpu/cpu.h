@@ -212,6 +212,9 @@ struct cpu_bus {
 	/* size 1, 2 or 4 */
 	u32 (*io_read)(void *ctx, u16 port, unsigned size);
 	void (*io_write)(void *ctx, u16 port, u32 value, unsigned size);
+	/* String I/O: as many of @count units as may go at once, at least one. Returns how many. */
+	u32 (*io_read_run)(void *ctx, u16 port, unsigned size, u8 *data, u32 count);
+	u32 (*io_write_run)(void *ctx, u16 port, unsigned size, const u8 *data, u32 count);
 	/* Interrupt acknowledge: the vector (0..255) of the waiting external interrupt. */
 	u8 (*intack)(void *ctx);
 	/* Local APIC: TPR as CR8 (bits 3:0), and the MSRs 1Bh, 6E0h, 800h..8FFh. Return 0, or -1 for #GP. */

@@ -212,6 +212,49 @@ static void cpu_mmio_write(void *ctx, u64 gpa, u64 value, unsigned size)
 	bus_mem_write(&m->bus, gpa, value, size);
 }
 
+/* Units of a string instruction that end before the next timer fires: it must not matter how they are put together. */
+static u32 run_limit(const struct machine *m, u32 count)
+{
+	u64 deadline = clock_next_deadline(&m->clock), now = machine_now(m);
+	u64 room = deadline > now ? (deadline - now - 1) / NS_PER_PORT_RUN : 0;
+	return (u32)MIN(room, count);
+}
+
+static void units_moved(struct machine *m, u32 n)
+{
+	m->idle_ns += (u64)n * NS_PER_PORT_RUN;
+	if (clock_next_deadline(&m->clock) <= machine_now(m))
+		raise_event(m, CPU_EV_STOP);
+}
+
+static u32 cpu_io_read_run(void *ctx, u16 port, unsigned size, u8 *data, u32 count)
+{
+	struct machine *m = ctx;
+	u32 n = count > 1 ? run_limit(m, count) : 0, v;
+	if (n)
+		n = bus_io_read_run(&m->bus, port, size, data, n);
+	units_moved(m, n ? n : 1);
+	if (n)
+		return n;
+	v = bus_io_read(&m->bus, port, size);
+	memcpy(data, &v, size);
+	return 1;
+}
+
+static u32 cpu_io_write_run(void *ctx, u16 port, unsigned size, const u8 *data, u32 count)
+{
+	struct machine *m = ctx;
+	u32 n = count > 1 ? run_limit(m, count) : 0, v = 0;
+	if (n)
+		n = bus_io_write_run(&m->bus, port, size, data, n);
+	units_moved(m, n ? n : 1);
+	if (n)
+		return n;
+	memcpy(&v, data, size);
+	bus_io_write(&m->bus, port, v, size);
+	return 1;
+}
+
 /*
  * A port access takes its time, on a real bus and here alike: firmware that waits by polling a timer port would otherwise need
  * fifty times as long as it believes.
@@ -292,6 +335,8 @@ static int build_cpu(struct machine *m, unsigned index, struct errtext *e)
 	    .mmio_write = cpu_mmio_write,
 	    .io_read = cpu_io_read,
 	    .io_write = cpu_io_write,
+	    .io_read_run = cpu_io_read_run,
+	    .io_write_run = cpu_io_write_run,
 	    .intack = cpu_intack,
 	    .get_cr8 = cpu_get_cr8,
 	    .set_cr8 = cpu_set_cr8,

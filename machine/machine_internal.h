@@ -67,6 +67,7 @@ struct machine_threads {
  */
 #define NS_PER_INSN 2
 #define NS_PER_PORT 200 /* and a port access, near what it costs here */
+#define NS_PER_PORT_RUN 50 /* a unit of string I/O: fast PIO */
 
 struct machine {
 	struct machine_config cfg;

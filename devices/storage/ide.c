@@ -409,6 +409,13 @@ static void write_data(struct ide_channel *c, u32 v, unsigned size)
 		slice_written(c);
 }
 
+/* All but the last word of the data block: what that one sets off is left to the single access. */
+static u32 run_units(const struct ide_channel *c, unsigned size, u32 count)
+{
+	u32 left = c->slice_n - c->slice_pos;
+	return left > size ? MIN(count, (left - 1) / size) : 0;
+}
+
 /* ---- what follows when the timer fires
  * ------------------------------------------------------------- */
 
@@ -619,6 +626,28 @@ static u32 block_read(void *ctx, u16 port, unsigned size)
 	for (unsigned i = 0; i < size; i++)
 		v |= (u32)read_command_block(c, (port + i) & 7) << (i * 8);
 	return v;
+}
+
+static u32 block_read_run(void *ctx, u16 port, unsigned size, u8 *to, u32 count)
+{
+	struct ide_channel *c = channel(ctx, port);
+	if ((port & 7) || c->phase != PHASE_IN)
+		return 0;
+	u32 n = run_units(c, size, count);
+	memcpy(to, source(c) + c->chunk_pos + c->slice_pos, n * size);
+	c->slice_pos += n * size;
+	return n;
+}
+
+static u32 block_write_run(void *ctx, u16 port, unsigned size, const u8 *from, u32 count)
+{
+	struct ide_channel *c = channel(ctx, port);
+	if ((port & 7) || c->phase != PHASE_OUT)
+		return 0;
+	u32 n = run_units(c, size, count);
+	memcpy(c->io + c->slice_pos, from, n * size);
+	c->slice_pos += n * size;
+	return n;
 }
 
 static void block_write(void *ctx, u16 port, u32 value, unsigned size)
@@ -968,7 +997,8 @@ static void release(struct device *dev)
 	}
 }
 
-static const struct port_ops command_ports = {block_read, block_write, IO_ANY};
+static const struct port_run_ops command_ports = {
+    {block_read, block_write, IO_ANY | IO_RUN}, block_read_run, block_write_run};
 static const struct port_ops control_ports = {control_read, control_write, IO_1};
 static const struct port_ops bm_ports = {bm_read, bm_write, IO_ANY};
 
@@ -985,9 +1015,9 @@ const struct device_type piix3_ide_type = {
     .help = "82371SB IDE controller",
     .category = "storage",
     .size = sizeof(struct ide),
-    .ports = (const struct port_claim[]){{0x1f0, 8, &command_ports},
+    .ports = (const struct port_claim[]){{0x1f0, 8, &command_ports.ops},
 					 {0x3f6, 1, &control_ports},
-					 {0x170, 8, &command_ports},
+					 {0x170, 8, &command_ports.ops},
 					 {0x376, 1, &control_ports},
 					 {0}},
     .pci = &ident,
