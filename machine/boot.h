@@ -35,6 +35,10 @@ struct boot_request {
 	unsigned module_count;
 	u64 rsdp;          /* guest-physical address of the RSDP, 0: none */
 	bool text_display; /* a VGA text screen (mode 3) exists */
+	struct boot_picture { /* or a linear frame buffer; w = 0: none */
+		u32 w, h, bpp, pitch;
+		u64 base, bytes;
+	} picture;
 };
 
 enum boot_kind { BOOT_LINUX, BOOT_MULTIBOOT1, BOOT_MULTIBOOT2, BOOT_PVH };

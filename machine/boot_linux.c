@@ -155,6 +155,25 @@ static void fill_screen(u8 *bp)
 	put16(bp, BP_SCREEN_INFO + 0x10, 16);
 }
 
+/* VIDEO_TYPE_VLFB: a frame buffer that a VBE mode left (include/uapi/linux/screen_info.h). */
+static void fill_picture(const struct boot_picture *p, u8 *bp)
+{
+	static const u8 masks[3][8] = {
+	    {5, 10, 5, 5, 5, 0, 1, 15}, {5, 11, 6, 5, 5, 0, 0, 0}, {8, 16, 8, 8, 8, 0, 8, 24}};
+	u8 *si = bp + BP_SCREEN_INFO;
+	si[0x0f] = 0x23;
+	put16(si, 0x12, p->w);
+	put16(si, 0x14, p->h);
+	put16(si, 0x16, p->bpp);
+	put32(si, 0x18, (u32)p->base);
+	put32(si, 0x1c, (u32)(p->bytes >> 16)); /* in units of 64 KiB */
+	put16(si, 0x24, p->pitch);
+	if (p->bpp > 8)
+		memcpy(si + 0x26, masks[p->bpp == 15 ? 0 : p->bpp == 16 ? 1 : 2], p->bpp == 24 ? 6 : 8);
+	put16(si, 0x32, 1);    /* pages */
+	put16(si, 0x34, 0x9b); /* mode attributes: linear, graphics, colour, supported */
+}
+
 static void fill_header(u8 *bp, const struct linux_image *im)
 {
 	u64 end = MIN(0x202ull + im->p[H_JUMP], (u64)H_END_MAX);
@@ -181,7 +200,9 @@ static int load_high(struct loader *l, const struct linux_image *im, struct boot
 	put32(bp, H_CMD_LINE_PTR, (u32)cmdline_at);
 	if (im->version >= 0x20e)
 		put64(bp, BP_ACPI_RSDP, l->req->rsdp);
-	if (l->req->text_display)
+	if (l->req->picture.w)
+		fill_picture(&l->req->picture, bp);
+	else if (l->req->text_display)
 		fill_screen(bp);
 	fill_e820(l->ram, bp);
 	if ((r = place_initrd(l, im, bp)) || (r = boot_flat_segments(l, entry)))

@@ -251,6 +251,23 @@ static void enter(struct cpu *cpu, const struct boot_entry *b)
 	cpu_blocks_flush(cpu);
 }
 
+/* vga=N of the Linux command line (Documentation/admin-guide/svga.rst): VBE modes are 200h above their number. */
+static void choose_picture(struct machine *m, struct boot_request *req)
+{
+	const char *at = req->cmdline;
+	char *end;
+	while ((at = strstr(at, "vga=")) && at != req->cmdline && at[-1] != ' ')
+		at += 4;
+	unsigned long mode = at ? strtoul(at + 4, &end, 0) : 0;
+	struct vga_picture p;
+	if (mode < 0x300 || mode > 0x3ff || m->kind != BOOT_LINUX)
+		return;
+	if (vga_vbe_mode(m->pc.vga, (unsigned)mode - 0x200, &p))
+		log_line(&m->log, LOG_GUEST_ERRORS, "vga=0x%lx: no such mode; the screen stays in text", mode);
+	else
+		req->picture = (struct boot_picture){p.w, p.h, p.bpp, p.pitch, p.base, p.bytes};
+}
+
 static int direct_boot(struct machine *m, struct errtext *e)
 {
 	const struct acpi_config acpi = {
@@ -272,13 +289,15 @@ static int direct_boot(struct machine *m, struct errtext *e)
 	bios_data_area(low);
 	if (m->pc.vga)
 		bios_video_data(low);
+	pc_firmware_setup(&m->pc);
+	if (m->pc.vga) {
+		vga_text_mode(m->pc.vga);
+		choose_picture(m, &req);
+	}
 	int r = acpi_build(&acpi, low + ACPI_SEGMENT, &req.rsdp, e);
 	if (r || (r = boot_load(m->kind, &req, &m->ram, &entry, e)))
 		return r;
-	pc_firmware_setup(&m->pc);
 	bios_program_chips(&m->bus);
-	if (m->pc.vga)
-		vga_text_mode(m->pc.vga);
 	enter(m->cpus[0], &entry);
 	return 0;
 }

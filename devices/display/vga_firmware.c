@@ -1,6 +1,8 @@
 /* What the video BIOS does at power-on, for machines that boot a kernel without firmware. */
+#include <errno.h>
 #include "bios/vga/image.h"
 #include "bios/vga/modes.h"
+#include "bios/vga/vbe_modes.h"
 #include "devices/display/vga.h"
 #include "devices/display/vga_internal.h"
 
@@ -45,7 +47,7 @@ static void set_registers(struct device *d, const struct video_mode *m)
 	out(d, 0x3c0, 0x20);
 	out(d, 0x3c6, 0xff);
 	out(d, 0x3c8, 0);
-	for (unsigned i = 0; i < 64; i++) {
+	for (unsigned i = 0; i < 256; i++) {
 		unsigned c = mode_dac(m->palette, i);
 		out(d, 0x3c9, c >> 16);
 		out(d, 0x3c9, c >> 8);
@@ -67,4 +69,30 @@ void vga_text_mode(struct device *d)
 	for (unsigned i = 0; i < 256 * 16; i++)
 		v->vram[(i / 16 * 32 + i % 16) * 4 + 2] = font[i];
 	v->touched = true;
+}
+
+static void dispi(struct device *d, u16 index, unsigned value)
+{
+	bus_io_write(d->env->bus, 0x1ce, index, 2);
+	bus_io_write(d->env->bus, 0x1cf, value, 2);
+}
+
+int vga_vbe_mode(struct device *d, unsigned number, struct vga_picture *out)
+{
+	const struct vga *v = (const struct vga *)d;
+	const struct vbe_mode *m = vbe_modes;
+	while (m->number && m->number != number)
+		m++;
+	const u32 pitch = m->w * ((m->bpp + 7u) / 8);
+	const u64 base = pci_bar_base(&v->fn, 0);
+	if (!m->number || m->bpp == 4 || (u64)pitch * m->h > v->vram_bytes || !base)
+		return -EINVAL;
+	set_registers(d, &modes[MODES - 2]); /* 13h */
+	dispi(d, DISPI_ENABLE, 0);
+	dispi(d, DISPI_XRES, m->w);
+	dispi(d, DISPI_YRES, m->h);
+	dispi(d, DISPI_BPP, m->bpp);
+	dispi(d, DISPI_ENABLE, DISPI_ENABLED | DISPI_LFB);
+	*out = (struct vga_picture){m->w, m->h, m->bpp, pitch, base, v->vram_bytes};
+	return 0;
 }

@@ -198,6 +198,27 @@ START_TEST(linux_initrd_stays_below_initrd_addr_max)
 }
 END_TEST
 
+START_TEST(linux_learns_of_the_frame_buffer)
+{
+	make_linux();
+	req.text_display = true;
+	ck_assert_msg(!load(), "%s", e.s);
+	ck_assert_uint_eq(*ram_at(&ram, entry.esi + 0x0f, 1), 1); /* VIDEO_TYPE_VGAC */
+	make_linux();
+	req.text_display = true;
+	req.picture = (struct boot_picture){1024, 768, 32, 4096, 0xe0000000u, 16 << 20};
+	ck_assert_msg(!load(), "%s", e.s);
+	ck_assert_uint_eq(*ram_at(&ram, entry.esi + 0x0f, 1), 0x23); /* VIDEO_TYPE_VLFB */
+	ck_assert_uint_eq(ram32(entry.esi + 0x12), 768u << 16 | 1024);
+	ck_assert_uint_eq(ram32(entry.esi + 0x18), 0xe0000000u);
+	ck_assert_uint_eq(ram32(entry.esi + 0x1c), 256);
+	ck_assert_uint_eq(ram32(entry.esi + 0x24) & 0xffff, 4096);
+	ck_assert_uint_eq(ram32(entry.esi + 0x26), 0x08081008); /* red 8 bits at 16, green 8 bits at 8 */
+	req.text_display = false;
+	req.picture.w = 0;
+}
+END_TEST
+
 START_TEST(zimage_enters_in_real_mode)
 {
 	make_linux();
@@ -630,6 +651,7 @@ int main(void)
 	tcase_add_checked_fixture(refuse, setup, teardown);
 	tcase_add_test(good, linux_enters_at_code32_start_with_boot_params);
 	tcase_add_test(good, linux_initrd_stays_below_initrd_addr_max);
+	tcase_add_test(good, linux_learns_of_the_frame_buffer);
 	tcase_add_test(good, zimage_enters_in_real_mode);
 	tcase_add_test(good, multiboot_address_fields);
 	tcase_add_test(good, multiboot_elf_with_modules);
