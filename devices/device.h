@@ -23,6 +23,7 @@ struct audio;
 struct chardev;
 struct device;
 struct display;
+struct drive;
 struct gsi_router;
 struct net;
 struct nic;
@@ -57,6 +58,7 @@ struct machine_hooks {
 			   u32 code); /* isa-debug-exit: the process status is code << 1 | 1 */
 	u64 (*tsc_offset)(void *ctx,
 			  unsigned cpu); /* guest TSC minus clock_now(), for TSC-deadline timers */
+	struct drive *(*find_drive)(void *ctx, const char *id); /* a drive and its image; NULL: there is none */
 	struct net *(*find_net)(void *ctx, const char *id); /* the host end of a network; NULL: there is none */
 	void (*net_ready)(void *ctx); /* a card has room for frames again, or an answer may wait */
 };

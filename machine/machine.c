@@ -447,6 +447,11 @@ static int open_chardevs(struct machine *m, struct errtext *e)
 /* ---- the board
  * ---------------------------------------------------------------------------------------------- */
 
+static struct drive *find_drive(void *ctx, const char *id)
+{
+	return machine_drive(ctx, id);
+}
+
 static int build_board(struct machine *m, struct errtext *e)
 {
 	const struct bus_hooks bus_hooks = {
@@ -464,6 +469,7 @@ static int build_board(struct machine *m, struct errtext *e)
 	    .power = hook_power,
 	    .tsc_offset = hook_tsc_offset,
 	    .debug_exit = hook_debug_exit,
+	    .find_drive = find_drive,
 	    .find_net = machine_net_find,
 	    .net_ready = machine_net_ready,
 	};
@@ -538,9 +544,23 @@ static int apply_set(struct machine *m, const char *text, struct errtext *e)
 	return 0;
 }
 
+/* -drive if=virtio stands for the drive and a virtio-blk-pci that has it. */
+static int add_virtio_drives(struct machine *m, struct errtext *e)
+{
+	char text[128];
+	int r = 0;
+	for (unsigned i = 0; !r && i < m->cfg.drives; i++) {
+		if (m->cfg.drive[i].interface != DRIVE_VIRTIO)
+			continue;
+		snprintf(text, sizeof(text), "virtio-blk-pci,drive=%s", m->cfg.drive[i].id);
+		r = add_device(m, text, e);
+	}
+	return r;
+}
+
 static int add_devices(struct machine *m, struct errtext *e)
 {
-	int r = 0;
+	int r = add_virtio_drives(m, e);
 	for (unsigned i = 0; !r && i < MACHINE_DEVICES && m->cfg.device[i]; i++)
 		r = add_device(m, m->cfg.device[i], e);
 	for (unsigned i = 0; !r && i < MACHINE_SETS && m->cfg.set[i]; i++)

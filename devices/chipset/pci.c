@@ -372,6 +372,8 @@ u32 pci_config_read(struct pci_bus *bus, unsigned devfn, unsigned reg, unsigned 
 	const struct pci_function *f = bus->fn[devfn & 0xff];
 	u32 v = 0;
 	reg &= 0xff;
+	if (f && f->ident->config_reading)
+		f->ident->config_reading(f->dev, reg, size);
 	for (unsigned i = 0; i < size; i++)
 		v |= (u32)(f ? f->cfg[(reg + i) & 0xff] : 0xff) << (i * 8);
 	return v;

@@ -46,6 +46,8 @@ struct pci_ident {
 	struct pci_bar_decl bar[6];
 	/* After a configuration write of @size bytes at @reg took effect; may be NULL. */
 	void (*config_written)(struct device *d, unsigned reg, unsigned size);
+	/* Before @size bytes at @reg are read; may be NULL. */
+	void (*config_reading)(struct device *d, unsigned reg, unsigned size);
 };
 
 struct pci_bar {

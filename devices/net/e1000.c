@@ -14,6 +14,7 @@
 #include "devices/chipset/pci.h"
 #include "devices/net/checksum.h"
 #include "devices/net/nic.h"
+#include "devices/net/segment.h"
 
 #define REG_BYTES  0x6000u
 #define TX_MAX     0x12000u /* bytes of a packet before segmentation; the largest has 64 KiB and headers */
@@ -635,30 +636,15 @@ static void send_tagged(struct e1000 *e, u8 *p, u32 n)
 	send_frame(e, tagged, n + 4);
 }
 
-/* 3.5.9: how the headers of segment number @i, which carries payload from @from on, differ from those given. */
+/* 3.5.9: the headers of segment number @i, which carries payload from @from on. */
 static void adapt_headers(const struct e1000 *e, u8 *p, u32 n, u32 i, u32 from, bool last)
 {
 	const struct e1000_context *c = &e->context;
-	u32 ip = c->ipcss, tu = c->tucss;
-	if (c->cmd & TUCMD_IP) {
-		if (ip + 6 <= n) {
-			net_put16(p + ip + 2, n - ip);
-			net_put16(p + ip + 4, net_get16(p + ip + 4) + i);
-		}
-	} else if (ip + 40 <= n) {
-		net_put16(p + ip + 4, n - ip - 40);
-	}
-	if (c->cmd & TUCMD_TCP) {
-		if (tu + 14 <= n) {
-			net_put32(p + tu + 4, net_get32(p + tu + 4) + from);
-			if (!last)
-				p[tu + 13] &= (u8)~9u; /* FIN and PSH belong to the last */
-		}
-	} else if (tu + 6 <= n) {
-		net_put16(p + tu + 4, n - tu);
-	}
+	const struct net_headers h = {
+	    .ip = c->ipcss, .transport = c->tucss, .ipv4 = c->cmd & TUCMD_IP, .tcp = c->cmd & TUCMD_TCP};
+	net_adapt_headers(&h, p, n, i, from, last);
 	if (e->tx_popts & POPTS_TXSM && c->tucso + 2u <= n) { /* the driver's pseudo-header lacks the length */
-		u32 sum = net_get16(p + c->tucso) + (n - tu);
+		u32 sum = net_get16(p + c->tucso) + (n - c->tucss);
 		net_put16(p + c->tucso, (sum >> 16) + sum);
 	}
 }
