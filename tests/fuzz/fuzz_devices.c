@@ -85,6 +85,19 @@ static void pass_time(struct world *w, u64 ns)
 	w->now_ns = end;
 }
 
+/* A frame from the cable: to anybody, or to the cards' usual address; contents by a few bytes. */
+static void receive_frame(struct world *w, struct input *in, u64 v)
+{
+	static const u8 mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+	u8 frame[1600];
+	memset(frame, (int)(v >> 8), sizeof(frame));
+	if (v & 2)
+		memcpy(frame, mac, 6);
+	for (unsigned i = 12; i < 24 && in->n; i++)
+		frame[i] = (u8)take(in, 1);
+	pc_net_receive(&w->pc, NULL, frame, (v >> 16) % sizeof(frame));
+}
+
 static void save_and_load(struct world *w)
 {
 	struct snap_buf b = {0};
@@ -145,7 +158,12 @@ static void step(struct world *w, struct input *in)
 		pc_key(&w->pc, (u16)v, v >> 16 & 1);
 		pc_mouse(&w->pc, (s8)v, (s8)(v >> 8), (s8)(v >> 16), v >> 24 & 7);
 		break;
-	case 12: pc_serial_receive(&w->pc, 0, (const u8 *)&v, 6); break;
+	case 12:
+		if (v & 1)
+			receive_frame(w, in, v);
+		else
+			pc_serial_receive(&w->pc, 0, (const u8 *)&v, 6);
+		break;
 	case 13:
 		(void)!pc_apic_msr_write(&w->pc, v & 1,
 					 v & 0x100   ? 0x800 + (v >> 16 & 0xff)
