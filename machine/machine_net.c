@@ -1,4 +1,5 @@
-/* The machine's networks: between the host ends (devices/backends/net.h), the input queue and the cards. */
+/* The machine's networks: between the host ends (devices/backends/net.h), the input queue and the
+ * cards. */
 #include "machine/machine_internal.h"
 
 #define FRAMES_AT_ONCE 256u /* a quarter of the inbox */
@@ -16,8 +17,10 @@ int machine_net_open(struct machine *m, struct errtext *e)
 		struct net_input *in = &m->net[i];
 		*in = (struct net_input){.m = m, .number = i};
 		if (machine_net_find(m, m->cfg.netdev[i].id))
-			return err_set(e, -EEXIST, "-netdev: two have the name '%s'", m->cfg.netdev[i].id);
-		in->net = net_open(m->cfg.netdev[i].id, m->cfg.netdev[i].description, &m->clock, e->s, sizeof(e->s));
+			return err_set(e, -EEXIST, "-netdev: two have the name '%s'",
+				       m->cfg.netdev[i].id);
+		in->net = net_open(m->cfg.netdev[i].id, m->cfg.netdev[i].description, &m->clock,
+				   e->s, sizeof(e->s));
 		if (!in->net)
 			return -EINVAL;
 		net_on_receive(in->net, frame_came, in);

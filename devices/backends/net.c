@@ -1,4 +1,5 @@
-/* Host ends of network cards: queues, captures, the memory backend. User networking is in net_user.c. */
+/* Host ends of network cards: queues, captures, the memory backend. User networking is in
+ * net_user.c. */
 #include "devices/backends/net.h"
 
 #include <errno.h>
@@ -26,16 +27,21 @@ struct net {
 		struct sent *next;
 		size_t bytes;
 		u8 data[];
-	} *sent, **sent_last;
+	} * sent, **sent_last;
 	unsigned busy; /* polls until the line counts as quiet */
 	FILE *capture;
 	void (*receive)(void *ctx, const u8 *frame, size_t bytes);
 	void *receive_ctx;
 };
 
-/* ---- options ----------------------------------------------------------------------------------------------------- */
+/* ---- options
+ * -----------------------------------------------------------------------------------------------------
+ */
 
-#define OPT(key, member, type, def, help) {key, type, offsetof(struct net_options, member), def, help, 0, 0, NULL}
+#define OPT(key, member, type, def, help)                                                          \
+	{                                                                                          \
+		key, type, offsetof(struct net_options, member), def, help, 0, 0, NULL             \
+	}
 static const struct prop none_props[] = {
     OPT("capture", capture, PROP_TEXT, "", "pcap file that every frame is copied to"),
     {0},
@@ -50,7 +56,8 @@ static const struct prop user_props[] = {
     OPT("domainname", domainname, PROP_TEXT, "", "domain that DHCP gives the guest"),
     OPT("tftp", tftp, PROP_TEXT, "", "directory served by TFTP at the gateway, read-only"),
     OPT("bootfile", bootfile, PROP_TEXT, "", "file that DHCP names for network boot"),
-    OPT("tftp-server-name", tftp_server_name, PROP_TEXT, "", "server that DHCP names for network boot"),
+    OPT("tftp-server-name", tftp_server_name, PROP_TEXT, "",
+	"server that DHCP names for network boot"),
     OPT("restrict", restrict_, PROP_BOOL, "off", "no connections to the outside except hostfwd"),
     OPT("ipv6", ipv6, PROP_BOOL, "off", "IPv6 too; its router advertisements come at random times"),
     {0},
@@ -58,12 +65,15 @@ static const struct prop user_props[] = {
 
 void net_help(FILE *out)
 {
-	fprintf(out, "none, id=ID: a card that is not connected\nuser, id=ID: a network of its own behind this host's sockets\n");
+	fprintf(out, "none, id=ID: a card that is not connected\nuser, id=ID: a network of its own "
+		     "behind this host's sockets\n");
 	config_help(out, user_props);
-	fprintf(out, "  hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT  a port of this host leads to one of the guest (may be repeated)\n");
+	fprintf(out, "  hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT  a port of this host leads to one "
+		     "of the guest (may be repeated)\n");
 }
 
-/* Takes the next "key=value" off @*text into @item; hostfwd stands apart because it may be repeated. */
+/* Takes the next "key=value" off @*text into @item; hostfwd stands apart because it may be
+ * repeated. */
 static bool next_item(const char **text, char *item, size_t size)
 {
 	size_t n = 0;
@@ -79,7 +89,8 @@ static bool next_item(const char **text, char *item, size_t size)
 	return n != 0;
 }
 
-static int parse(const struct prop *props, const char *text, struct net_options *o, char *err, size_t err_size)
+static int parse(const struct prop *props, const char *text, struct net_options *o, char *err,
+		 size_t err_size)
 {
 	char item[PROP_TEXT_SIZE + 64];
 	config_defaults(props, o);
@@ -105,7 +116,9 @@ static int forwards(struct net *n, const char *text, char *err, size_t err_size)
 	return e;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static int open_kind(struct net *n, const char *kind, const char *rest, char *err, size_t err_size)
 {
@@ -120,8 +133,8 @@ static int open_kind(struct net *n, const char *kind, const char *rest, char *er
 		e = -ENOMEM;
 	} else if (!kinds[k]) {
 		const char *near = nearest(kind, kinds);
-		snprintf(err, err_size, "there is no network '%s'%s%s; user and none can be had", kind, near ? ": perhaps " : "",
-			 near ? near : "");
+		snprintf(err, err_size, "there is no network '%s'%s%s; user and none can be had",
+			 kind, near ? ": perhaps " : "", near ? near : "");
 		e = -EINVAL;
 	} else {
 		n->kind = k;
@@ -137,7 +150,8 @@ static int open_kind(struct net *n, const char *kind, const char *rest, char *er
 	return e;
 }
 
-struct net *net_open(const char *id, const char *description, struct clock *clock, char *err, size_t err_size)
+struct net *net_open(const char *id, const char *description, struct clock *clock, char *err,
+		     size_t err_size)
 {
 	char kind[32], why[400];
 	size_t len = strcspn(description, ",");
@@ -180,17 +194,20 @@ const char *net_id(const struct net *n)
 	return n->id;
 }
 
-void net_on_receive(struct net *n, void (*receive)(void *ctx, const u8 *frame, size_t bytes), void *ctx)
+void net_on_receive(struct net *n, void (*receive)(void *ctx, const u8 *frame, size_t bytes),
+		    void *ctx)
 {
 	n->receive = receive;
 	n->receive_ctx = ctx;
 }
 
-/* ---- capture: the file format of libpcap, times in nanoseconds ------------------------------------------------------ */
+/* ---- capture: the file format of libpcap, times in nanoseconds
+ * ------------------------------------------------------ */
 
 int net_capture(struct net *n, const char *path)
 {
-	static const u32 header[6] = {0xa1b23c4d, 4u << 16 | 2, 0, 0, 65535, 1 /* LINKTYPE_ETHERNET */};
+	static const u32 header[6] = {0xa1b23c4d, 4u << 16 | 2, 0,
+				      0,          65535,        1 /* LINKTYPE_ETHERNET */};
 	FILE *f = fopen(path, "wb");
 	if (!f)
 		return -errno;
@@ -209,12 +226,15 @@ static void capture(struct net *n, const void *frame, size_t bytes)
 	if (!n->capture)
 		return;
 	u64 now = clock_now(n->clock);
-	u32 header[4] = {(u32)(now / 1000000000u), (u32)(now % 1000000000u), (u32)bytes, (u32)bytes};
+	u32 header[4] = {(u32)(now / 1000000000u), (u32)(now % 1000000000u), (u32)bytes,
+			 (u32)bytes};
 	fwrite(header, sizeof(header), 1, n->capture);
 	fwrite(frame, bytes, 1, n->capture);
 }
 
-/* ---- frames ------------------------------------------------------------------------------------------------------- */
+/* ---- frames
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void keep_sent(struct net *n, const void *frame, size_t bytes)
 {

@@ -1,10 +1,11 @@
 /*
- * The host's end of a network card: user networking (libslirp), a packet capture beside it, or nothing. Frames from the host
- * are outside input: they enter the machine through the input queue, stamped with the instruction count, so that a
- * recorded run can be replayed without a network.
+ * The host's end of a network card: user networking (libslirp), a packet capture beside it, or
+ * nothing. Frames from the host are outside input: they enter the machine through the input queue,
+ * stamped with the instruction count, so that a recorded run can be replayed without a network.
  *
- * The timers of user networking, and the time stamps of a capture, are virtual time. What user networking answers by itself
- * (ARP, DHCP, ping of the gateway) is the same in every run; what comes through the host's sockets is not.
+ * The timers of user networking, and the time stamps of a capture, are virtual time. What user
+ * networking answers by itself (ARP, DHCP, ping of the gateway) is the same in every run; what
+ * comes through the host's sockets is not.
  */
 #ifndef ORRERY_DEVICES_NET_H
 #define ORRERY_DEVICES_NET_H
@@ -21,10 +22,12 @@ struct clock;
 struct net;
 
 /**
- * "user[,KEY=VALUE]..." | "none" | "memory"; any of them with ",capture=FILE". "user,help" is refused with the list of keys (net_help()).
- * hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT may be given again. @id is copied. NULL with a message in @err.
+ * "user[,KEY=VALUE]..." | "none" | "memory"; any of them with ",capture=FILE". "user,help" is
+ * refused with the list of keys (net_help()). hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT may be given
+ * again. @id is copied. NULL with a message in @err.
  */
-struct net *net_open(const char *id, const char *description, struct clock *clock, char *err, size_t err_size);
+struct net *net_open(const char *id, const char *description, struct clock *clock, char *err,
+		     size_t err_size);
 void net_close(struct net *n);
 /** The kinds and their keys. */
 void net_help(FILE *out);
@@ -37,17 +40,21 @@ void net_send(struct net *n, const void *frame, size_t bytes);
 unsigned net_poll(struct net *n, unsigned room);
 /** Hands at most @room frames that have come in to the receiver; how many. */
 unsigned net_deliver(struct net *n, unsigned room);
-void net_on_receive(struct net *n, void (*receive)(void *ctx, const u8 *frame, size_t bytes), void *ctx);
+void net_on_receive(struct net *n, void (*receive)(void *ctx, const u8 *frame, size_t bytes),
+		    void *ctx);
 /** Frames that wait for net_deliver(). */
 unsigned net_waiting(const struct net *n);
-/** Something may come from the host: a connection is open, or one is listened for. A halted guest then waits in real time. */
+/** Something may come from the host: a connection is open, or one is listened for. A halted guest
+ * then waits in real time. */
 bool net_awaits_host(const struct net *n);
 /** Frames have passed since the last but one net_poll(): worth polling often. */
 bool net_busy(const struct net *n);
-/** Descriptors to wait for while the guest idles, at most @max; how many. Lowers @*timeout_ns to when net_poll() is due. */
+/** Descriptors to wait for while the guest idles, at most @max; how many. Lowers @*timeout_ns to
+ * when net_poll() is due. */
 unsigned net_pollfds(struct net *n, struct host_poll *p, unsigned max, u64 *timeout_ns);
 
-/** Memory backend, for tests: the oldest frame the card sent and nobody took, copied to @frame (NET_SEND_MAX bytes); its length, or 0. */
+/** Memory backend, for tests: the oldest frame the card sent and nobody took, copied to @frame
+ * (NET_SEND_MAX bytes); its length, or 0. */
 size_t net_memory_take(struct net *n, u8 *frame);
 /** Memory backend: a frame comes from the host. False when it was dropped. */
 bool net_memory_arrive(struct net *n, const void *frame, size_t bytes);

@@ -10,14 +10,16 @@ struct net_user;
 
 struct net_options {
 	char capture[PROP_TEXT_SIZE];
-	char net[PROP_TEXT_SIZE], host[PROP_TEXT_SIZE], dhcpstart[PROP_TEXT_SIZE], dns[PROP_TEXT_SIZE];
+	char net[PROP_TEXT_SIZE], host[PROP_TEXT_SIZE], dhcpstart[PROP_TEXT_SIZE],
+	    dns[PROP_TEXT_SIZE];
 	char hostname[PROP_TEXT_SIZE], domainname[PROP_TEXT_SIZE];
 	char tftp[PROP_TEXT_SIZE], bootfile[PROP_TEXT_SIZE], tftp_server_name[PROP_TEXT_SIZE];
 	bool restrict_, ipv6;
 };
 
 /** libslirp behind @n. NULL with a message. */
-struct net_user *net_user_open(struct net *n, const struct net_options *o, struct clock *clock, char *err, size_t err_size);
+struct net_user *net_user_open(struct net *n, const struct net_options *o, struct clock *clock,
+			       char *err, size_t err_size);
 void net_user_close(struct net_user *u);
 /** "tcp|udp:[ADDR]:PORT-[ADDR]:PORT". 0, or -errno with a message. */
 int net_user_forward(struct net_user *u, const char *text, char *err, size_t err_size);

@@ -1,6 +1,6 @@
 /*
- * User networking: libslirp ends the guest's TCP and UDP in sockets of this process. Its clock and timers are the machine's
- * virtual time. With no socket open, nothing here depends on the host.
+ * User networking: libslirp ends the guest's TCP and UDP in sockets of this process. Its clock and
+ * timers are the machine's virtual time. With no socket open, nothing here depends on the host.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,7 +32,8 @@ struct user_timer {
 	void *opaque;
 };
 
-/* ---- what libslirp asks of us ---------------------------------------------------------------------------------------- */
+/* ---- what libslirp asks of us
+ * ---------------------------------------------------------------------------------------- */
 
 static ssize_t send_packet(const void *frame, size_t bytes, void *opaque)
 {
@@ -103,7 +104,9 @@ static const SlirpCb callbacks = {
     .notify = notify,
 };
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static bool get_address(const char *text, struct in_addr *a)
 {
@@ -138,7 +141,9 @@ static int parse_inside(const char *text, const SlirpConfig *c, u32 host, struct
 	out->s_addr = c->vnetwork.s_addr | htonl(host & ~ntohl(c->vnetmask.s_addr));
 	if (!*text)
 		return 0;
-	return get_address(text, out) && (out->s_addr & c->vnetmask.s_addr) == c->vnetwork.s_addr ? 0 : -EINVAL;
+	return get_address(text, out) && (out->s_addr & c->vnetmask.s_addr) == c->vnetwork.s_addr
+		   ? 0
+		   : -EINVAL;
 }
 
 static const char *text_or_null(const char *s)
@@ -149,14 +154,16 @@ static const char *text_or_null(const char *s)
 static int configure(const struct net_options *o, SlirpConfig *c, char *err, size_t n)
 {
 	struct stat st;
-	*c = (SlirpConfig){.version = 1, .in_enabled = true, .in6_enabled = o->ipv6, .restricted = o->restrict_};
+	*c = (SlirpConfig){
+	    .version = 1, .in_enabled = true, .in6_enabled = o->ipv6, .restricted = o->restrict_};
 	if (parse_network(o->net, &c->vnetwork, &c->vnetmask)) {
 		snprintf(err, n, "net=%s: expected a network such as 10.0.2.0/24", o->net);
 		return -EINVAL;
 	}
 	if (parse_inside(o->host, c, 2, &c->vhost) || parse_inside(o->dns, c, 3, &c->vnameserver) ||
 	    parse_inside(o->dhcpstart, c, 15, &c->vdhcp_start)) {
-		snprintf(err, n, "host=, dns= and dhcpstart= must be addresses of the network %s", o->net);
+		snprintf(err, n, "host=, dns= and dhcpstart= must be addresses of the network %s",
+			 o->net);
 		return -EINVAL;
 	}
 	if (*o->tftp && (stat(o->tftp, &st) || !S_ISDIR(st.st_mode))) {
@@ -175,7 +182,8 @@ static int configure(const struct net_options *o, SlirpConfig *c, char *err, siz
 	return 0;
 }
 
-struct net_user *net_user_open(struct net *n, const struct net_options *o, struct clock *clock, char *err, size_t err_size)
+struct net_user *net_user_open(struct net *n, const struct net_options *o, struct clock *clock,
+			       char *err, size_t err_size)
 {
 	SlirpConfig c;
 	struct net_user *u = calloc(1, sizeof(*u));
@@ -213,7 +221,8 @@ static int parse_end(const char *text, struct in_addr *a, int *port)
 	char address[64];
 	u64 number;
 	const char *colon = strrchr(text, ':');
-	if (!colon || (size_t)(colon - text) >= sizeof(address) || parse_uint(colon + 1, &number) || number > 65535)
+	if (!colon || (size_t)(colon - text) >= sizeof(address) || parse_uint(colon + 1, &number) ||
+	    number > 65535)
 		return -EINVAL;
 	memcpy(address, text, (size_t)(colon - text));
 	address[colon - text] = 0;
@@ -227,24 +236,31 @@ int net_user_forward(struct net_user *u, const char *text, char *err, size_t err
 	bool udp = !strncmp(text, "udp:", 4);
 	struct in_addr from = {.s_addr = INADDR_ANY}, to = {0};
 	int from_port, to_port;
-	const char *ends = udp || !strncmp(text, "tcp:", 4) ? text + 4 : *text == ':' ? text + 1 : "";
+	const char *ends = udp || !strncmp(text, "tcp:", 4) ? text + 4
+			   : *text == ':'                   ? text + 1
+							    : "";
 	snprintf(host, sizeof(host), "%s", ends);
 	guest = strchr(host, '-');
 	if (guest)
 		*guest++ = 0;
-	if (!guest || parse_end(host, &from, &from_port) || parse_end(guest, &to, &to_port) || !to_port) {
-		snprintf(err, err_size, "hostfwd=%s: expected tcp|udp:[ADDR]:PORT-[ADDR]:PORT", text);
+	if (!guest || parse_end(host, &from, &from_port) || parse_end(guest, &to, &to_port) ||
+	    !to_port) {
+		snprintf(err, err_size, "hostfwd=%s: expected tcp|udp:[ADDR]:PORT-[ADDR]:PORT",
+			 text);
 		return -EINVAL;
 	}
 	u->stale = true;
 	if (slirp_add_hostfwd(u->slirp, udp, from, from_port, to, to_port)) {
-		snprintf(err, err_size, "hostfwd=%s: cannot listen on port %d: %s", text, from_port, strerror(errno));
+		snprintf(err, err_size, "hostfwd=%s: cannot listen on port %d: %s", text, from_port,
+			 strerror(errno));
 		return -EADDRINUSE;
 	}
 	return 0;
 }
 
-/* ---- moving ------------------------------------------------------------------------------------------------------- */
+/* ---- moving
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 void net_user_send(struct net_user *u, const u8 *frame, size_t bytes)
 {
@@ -257,13 +273,15 @@ static int add_poll(int fd, int events, void *opaque)
 	struct net_user *u = opaque;
 	if (u->count == u->cap) {
 		unsigned cap = u->cap ? u->cap * 2 : 64;
-		struct pollfd *grown = cap <= SOCKETS_MAX ? realloc(u->fds, cap * sizeof(*grown)) : NULL;
+		struct pollfd *grown =
+		    cap <= SOCKETS_MAX ? realloc(u->fds, cap * sizeof(*grown)) : NULL;
 		if (!grown)
 			return -1;
 		u->fds = grown;
 		u->cap = cap;
 	}
-	short want = (short)((events & SLIRP_POLL_IN ? POLLIN : 0) | (events & SLIRP_POLL_OUT ? POLLOUT : 0) |
+	short want = (short)((events & SLIRP_POLL_IN ? POLLIN : 0) |
+			     (events & SLIRP_POLL_OUT ? POLLOUT : 0) |
 			     (events & SLIRP_POLL_PRI ? POLLPRI : 0));
 	u->fds[u->count] = (struct pollfd){.fd = fd, .events = want};
 	return (int)u->count++;
@@ -275,8 +293,9 @@ static int get_revents(int index, void *opaque)
 	if (index < 0 || (unsigned)index >= u->count)
 		return 0;
 	short e = u->fds[index].revents;
-	return (e & POLLIN ? SLIRP_POLL_IN : 0) | (e & POLLOUT ? SLIRP_POLL_OUT : 0) | (e & POLLPRI ? SLIRP_POLL_PRI : 0) |
-	       (e & POLLERR ? SLIRP_POLL_ERR : 0) | (e & POLLHUP ? SLIRP_POLL_HUP : 0);
+	return (e & POLLIN ? SLIRP_POLL_IN : 0) | (e & POLLOUT ? SLIRP_POLL_OUT : 0) |
+	       (e & POLLPRI ? SLIRP_POLL_PRI : 0) | (e & POLLERR ? SLIRP_POLL_ERR : 0) |
+	       (e & POLLHUP ? SLIRP_POLL_HUP : 0);
 }
 
 static void fill(struct net_user *u)
@@ -300,7 +319,8 @@ bool net_user_awaits_host(struct net_user *u)
 {
 	if (u->stale)
 		fill(u);
-	return u->count || u->timeout_ms < IDLE_MS; /* a connection may wait for nothing but its timers */
+	return u->count ||
+	       u->timeout_ms < IDLE_MS; /* a connection may wait for nothing but its timers */
 }
 
 unsigned net_user_pollfds(struct net_user *u, struct host_poll *p, unsigned max, u64 *timeout_ns)
@@ -308,9 +328,10 @@ unsigned net_user_pollfds(struct net_user *u, struct host_poll *p, unsigned max,
 	fill(u);
 	unsigned n = MIN(u->count, max);
 	for (unsigned i = 0; i < n; i++)
-		p[i] = (struct host_poll){.fd = u->fds[i].fd,
-					  .want = (u->fds[i].events & (POLLIN | POLLPRI) ? HOST_POLL_IN : 0) |
-						  (u->fds[i].events & POLLOUT ? HOST_POLL_OUT : 0)};
+		p[i] = (struct host_poll){
+		    .fd = u->fds[i].fd,
+		    .want = (u->fds[i].events & (POLLIN | POLLPRI) ? HOST_POLL_IN : 0) |
+			    (u->fds[i].events & POLLOUT ? HOST_POLL_OUT : 0)};
 	if (u->timeout_ms != UINT32_MAX)
 		*timeout_ns = MIN(*timeout_ns, u->timeout_ms * 1000000ull);
 	if (u->count > max) /* not all can be waited for */

@@ -1,14 +1,15 @@
 #include "devices/chipset/pci_msix.h"
 
-#define CAP_MSIX        0x11
-#define CONTROL_MASK    0x4000u
-#define CONTROL_ENABLE  0x8000u
-#define VECTOR_MASKED   1u
+#define CAP_MSIX       0x11
+#define CONTROL_MASK   0x4000u
+#define CONTROL_ENABLE 0x8000u
+#define VECTOR_MASKED  1u
 
 #define MSIX_FIELDS(V, S, H, P) V(table) V(pending) H(cap) H(vectors) H(pad)
 SNAPSHOT(pci_msix_snapshot, "pci-msix", 1, struct pci_msix, MSIX_FIELDS);
 
-void pci_msix_init(struct pci_msix *m, struct pci_function *f, unsigned offset, unsigned bar, unsigned vectors)
+void pci_msix_init(struct pci_msix *m, struct pci_function *f, unsigned offset, unsigned bar,
+		   unsigned vectors)
 {
 	m->cap = (u8)pci_add_capability(f, offset, CAP_MSIX, 12);
 	m->vectors = (u8)MIN(vectors, PCI_MSIX_VECTORS);
@@ -39,14 +40,16 @@ bool pci_msix_enabled(const struct pci_msix *m, const struct pci_function *f)
 
 static void send_pending(struct pci_msix *m, struct pci_function *f)
 {
-	if ((control(m, f) & (CONTROL_ENABLE | CONTROL_MASK)) != CONTROL_ENABLE || !pci_bus_master(f))
+	if ((control(m, f) & (CONTROL_ENABLE | CONTROL_MASK)) != CONTROL_ENABLE ||
+	    !pci_bus_master(f))
 		return;
 	for (unsigned i = 0; i < m->vectors; i++) {
 		const u32 *entry = &m->table[i * 4];
 		if (!(m->pending >> i & 1) || entry[3] & VECTOR_MASKED)
 			continue;
 		m->pending &= ~BIT(i);
-		(void)!dma_write(f->bus->env->bus, pci_requester(f), entry[0] | (u64)entry[1] << 32, &entry[2], 4);
+		(void)!dma_write(f->bus->env->bus, pci_requester(f), entry[0] | (u64)entry[1] << 32,
+				 &entry[2], 4);
 	}
 }
 

@@ -1,4 +1,5 @@
-/* MSI-X (PCI Local Bus 3.0, 6.8.2): a table of messages in one of the function's BARs, with its pending bits. */
+/* MSI-X (PCI Local Bus 3.0, 6.8.2): a table of messages in one of the function's BARs, with its
+ * pending bits. */
 #ifndef ORRERY_PCI_MSIX_H
 #define ORRERY_PCI_MSIX_H
 
@@ -15,7 +16,8 @@ struct pci_msix {
 extern const struct snapshot_desc pci_msix_snapshot;
 
 /** Adds the capability at @offset of configuration space: @vectors messages, table in BAR @bar. */
-void pci_msix_init(struct pci_msix *m, struct pci_function *f, unsigned offset, unsigned bar, unsigned vectors);
+void pci_msix_init(struct pci_msix *m, struct pci_function *f, unsigned offset, unsigned bar,
+		   unsigned vectors);
 /** Everything masked, nothing pending. */
 void pci_msix_reset(struct pci_msix *m);
 bool pci_msix_enabled(const struct pci_msix *m, const struct pci_function *f);

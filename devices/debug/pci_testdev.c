@@ -99,8 +99,8 @@ static const struct pci_ident ident = {
     .subsystem = 0x1100,
     .class_code = 0xff0000,
     .devfn = -1,
-    .bar = {{PCI_BAR_MEM32, false, MEM_BYTES, NULL, &mem_ops},
-	    {PCI_BAR_IO, false, IO_BYTES, &io_ops, NULL}},
+    .bar = {{.kind = PCI_BAR_MEM32, .size = MEM_BYTES, .mmio = &mem_ops},
+	    {.kind = PCI_BAR_IO, .size = IO_BYTES, .io = &io_ops}},
 };
 
 const struct device_type pci_testdev_type = {

@@ -26,7 +26,8 @@ static inline void net_put32(u8 *p, u32 v)
 	net_put16(p + 2, v);
 }
 
-/** The ones' complement sum of @n bytes as big-endian words, added to @seed, folded to 16 bits, not complemented. */
+/** The ones' complement sum of @n bytes as big-endian words, added to @seed, folded to 16 bits, not
+ * complemented. */
 static inline u16 net_sum(const u8 *p, size_t n, u32 seed)
 {
 	u64 sum = 0;

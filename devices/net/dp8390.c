@@ -1,8 +1,9 @@
 /*
- * National Semiconductor DP8390D network interface controller (data sheet of July 1995; section numbers are its), on the board
- * of an NE2000. Modelled: register pages 0-2, receive ring, transmission, remote DMA in bytes, words and (RTL8029) double words,
- * Send Packet, address filters, interrupts, tallies, monitor mode. Loopback modes transmit to nowhere. Not modelled: DMA under the
- * processor's own addresses (DCR.LAS), collisions, the FIFO register.
+ * National Semiconductor DP8390D network interface controller (data sheet of July 1995; section
+ * numbers are its), on the board of an NE2000. Modelled: register pages 0-2, receive ring,
+ * transmission, remote DMA in bytes, words and (RTL8029) double words, Send Packet, address
+ * filters, interrupts, tallies, monitor mode. Loopback modes transmit to nowhere. Not modelled: DMA
+ * under the processor's own addresses (DCR.LAS), collisions, the FIFO register.
  */
 #include "devices/net/dp8390.h"
 
@@ -13,31 +14,31 @@
 /* clang-format on */
 SNAPSHOT(dp8390_snapshot, "dp8390", 1, struct dp8390, DP8390_FIELDS);
 
-#define CR_STP  0x01u
-#define CR_STA  0x02u
-#define CR_TXP  0x04u
-#define CR_RD   0x38u
-#define RD_READ 0x08u
+#define CR_STP   0x01u
+#define CR_STA   0x02u
+#define CR_TXP   0x04u
+#define CR_RD    0x38u
+#define RD_READ  0x08u
 #define RD_WRITE 0x10u
-#define RD_SEND 0x18u
+#define RD_SEND  0x18u
 #define RD_ABORT 0x20u
-#define ISR_PRX 0x01u
-#define ISR_PTX 0x02u
-#define ISR_OVW 0x10u
-#define ISR_CNT 0x20u
-#define ISR_RDC 0x40u
-#define ISR_RST 0x80u
-#define RCR_AR  0x02u
-#define RCR_AB  0x04u
-#define RCR_AM  0x08u
-#define RCR_PRO 0x10u
-#define RCR_MON 0x20u
-#define TCR_LB  0x06u
-#define DCR_WTS 0x01u
-#define RSR_PRX 0x01u
-#define RSR_MPA 0x10u
-#define RSR_PHY 0x20u
-#define TSR_PTX 0x01u
+#define ISR_PRX  0x01u
+#define ISR_PTX  0x02u
+#define ISR_OVW  0x10u
+#define ISR_CNT  0x20u
+#define ISR_RDC  0x40u
+#define ISR_RST  0x80u
+#define RCR_AR   0x02u
+#define RCR_AB   0x04u
+#define RCR_AM   0x08u
+#define RCR_PRO  0x10u
+#define RCR_MON  0x20u
+#define TCR_LB   0x06u
+#define DCR_WTS  0x01u
+#define RSR_PRX  0x01u
+#define RSR_MPA  0x10u
+#define RSR_PHY  0x20u
+#define TSR_PTX  0x01u
 
 static void update_irq(struct dp8390 *c)
 {
@@ -70,7 +71,9 @@ void dp8390_reset(struct dp8390 *c)
 	update_irq(c);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static u8 mem_read(const struct dp8390 *c, u16 at)
 {
@@ -85,7 +88,8 @@ static void mem_write(struct dp8390 *c, u16 at, u8 v)
 		c->mem[at - DP8390_MEM_START] = v;
 }
 
-/* ---- remote DMA (section 9) ---------------------------------------------------------------------------------------- */
+/* ---- remote DMA (section 9)
+ * ---------------------------------------------------------------------------------------- */
 
 static bool remote_going(const struct dp8390 *c, u8 direction)
 {
@@ -143,7 +147,9 @@ static void send_packet_command(struct dp8390 *c)
 	c->rbcr = (u16)(mem_read(c, (u16)(at + 2)) | mem_read(c, (u16)(at + 3)) << 8);
 }
 
-/* ---- transmit (section 8) ----------------------------------------------------------------------------------------------- */
+/* ---- transmit (section 8)
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void transmit(struct dp8390 *c)
 {
@@ -159,14 +165,17 @@ static void transmit(struct dp8390 *c)
 	raise_status(c, ISR_PTX);
 }
 
-/* ---- receive (section 7) ----------------------------------------------------------------------------------------------- */
+/* ---- receive (section 7)
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static unsigned ring_pages(const struct dp8390 *c)
 {
 	return c->pstop > c->pstart ? c->pstop - c->pstart : 0;
 }
 
-/* Drivers put BNRY one page behind what they have read: at the ring's start that is the page before the ring. */
+/* Drivers put BNRY one page behind what they have read: at the ring's start that is the page before
+ * the ring. */
 static unsigned free_pages(const struct dp8390 *c)
 {
 	int pages = (int)ring_pages(c), used = c->curr - c->bnry;
@@ -179,14 +188,16 @@ static unsigned free_pages(const struct dp8390 *c)
 
 static bool listening(const struct dp8390 *c)
 {
-	return (c->cr & (CR_STP | CR_STA)) == CR_STA && !(c->rcr & RCR_MON) && ring_pages(c) && !(c->tcr & TCR_LB);
+	return (c->cr & (CR_STP | CR_STA)) == CR_STA && !(c->rcr & RCR_MON) && ring_pages(c) &&
+	       !(c->tcr & TCR_LB);
 }
 
 #define PAGES_MAX ((NET_FRAME_MAX + 8 + 255) / 256)
 
 /*
- * Drivers read some frames, acknowledge the interrupt, and learn of those left by the next frame's. So there must always be
- * a next one: half of the ring is kept for it, and once the interrupt is acknowledged one more frame is let in, whatever it meets.
+ * Drivers read some frames, acknowledge the interrupt, and learn of those left by the next frame's.
+ * So there must always be a next one: half of the ring is kept for it, and once the interrupt is
+ * acknowledged one more frame is let in, whatever it meets.
  */
 unsigned dp8390_room(const struct dp8390 *c)
 {
@@ -206,7 +217,8 @@ static bool address_wanted(const struct dp8390 *c, const u8 *mac)
 		return c->rcr & RCR_AB;
 	if (!(mac[0] & 1))
 		return !memcmp(mac, c->par, 6);
-	unsigned hash = nic_crc_be(mac, 6) >> 26; /* 10.2: the six most significant bits of the CRC */
+	unsigned hash =
+	    nic_crc_be(mac, 6) >> 26; /* 10.2: the six most significant bits of the CRC */
 	return c->rcr & RCR_AM && c->mar[hash >> 3] >> (hash & 7) & 1;
 }
 
@@ -226,7 +238,8 @@ void dp8390_receive(struct dp8390 *c, const u8 *data, size_t bytes)
 		return;
 	}
 	memcpy(frame + 4, data, bytes);
-	unsigned n = (unsigned)MAX(bytes, (size_t)60) + 4, pages = (n + 4 /* check sequence */ + 255) / 256;
+	unsigned n = (unsigned)MAX(bytes, (size_t)60) + 4,
+		 pages = (n + 4 /* check sequence */ + 255) / 256;
 	if (free_pages(c) <= pages) {
 		c->rsr = RSR_MPA;
 		count_missed(c);
@@ -250,7 +263,8 @@ void dp8390_receive(struct dp8390 *c, const u8 *data, size_t bytes)
 	raise_status(c, ISR_PRX);
 }
 
-/* ---- registers (section 10) --------------------------------------------------------------------------------------------- */
+/* ---- registers (section 10)
+ * --------------------------------------------------------------------------------------------- */
 
 static void write_cr(struct dp8390 *c, u8 v)
 {
@@ -300,8 +314,22 @@ static u8 read_page0(struct dp8390 *c, unsigned reg)
 
 static u8 read_page2(const struct dp8390 *c, unsigned reg)
 {
-	const u8 v[16] = {0, c->pstart, c->pstop, c->next_remote, c->tpsr, c->curr, 0, 0, 0xff, 0xff, 0xff, 0xff,
-			  (u8)(0xc0 | c->rcr), (u8)(0xe0 | c->tcr), (u8)(0x80 | c->dcr), (u8)(0x80 | c->imr)};
+	const u8 v[16] = {0,
+			  c->pstart,
+			  c->pstop,
+			  c->next_remote,
+			  c->tpsr,
+			  c->curr,
+			  0,
+			  0,
+			  0xff,
+			  0xff,
+			  0xff,
+			  0xff,
+			  (u8)(0xc0 | c->rcr),
+			  (u8)(0xe0 | c->tcr),
+			  (u8)(0x80 | c->dcr),
+			  (u8)(0x80 | c->imr)};
 	return v[reg];
 }
 

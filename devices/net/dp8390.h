@@ -1,4 +1,5 @@
-/* The DP8390 network interface controller as it sits on an NE2000: 32 ports, 16 KiB of buffer memory, an address PROM. */
+/* The DP8390 network interface controller as it sits on an NE2000: 32 ports, 16 KiB of buffer
+ * memory, an address PROM. */
 #ifndef ORRERY_DP8390_H
 #define ORRERY_DP8390_H
 
@@ -17,7 +18,7 @@ struct dp8390 {
 	u8 par[6], mar[8];
 	u8 tally[3]; /* frame alignment errors, CRC errors, missed packets */
 	bool rtl8029;
-	struct nic *nic;                          /* host side */
+	struct nic *nic;                           /* host side */
 	void (*irq)(struct device *d, bool level); /* drives the interrupt output */
 };
 extern const struct snapshot_desc dp8390_snapshot;

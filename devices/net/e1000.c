@@ -1,12 +1,13 @@
 /*
- * Intel 82540EM gigabit Ethernet controller ("PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual",
- * 317453; section numbers below are its).
+ * Intel 82540EM gigabit Ethernet controller ("PCI/PCI-X Family of Gigabit Ethernet Controllers
+ * Software Developer's Manual", 317453; section numbers below are its).
  *
- * Modelled: memory and I/O register access, EEPROM (EERD and bit by bit), MDIO with the registers of the 88E1011 PHY, legacy,
- * context and data descriptors, checksum insertion, TCP segmentation, VLAN insertion and stripping, receive filters, checksum
- * verification, interrupt causes, delays and throttling, statistics, loopback.
- * Not modelled: flash, wake-up and power management, flow control frames, the packet buffer's RAM, split headers. A frame's check
- * sequence, which a driver that does not set SECRC finds behind it, reads as zero. Negotiation ends at once.
+ * Modelled: memory and I/O register access, EEPROM (EERD and bit by bit), MDIO with the registers
+ * of the 88E1011 PHY, legacy, context and data descriptors, checksum insertion, TCP segmentation,
+ * VLAN insertion and stripping, receive filters, checksum verification, interrupt causes, delays
+ * and throttling, statistics, loopback. Not modelled: flash, wake-up and power management, flow
+ * control frames, the packet buffer's RAM, split headers. A frame's check sequence, which a driver
+ * that does not set SECRC finds behind it, reads as zero. Negotiation ends at once.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,10 +17,11 @@
 #include "devices/net/nic.h"
 #include "devices/net/segment.h"
 
-#define REG_BYTES  0x6000u
-#define TX_MAX     0x12000u /* bytes of a packet before segmentation; the largest has 64 KiB and headers */
-#define TX_BURST   256u     /* descriptors carried out at once; then the guest goes on for a while */
-#define TX_PAUSE   20000u   /* ns */
+#define REG_BYTES 0x6000u
+#define TX_MAX                                                                                     \
+	0x12000u /* bytes of a packet before segmentation; the largest has 64 KiB and headers */
+#define TX_BURST   256u   /* descriptors carried out at once; then the guest goes on for a while */
+#define TX_PAUSE   20000u /* ns */
 #define EEPROM_MAX 64u
 
 struct e1000_context { /* 3.3.6: of the last context descriptor */
@@ -62,6 +64,7 @@ SNAPSHOT(e1000_context_snapshot, "e1000-context", 1, struct e1000_context, CONTE
 /* clang-format on */
 SNAPSHOT(e1000_snapshot, "e1000", 1, struct e1000, E1000_FIELDS);
 
+/* clang-format off */
 /* 13.2: registers */
 enum {
 	CTRL = 0x00, STATUS = 0x08, EECD = 0x10, EERD = 0x14, CTRL_EXT = 0x18, FLA = 0x1c, MDIC = 0x20, FCAL = 0x28, FCAH = 0x2c,
@@ -75,6 +78,7 @@ enum {
 	BPTC = 0x40f4, TSCTC = 0x40f8, STATS_END = 0x4124, RXCSUM = 0x5000, MTA = 0x5200, RAL = 0x5400, VFTA = 0x5600, WUC = 0x5800,
 	WUFC = 0x5808, WUS = 0x5810, MANC = 0x5820, IPAV = 0x5838, FFLT_END = 0x5a00,
 };
+/* clang-format on */
 
 #define CTRL_SLU     BIT(6)
 #define CTRL_RST     BIT(26)
@@ -111,29 +115,30 @@ enum {
 #define RXCSUM_TUOFL BIT(9)
 
 /* Descriptor commands and status (3.3) */
-#define TX_EOP   BIT(0)
-#define TX_IC    BIT(2) /* legacy */
-#define TX_TSE   BIT(2) /* context, data */
-#define TX_RS    BIT(3)
-#define TX_DEXT  BIT(5)
-#define TX_VLE   BIT(6)
-#define TX_IDE   BIT(7)
-#define TUCMD_TCP BIT(0)
-#define TUCMD_IP BIT(1)
+#define TX_EOP     BIT(0)
+#define TX_IC      BIT(2) /* legacy */
+#define TX_TSE     BIT(2) /* context, data */
+#define TX_RS      BIT(3)
+#define TX_DEXT    BIT(5)
+#define TX_VLE     BIT(6)
+#define TX_IDE     BIT(7)
+#define TUCMD_TCP  BIT(0)
+#define TUCMD_IP   BIT(1)
 #define POPTS_IXSM BIT(0)
 #define POPTS_TXSM BIT(1)
-#define RX_DD    BIT(0)
-#define RX_EOP   BIT(1)
-#define RX_VP    BIT(3)
-#define RX_TCPCS BIT(5)
-#define RX_IPCS  BIT(6)
-#define RX_PIF   BIT(7)
-#define RX_TCPE  BIT(5)
-#define RX_IPE   BIT(6)
+#define RX_DD      BIT(0)
+#define RX_EOP     BIT(1)
+#define RX_VP      BIT(3)
+#define RX_TCPCS   BIT(5)
+#define RX_IPCS    BIT(6)
+#define RX_PIF     BIT(7)
+#define RX_TCPE    BIT(5)
+#define RX_IPE     BIT(6)
 
 #define R(e, r) ((e)->reg[(r) / 4])
 
-/* ---- interrupts (13.4.17 - 13.4.22) ------------------------------------------------------------------------------- */
+/* ---- interrupts (13.4.17 - 13.4.22)
+ * ------------------------------------------------------------------------------- */
 
 static u64 now_ns(const struct e1000 *e)
 {
@@ -171,8 +176,10 @@ static void raise_cause(struct e1000 *e, u32 causes)
 	update_interrupt(e);
 }
 
-/* 13.4.30, 13.4.31: the packet timer starts anew with every frame, the absolute one bounds the wait. Units of 1.024 us. */
-static void delayed_cause(struct e1000 *e, struct timer *packet, struct timer *absolute, u32 delay, u32 bound, u32 cause)
+/* 13.4.30, 13.4.31: the packet timer starts anew with every frame, the absolute one bounds the
+ * wait. Units of 1.024 us. */
+static void delayed_cause(struct e1000 *e, struct timer *packet, struct timer *absolute, u32 delay,
+			  u32 bound, u32 cause)
 {
 	delay &= 0xffff;
 	bound &= 0xffff;
@@ -201,7 +208,8 @@ static void tx_delay_over(void *d)
 	raise_cause(e, INT_TXDW);
 }
 
-/* ---- statistics (13.7): read-to-clear, saturating ------------------------------------------------------------------- */
+/* ---- statistics (13.7): read-to-clear, saturating
+ * ------------------------------------------------------------------- */
 
 static void count(struct e1000 *e, unsigned reg)
 {
@@ -234,7 +242,9 @@ static void count_cast(struct e1000 *e, const u8 *frame, unsigned broadcast, uns
 		count(e, multicast);
 }
 
-/* ---- EEPROM (5.3, 5.6) ------------------------------------------------------------------------------------------------ */
+/* ---- EEPROM (5.3, 5.6)
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void fill_eeprom(struct e1000 *e)
 {
@@ -317,10 +327,24 @@ static void write_eerd(struct e1000 *e, u32 v)
 	R(e, EERD) = v & 1 ? word << 16 | (v & 0xff00) | BIT(4) : v & 0xff00;
 }
 
-/* ---- PHY (8.4, 13.4.6, 13.5) -------------------------------------------------------------------------------------------- */
+/* ---- PHY (8.4, 13.4.6, 13.5)
+ * -------------------------------------------------------------------------------------------- */
 
-enum { PHY_CTRL, PHY_STATUS, PHY_ID1, PHY_ID2, PHY_ANA, PHY_LPA, PHY_ANE, PHY_GCON = 9, PHY_GSTATUS, PHY_ESTATUS = 15, PHY_PSCON,
-       PHY_PSSTAT, PHY_EPSCON = 20 };
+enum {
+	PHY_CTRL,
+	PHY_STATUS,
+	PHY_ID1,
+	PHY_ID2,
+	PHY_ANA,
+	PHY_LPA,
+	PHY_ANE,
+	PHY_GCON = 9,
+	PHY_GSTATUS,
+	PHY_ESTATUS = 15,
+	PHY_PSCON,
+	PHY_PSSTAT,
+	PHY_EPSCON = 20
+};
 
 static bool link_up(const struct e1000 *e)
 {
@@ -355,8 +379,9 @@ static u16 read_phy(struct e1000 *e, unsigned reg)
 
 static void write_phy(struct e1000 *e, unsigned reg, u16 v)
 {
-	static const u32 writable = BIT(PHY_CTRL) | BIT(PHY_ANA) | BIT(7) | BIT(PHY_GCON) | BIT(PHY_PSCON) | BIT(18) |
-				    BIT(PHY_EPSCON) | 0xe2000000u /* 25, 29-31: pages and tuning */;
+	static const u32 writable = BIT(PHY_CTRL) | BIT(PHY_ANA) | BIT(7) | BIT(PHY_GCON) |
+				    BIT(PHY_PSCON) | BIT(18) | BIT(PHY_EPSCON) |
+				    0xe2000000u /* 25, 29-31: pages and tuning */;
 	bool was_up = link_up(e);
 	if (!(writable >> reg & 1))
 		return;
@@ -385,7 +410,9 @@ static void write_mdic(struct e1000 *e, u32 v)
 		raise_cause(e, INT_MDAC);
 }
 
-/* ---- receive (3.2) ------------------------------------------------------------------------------------------------------ */
+/* ---- receive (3.2)
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static u32 ring_count(const struct e1000 *e, unsigned len_reg)
 {
@@ -488,7 +515,8 @@ static void check_sums(const struct e1000 *e, const u8 *frame, size_t n, u8 *sta
 		*errors |= RX_TCPE;
 }
 
-static void write_rx(struct e1000 *e, u64 desc, u16 length, u16 sum, u8 status, u8 errors, u16 special)
+static void write_rx(struct e1000 *e, u64 desc, u16 length, u16 sum, u8 status, u8 errors,
+		     u16 special)
 {
 	u8 out[8];
 	u16 req = pci_requester(&e->fn);
@@ -515,8 +543,8 @@ static void store(struct e1000 *e, const u8 *frame, u32 n, u8 status, u8 errors,
 		(void)!dma_read(bus, req, desc, &buffer, 8);
 		if (buffer) /* 3.2.3: a null address is skipped, its descriptor used */
 			(void)!dma_write(bus, req, buffer, frame + at, part);
-		write_rx(e, desc, (u16)part, last ? sum : 0, (u8)(status | RX_DD | (last ? RX_EOP : 0)), last ? errors : 0,
-			 special);
+		write_rx(e, desc, (u16)part, last ? sum : 0,
+			 (u8)(status | RX_DD | (last ? RX_EOP : 0)), last ? errors : 0, special);
 		R(e, RDH) = R(e, RDH) + 1 >= count_ ? 0 : R(e, RDH) + 1;
 		at += part;
 	}
@@ -537,7 +565,8 @@ static void take_frame(struct e1000 *e, const u8 *data, size_t n)
 	u8 frame[NET_SEND_MAX + 64], status = 0, errors = 0;
 	u16 special = 0;
 	bool exact;
-	if (!rx_enabled(e) || !pci_bus_master(&e->fn) || !address_wanted(e, data, &exact) || !vlan_wanted(e, data, n))
+	if (!rx_enabled(e) || !pci_bus_master(&e->fn) || !address_wanted(e, data, &exact) ||
+	    !vlan_wanted(e, data, n))
 		return;
 	if (n > (R(e, RCTL) & RCTL_LPE ? NET_SEND_MAX : is_vlan(e, data, n) ? 1518u : 1514u)) {
 		count(e, ROC);
@@ -580,7 +609,9 @@ static void receive(struct device *d, const u8 *frame, size_t bytes)
 		take_frame(e, frame, bytes);
 }
 
-/* ---- transmit (3.3 - 3.5) ------------------------------------------------------------------------------------------------ */
+/* ---- transmit (3.3 - 3.5)
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void send_frame(struct e1000 *e, const u8 *frame, size_t n)
 {
@@ -605,7 +636,8 @@ static void send_frame(struct e1000 *e, const u8 *frame, size_t n)
 		nic_send(&e->nic, frame, n);
 }
 
-/* 3.5.1: the sum from @start to @end (0: the packet's) goes to @at; what stands there takes part. */
+/* 3.5.1: the sum from @start to @end (0: the packet's) goes to @at; what stands there takes part.
+ */
 static void insert_sum(u8 *p, u32 n, u32 at, u32 start, u32 end)
 {
 	u32 last = end && end < n ? end + 1 : n;
@@ -640,10 +672,13 @@ static void send_tagged(struct e1000 *e, u8 *p, u32 n)
 static void adapt_headers(const struct e1000 *e, u8 *p, u32 n, u32 i, u32 from, bool last)
 {
 	const struct e1000_context *c = &e->context;
-	const struct net_headers h = {
-	    .ip = c->ipcss, .transport = c->tucss, .ipv4 = c->cmd & TUCMD_IP, .tcp = c->cmd & TUCMD_TCP};
+	const struct net_headers h = {.ip = c->ipcss,
+				      .transport = c->tucss,
+				      .ipv4 = c->cmd & TUCMD_IP,
+				      .tcp = c->cmd & TUCMD_TCP};
 	net_adapt_headers(&h, p, n, i, from, last);
-	if (e->tx_popts & POPTS_TXSM && c->tucso + 2u <= n) { /* the driver's pseudo-header lacks the length */
+	if (e->tx_popts & POPTS_TXSM &&
+	    c->tucso + 2u <= n) { /* the driver's pseudo-header lacks the length */
 		u32 sum = net_get16(p + c->tucso) + (n - c->tucss);
 		net_put16(p + c->tucso, (sum >> 16) + sum);
 	}
@@ -653,8 +688,10 @@ static void segment(struct e1000 *e)
 {
 	u8 frame[NET_SEND_MAX];
 	u32 header = e->context.hdrlen, mss = e->context.mss, payload = e->tx_bytes - header;
-	if (!mss || header + mss > sizeof(frame) || e->tx_bytes <= header || e->context.tucss >= header) {
-		log_line(e->dev.env->log, LOG_GUEST_ERRORS, "%s: segmentation with MSS %u, %u bytes of headers, packet of %u",
+	if (!mss || header + mss > sizeof(frame) || e->tx_bytes <= header ||
+	    e->context.tucss >= header) {
+		log_line(e->dev.env->log, LOG_GUEST_ERRORS,
+			 "%s: segmentation with MSS %u, %u bytes of headers, packet of %u",
 			 e->dev.id, mss, header, e->tx_bytes);
 		return;
 	}
@@ -760,7 +797,8 @@ static void transmit(struct e1000 *e)
 {
 	u32 n = ring_count(e, TDLEN);
 	u8 d[16];
-	if (!(R(e, TCTL) & TCTL_EN) || !pci_bus_master(&e->fn) || R(e, TDH) >= n || R(e, TDT) >= n || e->tx_more.armed)
+	if (!(R(e, TCTL) & TCTL_EN) || !pci_bus_master(&e->fn) || R(e, TDH) >= n ||
+	    R(e, TDT) >= n || e->tx_more.armed)
 		return;
 	for (unsigned i = 0; R(e, TDH) != R(e, TDT); i++) {
 		u64 at = ring_base(e, TDBAL) + R(e, TDH) * 16ull;
@@ -781,7 +819,9 @@ static void tx_go_on(void *d)
 	transmit(d);
 }
 
-/* ---- registers -------------------------------------------------------------------------------------------------------------- */
+/* ---- registers
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 /* 14.3 and 5.6: the first address register comes from the EEPROM. */
 static void reset_registers(struct e1000 *e)
@@ -849,25 +889,44 @@ static const struct plain {
 	u16 first, last;
 	u32 mask;
 } plain[] = {
-    {CTRL_EXT, CTRL_EXT, UINT32_MAX}, {FLA, FLA, 0x3f},
-    {FCAL, FCAL, UINT32_MAX},         {FCAH, FCAH, 0xffff},
-    {FCT, FCT, 0xffff},               {VET, VET, 0xffff},
-    {FCTTV, FCTTV, 0xffff},           {TXCW, TXCW, UINT32_MAX},
-    {TIPG, TIPG, 0x3fffffff},         {AIFS, AIFS, 0xffff},
-    {LEDCTL, LEDCTL, UINT32_MAX},     {PBA, PBA, 0x3f},
-    {FCRTL, FCRTL, 0x8000fff8u},      {FCRTH, FCRTH, 0xfff8},
-    {RDBAL, RDBAL, 0xfffffff0u},      {RDBAH, RDBAH, UINT32_MAX},
-    {RDLEN, RDLEN, 0xfff80},          {RDH, RDH, 0xffff},
-    {RXDCTL, RXDCTL, UINT32_MAX},     {RADV, RADV, 0xffff},
-    {RSRPD, RSRPD, 0xfff},            {TDFH, TDFH + 0x20, 0x1fff},
-    {TDBAL, TDBAL, 0xfffffff0u},      {TDBAH, TDBAH, UINT32_MAX},
-    {TDLEN, TDLEN, 0xfff80},          {TDH, TDH, 0xffff},
-    {TIDV, TIDV, 0xffff},             {TXDCTL, TXDCTL, UINT32_MAX},
-    {TADV, TADV, 0xffff},             {TSPMT, TSPMT, UINT32_MAX},
-    {RXCSUM, RXCSUM, 0x3ff},          {MTA, MTA + 0x1fc, UINT32_MAX},
-    {RAL, RAL + 0x7c, UINT32_MAX},    {VFTA, VFTA + 0x1fc, UINT32_MAX},
-    {WUC, WUC, 0x1f},                 {WUFC, WUFC, 0xfffff},
-    {WUS, WUS, UINT32_MAX},           {MANC, MANC, UINT32_MAX},
+    {CTRL_EXT, CTRL_EXT, UINT32_MAX},
+    {FLA, FLA, 0x3f},
+    {FCAL, FCAL, UINT32_MAX},
+    {FCAH, FCAH, 0xffff},
+    {FCT, FCT, 0xffff},
+    {VET, VET, 0xffff},
+    {FCTTV, FCTTV, 0xffff},
+    {TXCW, TXCW, UINT32_MAX},
+    {TIPG, TIPG, 0x3fffffff},
+    {AIFS, AIFS, 0xffff},
+    {LEDCTL, LEDCTL, UINT32_MAX},
+    {PBA, PBA, 0x3f},
+    {FCRTL, FCRTL, 0x8000fff8u},
+    {FCRTH, FCRTH, 0xfff8},
+    {RDBAL, RDBAL, 0xfffffff0u},
+    {RDBAH, RDBAH, UINT32_MAX},
+    {RDLEN, RDLEN, 0xfff80},
+    {RDH, RDH, 0xffff},
+    {RXDCTL, RXDCTL, UINT32_MAX},
+    {RADV, RADV, 0xffff},
+    {RSRPD, RSRPD, 0xfff},
+    {TDFH, TDFH + 0x20, 0x1fff},
+    {TDBAL, TDBAL, 0xfffffff0u},
+    {TDBAH, TDBAH, UINT32_MAX},
+    {TDLEN, TDLEN, 0xfff80},
+    {TDH, TDH, 0xffff},
+    {TIDV, TIDV, 0xffff},
+    {TXDCTL, TXDCTL, UINT32_MAX},
+    {TADV, TADV, 0xffff},
+    {TSPMT, TSPMT, UINT32_MAX},
+    {RXCSUM, RXCSUM, 0x3ff},
+    {MTA, MTA + 0x1fc, UINT32_MAX},
+    {RAL, RAL + 0x7c, UINT32_MAX},
+    {VFTA, VFTA + 0x1fc, UINT32_MAX},
+    {WUC, WUC, 0x1f},
+    {WUFC, WUFC, 0xfffff},
+    {WUS, WUS, UINT32_MAX},
+    {MANC, MANC, UINT32_MAX},
     {IPAV, FFLT_END, UINT32_MAX},
 };
 
@@ -930,7 +989,8 @@ static void write_register(struct e1000 *e, unsigned reg, u32 v)
 	}
 }
 
-/* The address filters' region and MTA are mirrored nowhere; beyond the registers lies the packet buffer, not modelled. */
+/* The address filters' region and MTA are mirrored nowhere; beyond the registers lies the packet
+ * buffer, not modelled. */
 static u64 mem_read(void *ctx, u64 offset, unsigned size)
 {
 	struct e1000 *e = ctx;
@@ -943,8 +1003,8 @@ static void mem_write(void *ctx, u64 offset, u64 value, unsigned size)
 {
 	struct e1000 *e = ctx;
 	if (size != 4 || offset & 3)
-		log_line(e->dev.env->log, LOG_GUEST_ERRORS, "%s: write of %u bytes at %llx", e->dev.id, size,
-			 (unsigned long long)offset);
+		log_line(e->dev.env->log, LOG_GUEST_ERRORS, "%s: write of %u bytes at %llx",
+			 e->dev.id, size, (unsigned long long)offset);
 	else if (offset < REG_BYTES)
 		write_register(e, (unsigned)offset, (u32)value);
 }
@@ -974,7 +1034,9 @@ static void io_write(void *ctx, u16 port, u32 value, unsigned size)
 static const struct mmio_ops mem_ops = {mem_read, mem_write, 4};
 static const struct port_ops io_ops = {io_read, io_write, IO_ANY};
 
-/* ---- the device ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the device
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 static const struct nic_ops nic_ops = {room, receive};
 
@@ -1018,7 +1080,8 @@ static const struct pci_ident ident = {
     .class_code = 0x020000,
     .pin = 1,
     .devfn = -1,
-    .bar = {{PCI_BAR_MEM32, false, 0x20000, NULL, &mem_ops}, {0}, {PCI_BAR_IO, false, 0x40, &io_ops, NULL}},
+    .bar = {[0] = {.kind = PCI_BAR_MEM32, .size = 0x20000, .mmio = &mem_ops},
+	    [2] = {.kind = PCI_BAR_IO, .size = 0x40, .io = &io_ops}},
 };
 
 static const struct timer_decl timers[] = {
@@ -1033,7 +1096,11 @@ static const struct timer_decl timers[] = {
 
 static const struct prop props[] = {
     NIC_PROPS(struct e1000),
-    {.name = "romfile", .type = PROP_TEXT, .offset = offsetof(struct e1000, romfile), .def = "", .help = "PCI expansion ROM (iPXE)"},
+    {.name = "romfile",
+     .type = PROP_TEXT,
+     .offset = offsetof(struct e1000, romfile),
+     .def = "",
+     .help = "PCI expansion ROM (iPXE)"},
     {0},
 };
 

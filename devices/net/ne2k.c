@@ -1,10 +1,13 @@
-/* The NE2000 in its two forms: the ISA card, and the Realtek RTL8029AS on PCI (data sheet rev 1.0). See dp8390.c. */
+/* The NE2000 in its two forms: the ISA card, and the Realtek RTL8029AS on PCI (data sheet rev 1.0).
+ * See dp8390.c. */
 #include <errno.h>
 
 #include "devices/chipset/pci.h"
 #include "devices/net/dp8390.h"
 
-/* ---- ISA ---------------------------------------------------------------------------------------------------------- */
+/* ---- ISA
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 struct ne2k_isa {
 	struct device dev;
@@ -80,7 +83,13 @@ static const struct prop isa_props[] = {
      .help = "first of 32 ports",
      .min = 0x200,
      .max = 0x3e0},
-    {.name = "irq", .type = PROP_UINT, .offset = offsetof(struct ne2k_isa, irq), .def = "9", .help = "ISA interrupt", .min = 2, .max = 15},
+    {.name = "irq",
+     .type = PROP_UINT,
+     .offset = offsetof(struct ne2k_isa, irq),
+     .def = "9",
+     .help = "ISA interrupt",
+     .min = 2,
+     .max = 15},
     {0},
 };
 
@@ -97,7 +106,9 @@ const struct device_type ne2k_isa_type = {
     .free = isa_free,
 };
 
-/* ---- PCI ------------------------------------------------------------------------------------------------------------- */
+/* ---- PCI
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 struct ne2k_pci {
 	struct device dev;
@@ -172,12 +183,16 @@ static const struct pci_ident ident = {
     .class_code = 0x020000,
     .pin = 1,
     .devfn = -1,
-    .bar = {{PCI_BAR_IO, false, DP8390_PORTS, &pci_ops, NULL}},
+    .bar = {{.kind = PCI_BAR_IO, .size = DP8390_PORTS, .io = &pci_ops}},
 };
 
 static const struct prop pci_props[] = {
     NIC_PROPS(struct ne2k_pci),
-    {.name = "romfile", .type = PROP_TEXT, .offset = offsetof(struct ne2k_pci, romfile), .def = "", .help = "PCI expansion ROM (iPXE)"},
+    {.name = "romfile",
+     .type = PROP_TEXT,
+     .offset = offsetof(struct ne2k_pci, romfile),
+     .def = "",
+     .help = "PCI expansion ROM (iPXE)"},
     {0},
 };
 

@@ -9,7 +9,8 @@ static int parse_mac(const char *text, u8 *mac)
 	for (unsigned i = 0; i < 6; i++) {
 		char *end;
 		unsigned long v = strtoul(text, &end, 16);
-		if (end == text || end - text > 2 || v > 255 || (i < 5 ? *end != ':' && *end != '-' : *end))
+		if (end == text || end - text > 2 || v > 255 ||
+		    (i < 5 ? *end != ':' && *end != '-' : *end))
 			return -EINVAL;
 		mac[i] = (u8)v;
 		text = end + 1;
@@ -29,7 +30,8 @@ static int connect_net(struct nic *nic, struct device *d, char *err, size_t n)
 	}
 	for (const struct nic *c = d->env->nics; c; c = c->next)
 		if (c->net == nic->net) {
-			snprintf(err, n, "%s: %s is connected to netdev %s already", d->id, c->dev->id, nic->netdev);
+			snprintf(err, n, "%s: %s is connected to netdev %s already", d->id,
+				 c->dev->id, nic->netdev);
 			nic->net = NULL;
 			return -EBUSY;
 		}
@@ -46,7 +48,9 @@ int nic_init(struct nic *nic, struct device *d, const struct nic_ops *ops, char 
 	for (; *last; last = &(*last)->next)
 		nic->mac[5]++;
 	if (*nic->mac_text && parse_mac(nic->mac_text, nic->mac)) {
-		snprintf(err, n, "%s: mac=%s is not the address of a card (such as 52:54:00:12:34:56)", d->id, nic->mac_text);
+		snprintf(err, n,
+			 "%s: mac=%s is not the address of a card (such as 52:54:00:12:34:56)",
+			 d->id, nic->mac_text);
 		return -EINVAL;
 	}
 	int e = connect_net(nic, d, err, n);

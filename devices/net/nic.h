@@ -22,14 +22,21 @@ struct nic {
 };
 
 /* The settings of a card whose state has a member `nic`. */
-#define NIC_PROPS(state)                                                                            \
-	{.name = "netdev", .type = PROP_TEXT, .offset = offsetof(state, nic.netdev), .def = "",     \
+#define NIC_PROPS(state)                                                                           \
+	{.name = "netdev",                                                                         \
+	 .type = PROP_TEXT,                                                                        \
+	 .offset = offsetof(state, nic.netdev),                                                    \
+	 .def = "",                                                                                \
 	 .help = "id of the -netdev it is connected to"},                                          \
-	{.name = "mac", .type = PROP_TEXT, .offset = offsetof(state, nic.mac_text), .def = "",      \
-	 .help = "address, six hexadecimal bytes; 52:54:00:12:34:56 and on if not given"}
+	{                                                                                          \
+		.name = "mac", .type = PROP_TEXT, .offset = offsetof(state, nic.mac_text),         \
+		.def = "",                                                                         \
+		.help = "address, six hexadecimal bytes; 52:54:00:12:34:56 and on if not given"    \
+	}
 
 /** For init: connects @nic of @d. 0, or -errno with a message. nic_exit() goes into free. */
-MUST_CHECK int nic_init(struct nic *nic, struct device *d, const struct nic_ops *ops, char *err, size_t n);
+MUST_CHECK int nic_init(struct nic *nic, struct device *d, const struct nic_ops *ops, char *err,
+			size_t n);
 void nic_exit(struct nic *nic);
 /** From the card: a frame without its check sequence. */
 void nic_send(struct nic *nic, const void *frame, size_t bytes);
@@ -43,7 +50,8 @@ static inline bool nic_link(const struct nic *nic)
 	return nic->net != NULL;
 }
 
-/** CRC-32 of IEEE 802.3, 3.2.9, most significant bit first as address filters hash it: bit 31 is the first that was shifted. */
+/** CRC-32 of IEEE 802.3, 3.2.9, most significant bit first as address filters hash it: bit 31 is
+ * the first that was shifted. */
 u32 nic_crc_be(const void *data, size_t n);
 /** The same in the order of the check sequence on the wire (reflected, complemented). */
 u32 nic_crc(const void *data, size_t n);

@@ -11,8 +11,9 @@ struct net_headers {
 };
 
 /**
- * Makes the headers of a frame @p of @n bytes those of segment number @i, whose payload begins @from bytes behind the first's:
- * lengths, IPv4 identification, TCP sequence number, and PSH and FIN on the @last alone. Checksums are the caller's.
+ * Makes the headers of a frame @p of @n bytes those of segment number @i, whose payload begins
+ * @from bytes behind the first's: lengths, IPv4 identification, TCP sequence number, and PSH and
+ * FIN on the @last alone. Checksums are the caller's.
  */
 void net_adapt_headers(const struct net_headers *h, u8 *p, u32 n, u32 i, u32 from, bool last);
 

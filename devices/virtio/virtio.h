@@ -1,7 +1,8 @@
 /*
- * Virtual I/O devices ("Virtual I/O Device (VIRTIO) Version 1.1", OASIS; section numbers are its) on PCI: transitional, that is
- * usable by drivers of version 1 and by legacy drivers. Split virtqueues with indirect descriptors and event indices; MSI-X.
- * virtqueue.c has the queues, virtio_pci.c the transport; one file for each kind of device.
+ * Virtual I/O devices ("Virtual I/O Device (VIRTIO) Version 1.1", OASIS; section numbers are its)
+ * on PCI: transitional, that is usable by drivers of version 1 and by legacy drivers. Split
+ * virtqueues with indirect descriptors and event indices; MSI-X. virtqueue.c has the queues,
+ * virtio_pci.c the transport; one file for each kind of device.
  */
 #ifndef ORRERY_VIRTIO_H
 #define ORRERY_VIRTIO_H
@@ -33,7 +34,7 @@ struct virtqueue {
 	u16 size;              /* 0: there is no such queue */
 	u16 max;
 	u16 last_avail, used_idx;
-	u16 signalled;         /* used_idx at the last interrupt */
+	u16 signalled; /* used_idx at the last interrupt */
 	u16 vector;
 	bool enabled, signalled_valid;
 	u8 pad[2];
@@ -83,7 +84,9 @@ struct virtio {
 };
 extern const struct snapshot_desc virtio_snapshot, virtqueue_snapshot;
 
-/* ---- for device_type ------------------------------------------------------------------------------------------------- */
+/* ---- for device_type
+ * -------------------------------------------------------------------------------------------------
+ */
 
 extern const struct mmio_ops virtio_mem_ops, virtio_msix_ops;
 extern const struct port_ops virtio_io_ops;
@@ -94,11 +97,12 @@ void virtio_config_reading(struct device *d, unsigned reg, unsigned size);
 	{                                                                                          \
 		.vendor = 0x1af4, .device = (id), .subsystem_vendor = 0x1af4, .subsystem = (type), \
 		.class_code = (class_), .pin = 1, .devfn = -1,                                     \
-		.bar = {{PCI_BAR_IO, false, 128, &virtio_io_ops, NULL},                            \
-			{PCI_BAR_MEM32, false, 4096, NULL, &virtio_msix_ops},                      \
-			{0},                                                                       \
-			{0},                                                                       \
-			{PCI_BAR_MEM64, true, 16384, NULL, &virtio_mem_ops}},                      \
+		.bar = {[0] = {.kind = PCI_BAR_IO, .size = 128, .io = &virtio_io_ops},             \
+			[1] = {.kind = PCI_BAR_MEM32, .size = 4096, .mmio = &virtio_msix_ops},     \
+			[4] = {.kind = PCI_BAR_MEM64,                                              \
+			       .prefetch = true,                                                   \
+			       .size = 16384,                                                      \
+			       .mmio = &virtio_mem_ops}},                                          \
 		.config_written = virtio_config_written, .config_reading = virtio_config_reading,  \
 	}
 /** For init, before anything else. */
@@ -108,7 +112,9 @@ void virtio_reset(struct device *d, enum reset_kind kind);
 /** For device_type.loaded. */
 void virtio_loaded(struct device *d);
 
-/* ---- for the devices -------------------------------------------------------------------------------------------------- */
+/* ---- for the devices
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static inline bool virtio_has(const struct virtio *v, u64 feature)
 {
@@ -121,13 +127,15 @@ void virtio_config_changed(struct virtio *v);
 
 /** Chains that wait in queue @n. */
 unsigned vq_waiting(struct virtio *v, unsigned n);
-/** Takes the next chain. False when there is none, or when the driver's is nonsense: then the device asks to be reset. */
+/** Takes the next chain. False when there is none, or when the driver's is nonsense: then the
+ * device asks to be reset. */
 bool vq_pop(struct virtio *v, unsigned n, struct vq_chain *c);
 /** Walks chain @head again (after a snapshot). */
 bool vq_read_chain(struct virtio *v, unsigned n, u16 head, struct vq_chain *c);
 /** Puts the chain last taken back. */
 void vq_unpop(struct virtio *v, unsigned n);
-/** The device is done with chain @head and wrote @bytes. vq_interrupt() follows when no more are to be pushed at once. */
+/** The device is done with chain @head and wrote @bytes. vq_interrupt() follows when no more are to
+ * be pushed at once. */
 void vq_push(struct virtio *v, unsigned n, u16 head, u32 bytes);
 /** Interrupts the driver if it wants to know (2.6.7, 2.6.8). */
 void vq_interrupt(struct virtio *v, unsigned n);

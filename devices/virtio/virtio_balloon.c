@@ -1,7 +1,8 @@
 /*
- * Virtio traditional memory balloon (5.5): the guest gives up pages and takes them back. The setting `target` says how many MiB
- * it shall give up. Pages given up keep their content here, which 5.5.6 allows; the host's memory is not returned. Not modelled:
- * statistics, deflation on out of memory, free page hints.
+ * Virtio traditional memory balloon (5.5): the guest gives up pages and takes them back. The
+ * setting `target` says how many MiB it shall give up. Pages given up keep their content here,
+ * which 5.5.6 allows; the host's memory is not returned. Not modelled: statistics, deflation on out
+ * of memory, free page hints.
  */
 #include "devices/virtio/virtio.h"
 

@@ -1,7 +1,8 @@
 /*
- * Virtio block device (5.2). Up to BLK_SLOTS requests are under way at once; each is complete at a fixed virtual time after it
- * was given, whatever the host takes. Modelled: read, write, flush, discard, get ID; geometry and block size. Not modelled:
- * write zeroes, lifetime, several queues, a cache mode the driver chooses.
+ * Virtio block device (5.2). Up to BLK_SLOTS requests are under way at once; each is complete at a
+ * fixed virtual time after it was given, whatever the host takes. Modelled: read, write, flush,
+ * discard, get ID; geometry and block size. Not modelled: write zeroes, lifetime, several queues, a
+ * cache mode the driver chooses.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -97,16 +98,20 @@ static void drop_all(struct virtio_blk *b)
 		drop_work(b, i);
 }
 
-/* ---- a request (5.2.6) -------------------------------------------------------------------------------------------------- */
+/* ---- a request (5.2.6)
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static u8 submit(struct virtio_blk *b, struct slot_work *w, enum block_op op, u64 sector, u64 bytes)
 {
 	u64 sectors = bytes / 512;
-	if (bytes % 512 || sector > capacity(b) || sectors > capacity(b) - sector || bytes > REQUEST_MAX)
+	if (bytes % 512 || sector > capacity(b) || sectors > capacity(b) - sector ||
+	    bytes > REQUEST_MAX)
 		return S_IOERR;
 	if (op != BLOCK_READ && op != BLOCK_FLUSH && block_read_only(b->block))
 		return S_IOERR;
-	w->request = (struct block_request){.op = op, .lba = sector, .sectors = (u32)sectors, .data = w->request.data};
+	w->request = (struct block_request){
+	    .op = op, .lba = sector, .sectors = (u32)sectors, .data = w->request.data};
 	block_submit(b->block, &w->request);
 	w->submitted = true;
 	return S_OK;
@@ -123,7 +128,8 @@ static u8 start_read(struct virtio_blk *b, struct slot_work *w, u64 sector, u64 
 	return buffer(w, bytes) ? submit(b, w, BLOCK_READ, sector, bytes) : S_IOERR;
 }
 
-static u8 start_write(struct virtio_blk *b, struct slot_work *w, const struct vq_chain *c, u64 sector, u64 bytes)
+static u8 start_write(struct virtio_blk *b, struct slot_work *w, const struct vq_chain *c,
+		      u64 sector, u64 bytes)
 {
 	if (!buffer(w, bytes))
 		return S_IOERR;
@@ -139,7 +145,8 @@ static u8 start_discard(struct virtio_blk *b, struct slot_work *w, const struct 
 	} range;
 	if (vq_copy_out(&b->v, c, 16, &range, sizeof(range)) != sizeof(range))
 		return S_IOERR;
-	return range.flags ? S_UNSUPP : submit(b, w, BLOCK_DISCARD, range.sector, range.sectors * 512ull);
+	return range.flags ? S_UNSUPP
+			   : submit(b, w, BLOCK_DISCARD, range.sector, range.sectors * 512ull);
 }
 
 static u8 start_get_id(struct virtio_blk *b, struct slot_work *w, u64 bytes)
@@ -148,7 +155,9 @@ static u8 start_get_id(struct virtio_blk *b, struct slot_work *w, u64 bytes)
 	if (!buffer(w, 20))
 		return S_IOERR;
 	memset(w->request.data, 0, 20);
-	const char *serial = *b->serial ? b->serial : b->drive && b->drive->serial ? b->drive->serial : b->drive_id;
+	const char *serial = *b->serial                     ? b->serial
+			     : b->drive && b->drive->serial ? b->drive->serial
+							    : b->drive_id;
 	memcpy(w->request.data, serial, MIN(strlen(serial), (size_t)20));
 	return S_OK;
 }
@@ -225,7 +234,8 @@ static void notified(struct virtio *v, unsigned n)
 			vq_interrupt(v, 0);
 			continue;
 		}
-		b->slot[i] = (struct slot){.due_ns = now + start(b, i, &c), .head = c.head, .used = true};
+		b->slot[i] =
+		    (struct slot){.due_ns = now + start(b, i, &c), .head = c.head, .used = true};
 	}
 	arm(b);
 }
@@ -256,7 +266,8 @@ static void driver_reset(struct virtio *v)
 	timer_disarm(&b->timer);
 }
 
-/* Requests that were under way are begun again: reading twice or writing the same twice changes nothing. */
+/* Requests that were under way are begun again: reading twice or writing the same twice changes
+ * nothing. */
 static void loaded(struct device *d)
 {
 	struct virtio_blk *b = (struct virtio_blk *)d;
@@ -266,7 +277,8 @@ static void loaded(struct device *d)
 	for (unsigned i = 0; i < BLK_SLOTS; i++) {
 		if (!b->slot[i].used)
 			continue;
-		if (virtio_ready(&b->v, 0) && vq_read_chain(&b->v, 0, b->slot[i].head, &c) && c.out_bytes >= 16 && c.in_bytes)
+		if (virtio_ready(&b->v, 0) && vq_read_chain(&b->v, 0, b->slot[i].head, &c) &&
+		    c.out_bytes >= 16 && c.in_bytes)
 			start(b, i, &c);
 		else
 			b->slot[i].used = false;
@@ -290,7 +302,8 @@ static int init(struct device *d, char *err, size_t n)
 	if (*b->drive_id) {
 		b->drive = h->find_drive ? h->find_drive(h->ctx, b->drive_id) : NULL;
 		if (!b->drive || !b->drive->block) {
-			snprintf(err, n, "%s: there is no -drive with id=%s and an image", d->id, b->drive_id);
+			snprintf(err, n, "%s: there is no -drive with id=%s and an image", d->id,
+				 b->drive_id);
 			return -ENODEV;
 		}
 		b->block = b->drive->block;
@@ -306,11 +319,20 @@ static void exit_(struct device *d)
 
 static const struct pci_ident ident = VIRTIO_IDENT(0x1001, 2, 0x010000);
 
-static const struct timer_decl timers[] = {{"done", offsetof(struct virtio_blk, timer), timer_fired}, {0}};
+static const struct timer_decl timers[] = {
+    {"done", offsetof(struct virtio_blk, timer), timer_fired}, {0}};
 
 static const struct prop props[] = {
-    {.name = "drive", .type = PROP_TEXT, .offset = offsetof(struct virtio_blk, drive_id), .def = "", .help = "id of the -drive (if=none)"},
-    {.name = "serial", .type = PROP_TEXT, .offset = offsetof(struct virtio_blk, serial), .def = "", .help = "serial number, 20 characters"},
+    {.name = "drive",
+     .type = PROP_TEXT,
+     .offset = offsetof(struct virtio_blk, drive_id),
+     .def = "",
+     .help = "id of the -drive (if=none)"},
+    {.name = "serial",
+     .type = PROP_TEXT,
+     .offset = offsetof(struct virtio_blk, serial),
+     .def = "",
+     .help = "serial number, 20 characters"},
     {0},
 };
 

@@ -1,6 +1,7 @@
 /*
- * Virtio network device (5.1): one receive and one transmit queue. Modelled: merged receive buffers, checksum of what is
- * sent, TCP segmentation over IPv4 and IPv6, link status. Not modelled: the control queue, receive offloads, several queue pairs.
+ * Virtio network device (5.1): one receive and one transmit queue. Modelled: merged receive
+ * buffers, checksum of what is sent, TCP segmentation over IPv4 and IPv6, link status. Not
+ * modelled: the control queue, receive offloads, several queue pairs.
  */
 #include <errno.h>
 
@@ -52,7 +53,9 @@ static u32 header_bytes(const struct virtio *v)
 	return virtio_has(v, F_MRG_RXBUF | VIRTIO_F_VERSION_1) ? 12 : 10;
 }
 
-/* ---- transmit (5.1.6.2) ------------------------------------------------------------------------------------------------- */
+/* ---- transmit (5.1.6.2)
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void insert_sum(u8 *p, u32 n, u32 start, u32 at)
 {
@@ -66,7 +69,8 @@ static u32 find_headers(const struct net_hdr *h, const u8 *p, u32 n, struct net_
 	u32 ip = 14, t = h->csum_start;
 	if (n < 60 || (net_get16(p + 12) == 0x8100 && (ip = 18) + 40 > n))
 		return 0;
-	*out = (struct net_headers){.ip = ip, .transport = t, .ipv4 = (h->gso_type & 0x7f) == GSO_TCPV4, .tcp = true};
+	*out = (struct net_headers){
+	    .ip = ip, .transport = t, .ipv4 = (h->gso_type & 0x7f) == GSO_TCPV4, .tcp = true};
 	if (t < ip + (out->ipv4 ? 20 : 40) || t + 20 > n || p[ip] >> 4 != (out->ipv4 ? 4 : 6))
 		return 0;
 	u32 bytes = t + (p[t + 12] >> 4) * 4u;
@@ -78,7 +82,8 @@ static void segment_sums(const struct net_headers *h, u8 *p, u32 n)
 {
 	u32 length = n - h->transport;
 	u8 *field = p + h->transport + 16;
-	u16 pseudo = h->ipv4 ? net_sum(p + h->ip + 12, 8, length + 6) : net_sum(p + h->ip + 8, 32, length + 6);
+	u16 pseudo = h->ipv4 ? net_sum(p + h->ip + 12, 8, length + 6)
+			     : net_sum(p + h->ip + 8, 32, length + 6);
 	net_put16(field, 0);
 	net_put16(field, (u16)~net_sum(p + h->transport, length, pseudo));
 	if (!h->ipv4)
@@ -93,7 +98,8 @@ static void send_segments(struct virtio_net *d, const struct net_hdr *h, const u
 	struct net_headers headers;
 	u32 length = find_headers(h, p, n, &headers), mss = h->gso_size;
 	if (!length || !mss || length + mss > sizeof(frame)) {
-		log_line(d->v.dev.env->log, LOG_GUEST_ERRORS, "%s: a packet that cannot be segmented", d->v.dev.id);
+		log_line(d->v.dev.env->log, LOG_GUEST_ERRORS,
+			 "%s: a packet that cannot be segmented", d->v.dev.id);
 		return;
 	}
 	for (u32 at = 0, i = 0; at < n - length; at += mss, i++) {
@@ -146,7 +152,9 @@ static void notified(struct virtio *v, unsigned n)
 		nic_ready(&d->nic);
 }
 
-/* ---- receive (5.1.6.4) -------------------------------------------------------------------------------------------------- */
+/* ---- receive (5.1.6.4)
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static unsigned room(struct device *dev)
 {
@@ -154,7 +162,8 @@ static unsigned room(struct device *dev)
 	return virtio_ready(v, RX) ? vq_waiting(v, RX) : 64;
 }
 
-/* Chains for @bytes: their number, taken off the queue with their heads in @heads; 0 when there are not enough, and none is taken. */
+/* Chains for @bytes: their number, taken off the queue with their heads in @heads; 0 when there are
+ * not enough, and none is taken. */
 static unsigned take_chains(struct virtio *v, u64 bytes, u16 *heads, unsigned max)
 {
 	struct vq_chain c;
@@ -178,7 +187,8 @@ static void receive(struct device *dev, const u8 *frame, size_t bytes)
 	u8 packet[NET_FRAME_MAX + 12] = {0};
 	u16 heads[64];
 	struct vq_chain c;
-	if (!virtio_ready(v, RX) || bytes > NET_FRAME_MAX || (!(frame[0] & 1) && memcmp(frame, d->nic.mac, 6)))
+	if (!virtio_ready(v, RX) || bytes > NET_FRAME_MAX ||
+	    (!(frame[0] & 1) && memcmp(frame, d->nic.mac, 6)))
 		return;
 	u32 skip = header_bytes(v);
 	memcpy(packet + skip, frame, bytes);
@@ -197,7 +207,9 @@ static void receive(struct device *dev, const u8 *frame, size_t bytes)
 	vq_interrupt(v, RX);
 }
 
-/* ---- the device -------------------------------------------------------------------------------------------------------- */
+/* ---- the device
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static const struct nic_ops nic_ops = {room, receive};
 
@@ -227,7 +239,11 @@ static const struct pci_ident ident = VIRTIO_IDENT(0x1000, 1, 0x020000);
 
 static const struct prop props[] = {
     NIC_PROPS(struct virtio_net),
-    {.name = "romfile", .type = PROP_TEXT, .offset = offsetof(struct virtio_net, romfile), .def = "", .help = "PCI expansion ROM (iPXE)"},
+    {.name = "romfile",
+     .type = PROP_TEXT,
+     .offset = offsetof(struct virtio_net, romfile),
+     .def = "",
+     .help = "PCI expansion ROM (iPXE)"},
     {0},
 };
 

@@ -1,11 +1,12 @@
-/* Virtio over PCI (4.1): the modern registers in BAR 4, the legacy ones (4.1.4.8) in BAR 0, MSI-X in BAR 1. */
+/* Virtio over PCI (4.1): the modern registers in BAR 4, the legacy ones (4.1.4.8) in BAR 0, MSI-X
+ * in BAR 1. */
 #include "devices/virtio/virtio.h"
 
-#define COMMON_AT  0x0000u
-#define ISR_AT     0x1000u
-#define CONFIG_AT  0x2000u
-#define NOTIFY_AT  0x3000u
-#define REGION     0x1000u
+#define COMMON_AT   0x0000u
+#define ISR_AT      0x1000u
+#define CONFIG_AT   0x2000u
+#define NOTIFY_AT   0x3000u
+#define REGION      0x1000u
 #define NOTIFY_STEP 4u
 
 /* Capabilities in configuration space */
@@ -32,8 +33,9 @@ SNAPSHOT(virtio_snapshot, "virtio", 1, struct virtio, VIRTIO_FIELDS);
 
 bool virtio_ready(const struct virtio *v, unsigned n)
 {
-	return n < v->cls->queues && v->queue[n].enabled && v->queue[n].size && v->status & VIRTIO_DRIVER_OK &&
-	       !(v->status & VIRTIO_NEEDS_RESET) && pci_bus_master(&v->fn);
+	return n < v->cls->queues && v->queue[n].enabled && v->queue[n].size &&
+	       v->status & VIRTIO_DRIVER_OK && !(v->status & VIRTIO_NEEDS_RESET) &&
+	       pci_bus_master(&v->fn);
 }
 
 void virtio_config_changed(struct virtio *v)
@@ -59,7 +61,8 @@ static void reset_device(struct virtio *v)
 	v->status = v->isr = 0;
 	for (unsigned i = 0; i < VIRTIO_QUEUES; i++) {
 		u16 max = i < v->cls->queues ? v->queue[i].max : 0;
-		v->queue[i] = (struct virtqueue){.size = max, .max = max, .vector = VIRTIO_NO_VECTOR};
+		v->queue[i] =
+		    (struct virtqueue){.size = max, .max = max, .vector = VIRTIO_NO_VECTOR};
 	}
 	pci_set_intx(&v->fn, false);
 	if (v->cls->reset)
@@ -100,7 +103,8 @@ static u16 checked_vector(const struct virtio *v, u32 vector)
 	return vector < v->msix.vectors ? (u16)vector : VIRTIO_NO_VECTOR;
 }
 
-/* ---- device configuration --------------------------------------------------------------------------------------- */
+/* ---- device configuration
+ * --------------------------------------------------------------------------------------- */
 
 static u32 config_read(struct virtio *v, unsigned at, unsigned size)
 {
@@ -120,7 +124,8 @@ static void config_write(struct virtio *v, unsigned at, u32 value, unsigned size
 		v->cls->config_written(v, at, data, size);
 }
 
-/* ---- modern registers (4.1.4.3) ------------------------------------------------------------------------------------ */
+/* ---- modern registers (4.1.4.3)
+ * ------------------------------------------------------------------------------------ */
 
 static const struct virtqueue *selected(const struct virtio *v)
 {
@@ -247,7 +252,8 @@ static void msix_write(void *ctx, u64 offset, u64 value, unsigned size)
 
 const struct mmio_ops virtio_msix_ops = {msix_read, msix_write, 4};
 
-/* ---- legacy registers (4.1.4.8) --------------------------------------------------------------------------------------- */
+/* ---- legacy registers (4.1.4.8)
+ * --------------------------------------------------------------------------------------- */
 
 static unsigned legacy_config_at(const struct virtio *v)
 {
@@ -320,7 +326,8 @@ static void io_write(void *ctx, u16 port, u32 value, unsigned size)
 
 const struct port_ops virtio_io_ops = {io_read, io_write, IO_ANY};
 
-/* ---- configuration space (4.1.4, 4.1.4.7) ------------------------------------------------------------------------------ */
+/* ---- configuration space (4.1.4, 4.1.4.7)
+ * ------------------------------------------------------------------------------ */
 
 static void add_cap(struct virtio *v, unsigned at, u8 kind, u32 offset, u32 length, u8 bytes)
 {
@@ -338,8 +345,8 @@ static bool window(const struct virtio *v, u32 *offset, unsigned *size)
 {
 	*offset = pci_get32(&v->fn, CAP_PCI + 8);
 	*size = pci_get32(&v->fn, CAP_PCI + 12);
-	return v->fn.cfg[CAP_PCI + 4] == 4 && (*size == 1 || *size == 2 || *size == 4) && !(*offset % *size) &&
-	       *offset <= 4 * REGION - *size;
+	return v->fn.cfg[CAP_PCI + 4] == 4 && (*size == 1 || *size == 2 || *size == 4) &&
+	       !(*offset % *size) && *offset <= 4 * REGION - *size;
 }
 
 static bool touches(unsigned reg, unsigned size, unsigned at, unsigned bytes)
@@ -370,7 +377,8 @@ void virtio_config_written(struct device *d, unsigned reg, unsigned size)
 void virtio_init(struct virtio *v, const struct virtio_class *cls, u64 features)
 {
 	v->cls = cls;
-	v->features = features | cls->features | VIRTIO_F_ANY_LAYOUT | VIRTIO_F_INDIRECT | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1;
+	v->features = features | cls->features | VIRTIO_F_ANY_LAYOUT | VIRTIO_F_INDIRECT |
+		      VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1;
 	for (unsigned i = 0; i < cls->queues; i++)
 		v->queue[i].max = VIRTIO_QUEUE_MAX;
 	add_cap(v, CAP_COMMON, CFG_COMMON, COMMON_AT, 0x38, 16);

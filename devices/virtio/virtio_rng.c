@@ -1,11 +1,11 @@
 /*
- * Virtio entropy device (5.4). Its numbers come from a generator that starts alike in every run, so that runs repeat: they pass
- * for random in a test, and protect nothing.
+ * Virtio entropy device (5.4). Its numbers come from a generator that starts alike in every run, so
+ * that runs repeat: they pass for random in a test, and protect nothing.
  */
 #include "devices/virtio/virtio.h"
 
 #define REQUEST_MAX 4096u
-#define SEED 0x6f727265727931ull
+#define SEED        0x6f727265727931ull
 
 struct virtio_rng {
 	struct virtio v;
@@ -44,7 +44,8 @@ static void config(struct virtio *v, u8 *c)
 {
 }
 
-static const struct virtio_class cls = {.type = 4, .queues = 1, .config = config, .notified = notified};
+static const struct virtio_class cls = {
+    .type = 4, .queues = 1, .config = config, .notified = notified};
 
 static int init(struct device *d, char *err, size_t n)
 {

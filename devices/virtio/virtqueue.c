@@ -1,9 +1,10 @@
-/* Split virtqueues (2.6): every index, address and length in them is the driver's word, and none of it is trusted. */
+/* Split virtqueues (2.6): every index, address and length in them is the driver's word, and none of
+ * it is trusted. */
 #include "devices/virtio/virtio.h"
 
-#define DESC_NEXT     1u
-#define DESC_WRITE    2u
-#define DESC_INDIRECT 4u
+#define DESC_NEXT          1u
+#define DESC_WRITE         2u
+#define DESC_INDIRECT      4u
 #define AVAIL_NO_INTERRUPT 1u
 
 struct desc {
@@ -69,15 +70,18 @@ static bool add_piece(struct vq_chain *c, const struct desc *d)
 }
 
 /* Follows descriptors of the table at @table with @size entries from @i on. */
-static bool walk(struct virtio *v, struct vq_chain *c, u64 table, u32 size, u16 i, bool indirect_allowed)
+static bool walk(struct virtio *v, struct vq_chain *c, u64 table, u32 size, u16 i,
+		 bool indirect_allowed)
 {
 	struct desc d;
 	for (u32 steps = 0; steps < size; steps++) {
-		if (i >= size || dma_read(v->dev.env->bus, requester(v), table + i * 16ull, &d, sizeof(d)))
+		if (i >= size ||
+		    dma_read(v->dev.env->bus, requester(v), table + i * 16ull, &d, sizeof(d)))
 			return broken(v, "a descriptor outside its table or memory");
 		if (d.flags & DESC_INDIRECT) {
-			if (!indirect_allowed || !virtio_has(v, VIRTIO_F_INDIRECT) || d.bytes & 15 || !d.bytes ||
-			    d.bytes / 16 > VIRTIO_CHAIN_MAX || d.flags & DESC_NEXT)
+			if (!indirect_allowed || !virtio_has(v, VIRTIO_F_INDIRECT) ||
+			    d.bytes & 15 || !d.bytes || d.bytes / 16 > VIRTIO_CHAIN_MAX ||
+			    d.flags & DESC_NEXT)
 				return broken(v, "a bad indirect descriptor");
 			return walk(v, c, d.gpa, d.bytes / 16, 0, false);
 		}
@@ -122,7 +126,8 @@ void vq_push(struct virtio *v, unsigned n, u16 head, u32 bytes)
 	if (!virtio_ready(v, n))
 		return;
 	const u32 element[2] = {head, bytes};
-	(void)!dma_write(v->dev.env->bus, requester(v), q->used + 4 + (q->used_idx % q->size) * 8u, element, 8);
+	(void)!dma_write(v->dev.env->bus, requester(v), q->used + 4 + (q->used_idx % q->size) * 8u,
+			 element, 8);
 	q->used_idx++;
 	write16(v, q->used + 2, q->used_idx);
 }
@@ -152,9 +157,12 @@ void vq_interrupt(struct virtio *v, unsigned n)
 	pci_set_intx(&v->fn, true);
 }
 
-/* ---- copying ------------------------------------------------------------------------------------------------------ */
+/* ---- copying
+ * ------------------------------------------------------------------------------------------------------
+ */
 
-static size_t copy(struct virtio *v, const struct vq_piece *p, unsigned pieces, u64 at, u8 *buffer, size_t n, bool write)
+static size_t copy(struct virtio *v, const struct vq_piece *p, unsigned pieces, u64 at, u8 *buffer,
+		   size_t n, bool write)
 {
 	struct bus *bus = v->dev.env->bus;
 	size_t done = 0;

@@ -12,11 +12,8 @@ static const char *const models[] = {"e1000", "ne2k_pci", "ne2k_isa", "virtio-ne
 static const struct {
 	const char *name, *model;
 } aliases[] = {
-    {"virtio", "virtio-net-pci"},
-    {"virtio-net", "virtio-net-pci"},
-    {"e1000-82540em", "e1000"},
-    {"ne2k", "ne2k_pci"},
-    {"rtl8029", "ne2k_pci"},
+    {"virtio", "virtio-net-pci"}, {"virtio-net", "virtio-net-pci"}, {"e1000-82540em", "e1000"},
+    {"ne2k", "ne2k_pci"},         {"rtl8029", "ne2k_pci"},
 };
 
 struct list { /* "key=value,..." being put together */
@@ -26,7 +23,8 @@ struct list { /* "key=value,..." being put together */
 static void add(struct list *l, const char *key, const char *value)
 {
 	size_t n = strlen(l->text);
-	snprintf(l->text + n, sizeof(l->text) - n, "%s%s%s%s", n ? "," : "", key, value ? "=" : "", value ? value : "");
+	snprintf(l->text + n, sizeof(l->text) - n, "%s%s%s%s", n ? "," : "", key, value ? "=" : "",
+		 value ? value : "");
 }
 
 static bool is_help(const char *value)
@@ -83,12 +81,16 @@ int opt_netdev(struct cli *cli, const char *value)
 	char *text = cli_keep(cli, "%s", value);
 	char *id = text ? take(cli, text, "id") : NULL;
 	if (!id || !*id)
-		return cli_bad(cli, "-netdev %s: expected user,id=NAME (then -device e1000,netdev=NAME)", value);
+		return cli_bad(cli,
+			       "-netdev %s: expected user,id=NAME (then -device e1000,netdev=NAME)",
+			       value);
 	cli->net_given = true;
 	return add_netdev(cli, id, text);
 }
 
-/* ---- cards ------------------------------------------------------------------------------------------------------- */
+/* ---- cards
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static const char *model_of(struct cli *cli, const char *option, const char *name)
 {
@@ -115,8 +117,8 @@ static int model_help(struct cli *cli)
 	return 0;
 }
 
-static int add_card(struct cli *cli, const char *option, const char *model, const char *netdev, const char *mac,
-		    const char *romfile)
+static int add_card(struct cli *cli, const char *option, const char *model, const char *netdev,
+		    const char *mac, const char *romfile)
 {
 	struct list l = {""};
 	const char *type = model_of(cli, option, model ? model : "e1000");
@@ -146,7 +148,8 @@ int opt_nic(struct cli *cli, const char *value)
 	char *text = cli_keep(cli, "%s", value);
 	if (!text)
 		return cli_bad(cli, "-nic: out of memory");
-	const char *model = take(cli, text, "model"), *mac = take(cli, text, "mac"), *id = take(cli, text, "id");
+	const char *model = take(cli, text, "model"), *mac = take(cli, text, "mac"),
+		   *id = take(cli, text, "id");
 	const char *rom = take(cli, text, "romfile");
 	if (!mac)
 		mac = take(cli, text, "macaddr");
@@ -154,11 +157,13 @@ int opt_nic(struct cli *cli, const char *value)
 		return model_help(cli);
 	if (!id)
 		id = cli_keep(cli, "nic%u", cli->netdevs);
-	int r = id ? add_netdev(cli, id, *text ? text : "user") : cli_bad(cli, "-nic: out of memory");
+	int r =
+	    id ? add_netdev(cli, id, *text ? text : "user") : cli_bad(cli, "-nic: out of memory");
 	return r ? r : add_card(cli, "nic", model, id, mac, rom);
 }
 
-/* The older way: -net nic[,model=M][,macaddr=A] -net user[,...]; cards and networks are paired in order by cli_settle_net(). */
+/* The older way: -net nic[,model=M][,macaddr=A] -net user[,...]; cards and networks are paired in
+ * order by cli_settle_net(). */
 int opt_net(struct cli *cli, const char *value)
 {
 	cli->net_given = true;
@@ -191,12 +196,15 @@ int opt_object(struct cli *cli, const char *value)
 	if (!strncmp(value, "rng-random", 10) || !strncmp(value, "rng-builtin", 11))
 		return 0; /* virtio-rng has a source of its own, so that runs repeat */
 	if (strncmp(value, "filter-dump,", 12) || !netdev || !file)
-		return cli_bad(cli, "-object %s: expected filter-dump,id=ID,netdev=NAME,file=FILE", value);
+		return cli_bad(cli, "-object %s: expected filter-dump,id=ID,netdev=NAME,file=FILE",
+			       value);
 	for (unsigned i = 0; i < cli->netdevs; i++)
 		if (!strcmp(cli->cfg.netdev[i].id, netdev)) {
 			cli->cfg.netdev[i].description =
 			    cli_keep(cli, "%s,capture=%s", cli->cfg.netdev[i].description, file);
-			return cli->cfg.netdev[i].description ? 0 : cli_bad(cli, "-object: out of memory");
+			return cli->cfg.netdev[i].description
+				   ? 0
+				   : cli_bad(cli, "-object: out of memory");
 		}
 	return cli_bad(cli, "-object %s: no -netdev before it has id=%s", value, netdev);
 }
@@ -228,8 +236,9 @@ int cli_settle_net(struct cli *cli)
 		if (r)
 			return r;
 	}
-	/* What boots through firmware is an operating system as installed, which expects a network. A kernel started directly is a test
-	 * or an experiment: it gets one if it is asked for, and no driver's probing otherwise. */
+	/* What boots through firmware is an operating system as installed, which expects a network.
+	 * A kernel started directly is a test or an experiment: it gets one if it is asked for, and
+	 * no driver's probing otherwise. */
 	bool firmware = !cli->demo && !cli->cfg.kernel;
 	if (!firmware || cli->nodefaults || cli->net_given || has_card(cli))
 		return 0;

@@ -32,7 +32,8 @@ static inline struct lan *lan_new(const char *card, const char *props)
 	l->net = the_net = net_open("lan", "memory", &l->b->clock, err, sizeof(err));
 	ck_assert_msg(l->net != NULL, "%s", err);
 	l->b->pc.env.hooks.find_net = lan_find;
-	ck_assert_msg(device_create(&l->b->pc.env, card, "card", props, err, sizeof(err)) != NULL, "%s", err);
+	ck_assert_msg(device_create(&l->b->pc.env, card, "card", props, err, sizeof(err)) != NULL,
+		      "%s", err);
 	return l;
 }
 

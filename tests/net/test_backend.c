@@ -31,7 +31,8 @@ static void refused(const char *description, const char *message)
 START_TEST(settings_are_checked)
 {
 	net_close(open_ok("none"));
-	net_close(open_ok("user,net=192.168.76.0/24,dhcpstart=192.168.76.9,hostname=guest,restrict=on"));
+	net_close(
+	    open_ok("user,net=192.168.76.0/24,dhcpstart=192.168.76.9,hostname=guest,restrict=on"));
 	net_close(open_ok("user,hostfwd=tcp:127.0.0.1:0-:22,hostfwd=udp::0-10.0.2.15:69"));
 	refused("tap", "user and none");
 	refused("usre", "perhaps user");
@@ -57,12 +58,14 @@ static void take_frame(void *ctx, const u8 *frame, size_t bytes)
 	got_bytes[got_count++] = bytes;
 }
 
-/* ARP for the gateway is answered by libslirp itself, at once; nothing then is expected of the host. */
+/* ARP for the gateway is answered by libslirp itself, at once; nothing then is expected of the
+ * host. */
 START_TEST(gateway_answers_arp)
 {
 	struct net *n = open_ok("user");
-	u8 arp[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1,
-		      2,    0,    0,    0,    0,    1,    10, 0, 2, 15, 0, 0, 0, 0, 0, 0, 10, 0, 2, 2};
+	u8 arp[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0,  1, 8, 6,
+		      0,    1,    8,    0,    6,    4,    0, 1, 2, 0, 0,  0, 0, 1,
+		      10,   0,    2,    15,   0,    0,    0, 0, 0, 0, 10, 0, 2, 2};
 	net_on_receive(n, take_frame, NULL);
 	ck_assert(!net_awaits_host(n));
 	net_send(n, arp, sizeof(arp));
@@ -182,7 +185,8 @@ END_TEST
 int main(void)
 {
 	Suite *s = suite_create("backend");
-	ADD_ALL(s, settings_are_checked, gateway_answers_arp, hostile_frames, full_queues_lose_frames_not_memory, capture_is_pcap,
+	ADD_ALL(s, settings_are_checked, gateway_answers_arp, hostile_frames,
+		full_queues_lose_frames_not_memory, capture_is_pcap,
 		bulk_input_is_bounded_and_stamped);
 	return run_suite(s);
 }

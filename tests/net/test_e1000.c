@@ -1,15 +1,15 @@
 /* 82540EM as a driver sees it: 317453 (section numbers), on a memory network. */
 #include "tests/net/lan.h"
 
-#define REG(r)   (BAR + (r))
-#define TX_RING  0x10000u
-#define RX_RING  0x11000u
-#define TX_DATA  0x20000u
-#define RX_DATA  0x40000u
-#define RING     8u
-#define ICR      0xc0
-#define RXT0     0x80u
-#define TXDW     1u
+#define REG(r)  (BAR + (r))
+#define TX_RING 0x10000u
+#define RX_RING 0x11000u
+#define TX_DATA 0x20000u
+#define RX_DATA 0x40000u
+#define RING    8u
+#define ICR     0xc0
+#define RXT0    0x80u
+#define TXDW    1u
 
 static u32 get(struct lan *l, u32 r)
 {
@@ -190,7 +190,8 @@ END_TEST
 /* Ethernet, IPv4, TCP headers of 54 bytes as a driver hands them over for segmentation (3.5.9). */
 static void tcp_headers(u8 *p, u32 payload)
 {
-	static const u8 ip[20] = {0x45, 0, 0, 0, 0x12, 0x34, 0x40, 0, 64, 6, 0, 0, 10, 0, 2, 15, 10, 0, 2, 2};
+	static const u8 ip[20] = {0x45, 0, 0,  0, 0x12, 0x34, 0x40, 0, 64, 6,
+				  0,    0, 10, 0, 2,    15,   10,   0, 2,  2};
 	lan_frame(p, broadcast, 0x0800, 54 + payload);
 	memcpy(p + 14, ip, 20);
 	memset(p + 34, 0, 20);
@@ -198,7 +199,7 @@ static void tcp_headers(u8 *p, u32 payload)
 	net_put16(p + 36, 80);
 	net_put32(p + 38, 0xfffffff0u); /* wraps inside */
 	p[46] = 5 << 4;
-	p[47] = 0x19; /* ACK, PSH, FIN */
+	p[47] = 0x19;                             /* ACK, PSH, FIN */
 	net_put16(p + 50, net_sum(p + 26, 8, 6)); /* pseudo-header without the length */
 }
 
@@ -210,7 +211,10 @@ START_TEST(tcp_segmentation)
 	tcp_headers(p, payload);
 	/* IPCSS 14, IPCSO 24, IPCSE 33; TUCSS 34, TUCSO 50, TUCSE 0 */
 	tx_desc(l, 0, 34u | 50u << 8 | 0ull, 0, 0);
-	u8 context[16] = {14, 24, 33, 0, 34, 50, 0, 0, (u8)payload, payload >> 8, 0, 0x27 /* DEXT TSE IP TCP */, 0, 54, (u8)mss, mss >> 8};
+	u8 context[16] = {14,          24,           33,      0,
+			  34,          50,           0,       0,
+			  (u8)payload, payload >> 8, 0,       0x27 /* DEXT TSE IP TCP */,
+			  0,           54,           (u8)mss, mss >> 8};
 	memcpy(l->b->ram + TX_RING, context, 16);
 	tx_desc(l, 1, TX_DATA, 54 | 1u << 20 | 0x24u << 24, 3u << 8);
 	tx_desc(l, 2, TX_DATA + 54, payload | 1u << 20 | 0x2du << 24, 3u << 8);
@@ -223,7 +227,8 @@ START_TEST(tcp_segmentation)
 		ck_assert_uint_eq(net_sum(f + 14, 20, 0), 0xffff);
 		ck_assert_uint_eq(net_get32(f + 38), 0xfffffff0u + i * mss);
 		ck_assert_uint_eq(f[47], i == 2 ? 0x19 : 0x10);
-		ck_assert_uint_eq(net_sum(f + 34, 20 + mss, net_sum(f + 26, 8, 6 + 20 + mss)), 0xffff);
+		ck_assert_uint_eq(net_sum(f + 34, 20 + mss, net_sum(f + 26, 8, 6 + 20 + mss)),
+				  0xffff);
 		ck_assert_mem_eq(f + 54, p + 54 + i * mss, mss);
 	}
 	ck_assert_uint_eq(lan_take(l), 0);
@@ -263,7 +268,8 @@ END_TEST
 START_TEST(addresses_are_filtered)
 {
 	struct lan *l = up();
-	u8 frame[64], other[6] = {0x52, 0x54, 0, 0, 0, 1}, group[6] = {0x01, 0, 0x5e, 0x12, 0x34, 0x56};
+	u8 frame[64], other[6] = {0x52, 0x54, 0, 0, 0, 1},
+		      group[6] = {0x01, 0, 0x5e, 0x12, 0x34, 0x56};
 	lan_frame(frame, other, 0x88b5, 64);
 	lan_give(l, frame, 64);
 	ck_assert_uint_eq(get(l, 0x2810), 0);
@@ -417,9 +423,10 @@ END_TEST
 int main(void)
 {
 	Suite *s = suite_create("e1000");
-	ADD_ALL(s, eeprom_by_eerd, eeprom_bit_by_bit, phy_answers_at_address_1, legacy_frame_goes_out_padded,
-		legacy_checksum_and_two_buffers, tcp_segmentation, vlan_tag_inserted_and_stripped, addresses_are_filtered,
-		receive_checks_sums, long_frames_span_buffers_and_full_rings_drop, interrupts_are_throttled_and_delayed,
+	ADD_ALL(s, eeprom_by_eerd, eeprom_bit_by_bit, phy_answers_at_address_1,
+		legacy_frame_goes_out_padded, legacy_checksum_and_two_buffers, tcp_segmentation,
+		vlan_tag_inserted_and_stripped, addresses_are_filtered, receive_checks_sums,
+		long_frames_span_buffers_and_full_rings_drop, interrupts_are_throttled_and_delayed,
 		reset_and_master_enable, io_access_reaches_registers, endless_transmission_pauses);
 	return run_suite(s);
 }

@@ -144,7 +144,8 @@ END_TEST
 START_TEST(addresses_are_filtered)
 {
 	struct lan *l = isa();
-	/* 224.0.0.1's group; its hash is the upper six bits of the CRC, here bit by bit as 10.2 draws it. */
+	/* 224.0.0.1's group; its hash is the upper six bits of the CRC, here bit by bit as 10.2
+	 * draws it. */
 	u8 frame[60], group[6] = {0x01, 0x00, 0x5e, 0x00, 0x00, 0x01};
 	u32 crc = 0xffffffff;
 	for (unsigned i = 0; i < 48; i++) {
@@ -190,7 +191,7 @@ END_TEST
 int main(void)
 {
 	Suite *s = suite_create("ne2k");
-	ADD_ALL(s, prom_holds_the_address, transmits, receives_round_the_ring, overflow_is_reported, addresses_are_filtered,
-		pci_card_takes_double_words);
+	ADD_ALL(s, prom_holds_the_address, transmits, receives_round_the_ring, overflow_is_reported,
+		addresses_are_filtered, pci_card_takes_double_words);
 	return run_suite(s);
 }
