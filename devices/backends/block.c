@@ -362,6 +362,13 @@ static int known_result(int r)
 	return !r || r == -EROFS || r == -ERANGE || r == -ENOSPC || r == -EPERM ? r : -EIO;
 }
 
+static const char *const op_names[] = {
+    [BLOCK_READ] = "reading",
+    [BLOCK_WRITE] = "writing",
+    [BLOCK_FLUSH] = "flushing",
+    [BLOCK_DISCARD] = "discarding",
+};
+
 /* Carries out the first request, with the lock held at entry and exit only. */
 static void run_first(struct block *b)
 {
@@ -371,7 +378,12 @@ static void run_first(struct block *b)
 		b->tail = &b->head;
 	b->busy = true;
 	pthread_mutex_unlock(&b->lock);
-	int result = known_result(carry_out(b, r));
+	int result = carry_out(b, r);
+	if (result && result != -ERANGE && result != -EROFS)
+		image_complain(b->image, "%s of %u sectors at sector %llu failed: %s",
+			       op_names[r->op], r->sectors, (unsigned long long)r->lba,
+			       strerror(-result));
+	result = known_result(result);
 	pthread_mutex_lock(&b->lock);
 	b->busy = false;
 	r->result = result;

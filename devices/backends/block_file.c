@@ -277,8 +277,12 @@ int file_sync(struct block_file *f)
 {
 	if (!f->unsynced)
 		return 0;
-	if (f->fd >= 0 && !f->no_sync && fdatasync(f->fd))
-		return -errno; /* still unsynced: the next one tells as well */
+	/* After a failure the host may have forgotten which pages it could not write, and call the
+	 * next attempt a success. */
+	if (f->fd >= 0 && !f->no_sync && !f->sync_error && fdatasync(f->fd))
+		f->sync_error = -errno;
+	if (f->sync_error)
+		return f->sync_error;
 	f->unsynced = false;
 	if (f->event)
 		f->event(f->ctx, FILE_SYNCED, 0, 0);

@@ -20,6 +20,7 @@ struct block_file {
 	bool writable;
 	bool unsynced; /* written since the last file_sync() */
 	bool no_sync;
+	int sync_error; /* of an earlier file_sync() */
 	void (*event)(void *ctx, enum file_event what, u64 at, u64 n); /* may be NULL */
 	void *ctx;
 };

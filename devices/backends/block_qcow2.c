@@ -221,6 +221,11 @@ static int write_in_place(struct qcow2 *q, struct qcow2_table *t, u64 at, const 
 		u64 host = first + (k << q->bits);
 		if (host & (q->cluster - 1) || qcow2_set_has(&q->metadata, host >> q->bits))
 			return qcow2_damaged(q, "a data cluster lies on metadata", host);
+		if (host >= q->file->size)
+			return qcow2_damaged(q,
+					     "data lies beyond the file's end: the file was "
+					     "truncated",
+					     host);
 		have = (++k << q->bits) - in_cluster;
 		if (i + k >= l2_entries(q))
 			break;

@@ -8,11 +8,14 @@
 #include <stdlib.h>
 
 #define CLUSTERS_MAX (1ull << 28)
+#define WORK_MAX                                                                                   \
+	(1ull << 26) /* table entries of L1s, and L2 tables: a hostile image must not take hours   \
+		      */
 
 struct walk {
 	struct qcow2 *q;
 	u16 *seen; /* references per host cluster, up to 65535 */
-	u64 clusters, cap;
+	u64 clusters, cap, work;
 	struct qcow2_report *out;
 };
 
@@ -56,10 +59,12 @@ static int walk_l1(struct walk *w, const struct qcow2_array *l1)
 	u8 *table = malloc(q->cluster);
 	int r = table ? 0 : -ENOMEM;
 	see(w, l1->at, l1->entries * 8, true, "an L1 table is not inside the file");
+	w->work += l1->entries;
 	for (u64 i = 0; !r && i < l1->entries; i++) {
 		u64 at = l1->value[i] & QCOW2_AT;
-		if (!at)
+		if (!at || w->work > WORK_MAX)
 			continue;
+		w->work += 16;
 		see(w, at, q->cluster, true, "an L2 table is not inside the file");
 		if (file_read_inside(q->file, at, table, q->cluster)) {
 			error(w, "an L2 table cannot be read", at);
@@ -84,7 +89,8 @@ static int walk_snapshots(struct walk *w)
 			return 0;
 		}
 		u32 entries = be32(h + 8);
-		if (entries > (32u << 20) / 8 || qcow2_array_read(q, &l1, be64(h), entries)) {
+		if (entries > (32u << 20) / 8 || w->work > WORK_MAX ||
+		    qcow2_array_read(q, &l1, be64(h), entries)) {
 			error(w, "a snapshot's L1 table cannot be read", be64(h));
 		} else {
 			int r = walk_l1(w, &l1);
@@ -189,6 +195,8 @@ int qcow2_check(struct qcow2 *q, bool repair, struct qcow2_report *out)
 	int r = walk_l1(&w, &q->l1);
 	if (!r)
 		r = walk_snapshots(&w);
+	if (w.work > WORK_MAX)
+		error(&w, "too many tables to check here", w.work);
 	if (!r && !out->errors)
 		r = check_copied(&w);
 	if (!r && (!repair || !out->errors))

@@ -175,7 +175,9 @@ static int read_bat(struct image *im, struct block_error *e)
 		case UNDEFINED:
 		case ZERO:
 		case UNMAPPED: break;
-		case FULLY_PRESENT: v->m.place[i] = at >= MIB ? at : MAPPED_BAD; break;
+		case FULLY_PRESENT:
+			v->m.place[i] = at >= MIB && at < IMAGE_BYTES_MAX ? at : MAPPED_BAD;
+			break;
 		default: v->m.place[i] = MAPPED_BAD;
 		}
 	}

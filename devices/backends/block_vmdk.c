@@ -20,7 +20,9 @@
 
 #define TEXT_MAX       (64u << 10)
 #define EXTENTS_MAX    1024u
-#define DIRECTORY_MAX  (8u << 20) /* entries */
+#define DIRECTORY_MAX  (4u << 20)  /* entries, of all extents */
+#define TABLES_BYTES   (64u << 20) /* of grain tables in memory */
+#define PER_TABLE_MAX  4096u
 #define GRAIN_MAX      (16u << 20)
 #define FLAG_REDUNDANT BIT(1)
 #define FLAG_ZERO      BIT(2)
@@ -42,6 +44,7 @@ struct sparse {
 	bool deflated, zero_grains;
 	u8 *packed, *inflated;
 	u32 inflated_at;
+	u64 loaded; /* bytes of grain tables */
 	bool dirty;
 };
 
@@ -57,6 +60,7 @@ struct vmdk {
 	struct extent *extent;
 	unsigned extents;
 	unsigned last; /* found */
+	u64 tables;    /* of all extents */
 };
 
 static bool vmdk_probe(const u8 *head, const u8 *tail, const char *path)
@@ -105,6 +109,24 @@ static void sparse_free(struct sparse *s)
 	free(s);
 }
 
+static int sparse_flush(const struct extent *x);
+
+/* Forgets the grain tables when they have become too many. */
+static int limit_tables(const struct extent *x)
+{
+	struct sparse *s = x->sparse;
+	if (s->loaded < TABLES_BYTES)
+		return 0;
+	int r = s->dirty ? sparse_flush(x) : 0;
+	for (u64 i = 0; !r && i < s->tables; i++) {
+		free(s->table[i].grain);
+		s->table[i].grain = NULL;
+	}
+	if (!r)
+		s->loaded = 0;
+	return r;
+}
+
 /* The grain table @i; NULL with *@r = 0 if there is none. */
 static struct table *grain_table(struct image *im, const struct extent *x, u64 i, int *r)
 {
@@ -112,8 +134,12 @@ static struct table *grain_table(struct image *im, const struct extent *x, u64 i
 	*r = 0;
 	if (i >= s->tables || !s->directory[i])
 		return NULL;
-	if (!s->table[i].grain)
+	if (!s->table[i].grain) {
+		if ((*r = limit_tables(x)))
+			return NULL;
 		s->table[i].grain = read_words(x->file, s->directory[i], s->per_table);
+		s->loaded += s->per_table * 4;
+	}
 	if (s->table[i].grain)
 		return &s->table[i];
 	*r = image_complain(im, "a grain table lies beyond the file's end: the file is damaged or "
@@ -253,7 +279,7 @@ static int sparse_open(struct image *im, struct extent *x, struct block_error *e
 		    e, -EINVAL, x->file->path,
 		    "is a VMDK image of version %u, compression %u, which is not known", version,
 		    compression);
-	if (!grain || grain > GRAIN_MAX / 512 || !s->per_table || s->per_table > 65536 ||
+	if (!grain || grain > GRAIN_MAX / 512 || !s->per_table || s->per_table > PER_TABLE_MAX ||
 	    !sectors || sectors > IMAGE_BYTES_MAX / 512)
 		return bad_sparse(x, e, "damaged VMDK header");
 	s->grain = grain * 512;
@@ -265,7 +291,9 @@ static int sparse_open(struct image *im, struct extent *x, struct block_error *e
 		return bad_sparse(x, e,
 				  "compressed VMDK images can only be read: give it readonly=on, "
 				  "or snapshot=on to write into a volatile overlay");
-	if (s->tables > DIRECTORY_MAX || !(s->table = calloc(s->tables, sizeof(*s->table))) ||
+	struct vmdk *v = im->state;
+	if (s->tables > DIRECTORY_MAX || (v->tables += s->tables) > DIRECTORY_MAX ||
+	    !(s->table = calloc(s->tables, sizeof(*s->table))) ||
 	    !(s->directory = read_words(x->file, le64(h + 0x38), s->tables)))
 		return bad_sparse(x, e,
 				  "the grain directory cannot be read: the file is damaged or "
