@@ -428,6 +428,24 @@ START_TEST(vex_rules)
 }
 END_TEST
 
+/* SDM Vol. 2A, 2.3.12: the index is a vector register; three registers must differ. */
+START_TEST(vector_indexes)
+{
+	expect_text(64, "c4 e2 71 92 14 80", "vgatherdps xmm2,DWORD PTR [rax+xmm0*4],xmm1", "vgatherdps %xmm1,(%rax,%xmm0,4),%xmm2");
+	expect_text(64, "c4 e2 71 92 14 a0", "vgatherdps xmm2,DWORD PTR [rax+xmm4*4],xmm1", "vgatherdps %xmm1,(%rax,%xmm4,4),%xmm2");
+	expect_text(64, "c4 a2 71 92 14 80", "vgatherdps xmm2,DWORD PTR [rax+xmm8*4],xmm1", "vgatherdps %xmm1,(%rax,%xmm8,4),%xmm2");
+	expect_text(64, "c4 e2 f5 92 14 80", "vgatherdpd ymm2,QWORD PTR [rax+xmm0*4],ymm1", "vgatherdpd %ymm1,(%rax,%xmm0,4),%ymm2");
+	expect_text(64, "c4 e2 75 93 14 80", "vgatherqps xmm2,DWORD PTR [rax+ymm0*4],xmm1", "vgatherqps %xmm1,(%rax,%ymm0,4),%xmm2");
+	expect_ud(64, "c4 e2 71 92 04 80");    /* destination and index */
+	expect_ud(64, "c4 e2 79 92 14 80");    /* mask and index */
+	expect_ud(64, "c4 e2 71 92 0c 80");    /* destination and mask */
+	expect_ud(64, "c4 e2 71 92 10");       /* no index */
+	expect_ud(64, "c4 e2 71 92 d4");       /* a register */
+	expect_ud(32, "67 c4 e2 71 92 14 80"); /* 16-bit addresses */
+	expect_ok(32, "c4 e2 71 92 14 80");
+}
+END_TEST
+
 START_TEST(evex_rules)
 {
 	struct insn in;
@@ -505,6 +523,7 @@ int main(void)
 	tcase_add_test(t, modes);
 	tcase_add_test(t, absent_features_fall_back);
 	tcase_add_test(t, vex_rules);
+	tcase_add_test(t, vector_indexes);
 	tcase_add_test(t, evex_rules);
 	tcase_add_test(t, text_of_common_instructions);
 	tcase_add_test(t, text_is_cut_to_the_buffer);
