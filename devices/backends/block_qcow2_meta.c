@@ -419,6 +419,9 @@ static int grow_table(struct qcow2 *q)
 	if ((r = write_growth_blocks(q, start, blocks, tables)) ||
 	    (r = write_whole_table(q, &bigger)) || (r = point_to_table(q, bigger.at, tables))) {
 		free(bigger.value);
+		/* Which of the two tables the header names now is not known. */
+		if (r != -ENOMEM && r != -ENOSPC)
+			q->damaged = true;
 		return r;
 	}
 	for (u64 i = start; i < start + blocks + tables; i++)

@@ -296,6 +296,33 @@ START_TEST(an_unnamed_backing_format_leads_no_further)
 }
 END_TEST
 
+/* Bitmaps that only QEMU knows are declared invalid by whoever writes without keeping them; nothing
+ * else changes. */
+START_TEST(bitmaps_become_invalid)
+{
+	if (!qemu_img)
+		return;
+	RIG_RUN("qemu-img create -f qcow2 i.qcow2 4M && qemu-img bitmap --add i.qcow2 b");
+	struct block *b = rig_block("i.qcow2", NULL, false);
+	rig_compare(b, model, SECTORS);
+	block_close(b);
+	u64 n;
+	u8 *data = rig_load("i.qcow2", &n);
+	ck_assert_uint_eq(be64(data + 88), 1); /* reading alone leaves them */
+	free(data);
+	b = rig_block("i.qcow2", NULL, false);
+	random_writes(b, 12, 50, true);
+	block_close(b);
+	data = rig_load("i.qcow2", &n);
+	ck_assert_uint_eq(be64(data + 88), 0);
+	free(data);
+	int status = rig_run("qemu-img check i.qcow2");
+	ck_assert_msg(status == 0 || status == 3, "qemu-img check: %d", status); /* 3: leaked */
+	RIG_RUN("qemu-img check -r all i.qcow2");
+	judge("i.qcow2");
+}
+END_TEST
+
 static u8 *header;
 static u64 header_bytes;
 
@@ -512,6 +539,7 @@ int main(void)
 	tcase_add_test(t, chains);
 	tcase_add_test(t, chains_that_are_refused);
 	tcase_add_test(t, an_unnamed_backing_format_leads_no_further);
+	tcase_add_test(t, bitmaps_become_invalid);
 	tcase_add_loop_test(t, bad_headers, 0, 26);
 	tcase_add_loop_test(t, damaged_tables, 0, 5);
 	tcase_add_loop_test(t, data_on_metadata_is_not_written, 0, 5);
