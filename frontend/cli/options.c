@@ -264,7 +264,8 @@ static int settle(struct cli *cli)
 	int r = cli_settle_drives(cli);
 	if (r)
 		return r;
-	cli->demo = !cli->cfg.kernel && !cli->cfg.bios && !cli->cfg.drives;
+	/* -boot without drives: the firmware shall look for a network, or show its menu. */
+	cli->demo = !cli->cfg.kernel && !cli->cfg.bios && !cli->cfg.drives && !cli->cfg.boot_order && !cli->cfg.boot_menu;
 	if (cli->demo && (cli->cfg.initrd || cli->cfg.append))
 		return cli_bad(cli, "-%s needs -kernel", cli->cfg.initrd ? "initrd" : "append");
 	if (!cli->serial_given && cli->nographic)
