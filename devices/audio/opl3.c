@@ -462,6 +462,8 @@ static void sync(struct opl3 *o, u64 now_ns)
 	s16 out[256][2];
 	if (!o->voice || target <= o->frames)
 		return;
+	if (target - o->frames > AUDIO_SKIP_NS / 1000000000 * AUDIO_HZ)
+		o->frames = target - AUDIO_SKIP_NS / 1000000000 * AUDIO_HZ;
 	while (o->frames < target && !silent(o)) {
 		const u64 first = o->frames;
 		u32 n = 0;

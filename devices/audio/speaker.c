@@ -44,6 +44,8 @@ void speaker_sync(struct speaker *s, u64 now_ns)
 {
 	if (!s->voice || now_ns <= s->now_ns)
 		return;
+	if (now_ns - s->now_ns > AUDIO_SKIP_NS)
+		s->now_ns = now_ns - AUDIO_SKIP_NS;
 	bool high = s->high_ns(s->ctx, now_ns) != s->high_ns(s->ctx, s->now_ns) || s->high;
 	/* Long silence: nothing to work out, and the cone is back in the middle. */
 	if (!high && now_ns - s->now_ns > 200000000) {

@@ -160,18 +160,22 @@ void audio_advance(struct audio *a, u64 virtual_ns)
 {
 	if (!audio_heard(a))
 		return;
-	for (struct audio_voice *v = a->voices; v; v = v->other)
-		if (v->render)
-			v->render(v->ctx, virtual_ns);
-	u64 target = audio_frame_at(virtual_ns);
-	if (target > a->done + AHEAD) { /* time was skipped: nothing lies behind the ring */
-		u64 gap = target - a->done - AHEAD;
-		deliver_until(a, a->done + AHEAD);
-		if (a->sink == SINK_WAV)
-			wav_silence(a, gap);
-		a->done = target;
+	const u64 target = audio_frame_at(virtual_ns), longest = AUDIO_SKIP_NS / 1000000000 * AUDIO_HZ;
+	if (target > a->done + longest) { /* time was skipped: what went on then is not worked out */
+		u64 gap = target - longest - a->done;
+		deliver_until(a, a->done + MIN(gap, AHEAD));
+		if (a->sink == SINK_WAV && gap > AHEAD)
+			wav_silence(a, gap - AHEAD);
+		a->done = target - longest;
 	}
-	deliver_until(a, target);
+	while (a->done < target) {
+		const u64 next = MIN(target, a->done + AHEAD / 2);
+		const u64 until = next == target ? virtual_ns : audio_frame_ns(next);
+		for (struct audio_voice *v = a->voices; v; v = v->other)
+			if (v->render)
+				v->render(v->ctx, until);
+		deliver_until(a, next);
+	}
 }
 
 void audio_write(struct audio_voice *v, u64 virtual_ns, const s16 *samples, u32 frames)

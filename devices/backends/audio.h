@@ -9,6 +9,9 @@
 
 #define AUDIO_HZ 44100u
 
+/* Virtual time that passes at once, because a guest sleeps for long, is not worked out sample by sample but for its end. */
+#define AUDIO_SKIP_NS 2000000000ull
+
 struct audio;
 struct audio_voice;
 

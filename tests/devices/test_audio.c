@@ -183,6 +183,25 @@ END_TEST
 
 /* Programs of the time played samples by pulse width far above hearing: what is heard is the width.
  */
+START_TEST(a_tone_through_a_long_sleep)
+{
+	struct recording *r = record();
+	struct board *b = board_new_heard(1, r->audio);
+	beep(b, 440);
+	pass(b, r, 100 * MS);
+	b->now_ns += 3000000 * MS; /* 50 minutes: only their end is heard */
+	audio_advance(r->audio, b->now_ns);
+	outb(b, 0x61, 0);
+	pass(b, r, 100 * MS);
+	board_free(b);
+	stop(r);
+	ck_assert_uint_eq(r->frames, AUDIO_HZ * 3000u + AT(200));
+	ck_assert_double_eq_tol(tone(r, 0, AT(20), AT(90), 440), 5730, 300);
+	ck_assert_double_eq_tol(tone(r, 0, AUDIO_HZ * 2999, AUDIO_HZ * 3000, 440), 5730, 300);
+	discard(r);
+}
+END_TEST
+
 START_TEST(speaker_plays_pulse_widths)
 {
 	struct recording *r = record();
@@ -625,7 +644,8 @@ int main(void)
 	Suite *s = suite_create("audio");
 	ADD_ALL(s, voices_add_and_gaps_are_silent, skipped_hours_cost_nothing,
 		the_host_pulls_what_is_there, speaker_plays_the_tone_of_timer_2,
-		speaker_plays_pulse_widths, adlib_is_found_by_its_timers,
+		speaker_plays_pulse_widths, a_tone_through_a_long_sleep,
+		adlib_is_found_by_its_timers,
 		fm_plays_the_frequency_of_the_data_sheet, fm_modulates_and_pans,
 		fm_envelopes_fall_as_fast_as_they_should, fm_drums_sound, sb16_answers_as_a_4_05,
 		sb16_interrupts_where_it_is_told, sb_plays_8_bit_blocks_by_time_constant,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "devices/backends/audio.h"
 #include "devices/pc.h"
 #include "devices/storage/floppy.h"
 #include "devices/storage/ide.h"
@@ -20,6 +21,7 @@ struct world {
 	struct bus bus;
 	struct clock clock;
 	struct pc pc;
+	struct audio *audio;
 	u64 now_ns;
 	u8 *ram;
 	struct drive drive[DRIVES];
@@ -83,6 +85,7 @@ static void pass_time(struct world *w, u64 ns)
 		clock_run(&w->clock);
 	}
 	w->now_ns = end;
+	audio_advance(w->audio, w->now_ns);
 }
 
 /* A frame from the cable: to anybody, or to the cards' usual address; contents by a few bytes. */
@@ -195,10 +198,12 @@ static void run(const u8 *data, size_t n)
 	w->ram = calloc(1, RAM_BYTES);
 	const struct bus_hooks hooks = {.ctx = w, .msi = world_msi};
 	make_drives(w);
+	w->audio = audio_open("host", err, sizeof(err));
 	const struct pc_config cfg = {.cpus = 2,
 				      .ram = w->ram,
 				      .ram_low_bytes = RAM_BYTES,
 				      .serial = {""},
+				      .audio = w->audio,
 				      .drive = w->drive,
 				      .drives = DRIVES};
 	struct input in = {data, n};
@@ -215,6 +220,7 @@ static void run(const u8 *data, size_t n)
 	for (unsigned i = 0; i < MAX_OPS && in.n; i++)
 		step(w, &in);
 	pc_destroy(&w->pc);
+	audio_close(w->audio);
 	for (unsigned i = 0; i < DRIVES; i++)
 		block_close(w->drive[i].block);
 	free(w->ram);
