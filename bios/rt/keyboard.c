@@ -404,6 +404,28 @@ static void read_key(struct regs *r, bool enhanced)
 		r->retry = 1;
 }
 
+/*
+ * A program that asks for a key again and again waits for one: DOS does so at its prompt, GRUB in its menu. Who has asked 500
+ * times within one tick may as well sleep until the next interrupt, which costs it nothing and the host much less. Only while
+ * the tick's interrupt is open, or nothing would end the sleep.
+ */
+static void rest_between_polls(void)
+{
+	static u16 polls, tick;
+	u16 now = bda16(0x6c);
+	if (now != tick) {
+		tick = now;
+		polls = 0;
+	}
+	if (++polls < 500) {
+		let_irqs(); /* programs poll with interrupts off */
+	} else if (inb(0x21) & 1) {
+		let_irqs();
+	} else {
+		wait_irq();
+	}
+}
+
 static void peek_key(struct regs *r, bool enhanced)
 {
 	u16 key;
@@ -415,7 +437,7 @@ static void peek_key(struct regs *r, bool enhanced)
 		return;
 	}
 	r->flags |= FLAG_ZF;
-	let_irqs(); /* programs poll with interrupts off */
+	rest_between_polls();
 }
 
 static void typematic(struct regs *r)

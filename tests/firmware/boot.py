@@ -282,7 +282,7 @@ def installer(m, top, arch):
         "DEFAULT install\nLABEL install\nKERNEL /linux\nAPPEND initrd=/initrd.gz console=tty0 console=ttyS0 ---\n")
     run("xorriso", "-as", "mkisofs", "-quiet", "-o", top / "installer.iso", "-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat",
         "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", disc)
-    m.run("-cdrom", top / "installer.iso", seconds=200, memory=1024, shots=[(None, [])], stop="Select a language")
+    m.run("-cdrom", top / "installer.iso", seconds=600, memory=1024, shots=[(None, [])], stop="Select a language")
     return "Select a language" in (top / "serial").read_text(errors="replace")
 
 
