@@ -129,7 +129,7 @@ def run(args, work):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("cache")
-    parser.add_argument("--cards", default="e1000,ne2k_pci")
+    parser.add_argument("--cards", default="e1000,ne2k_pci,virtio-net-pci")
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--log", help="file that receives the console")
     args = parser.parse_args()
