@@ -304,6 +304,46 @@ START_TEST(mode_may_keep_memory)
 }
 END_TEST
 
+static void out_index(u16 port, u8 index, u8 v)
+{
+	bus_io_write(machine_bus(m), port, (u32)index | (u32)v << 8, 2);
+}
+
+/* "Mode X": 320x240 in 256 colours, unchained, as games set it from mode 13h. */
+START_TEST(mode_x)
+{
+	static const u8 crtc[][2] = {{0x11, 0x2c}, {0x06, 0x0d}, {0x07, 0x3e}, {0x09, 0x41}, {0x10, 0xea}, {0x11, 0xac},
+				     {0x12, 0xdf}, {0x14, 0x00}, {0x15, 0xe7}, {0x16, 0x06}, {0x17, 0xe3}};
+	int10(0x0013, 0, 0, 0);
+	out_index(0x3c4, 4, 6);
+	bus_io_write(machine_bus(m), 0x3c2, 0xe3, 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(crtc); i++)
+		out_index(0x3d4, crtc[i][0], crtc[i][1]);
+	for (u32 x = 0; x < 320; x++) { /* a line of all colours on row 200 */
+		out_index(0x3c4, 2, (u8)(1 << (x & 3)));
+		bus_mem_write(machine_bus(m), 0xa0000 + 200 * 80 + x / 4, x & 255, 1);
+	}
+	out_index(0x3c4, 2, 15);
+	bus_mem_write(machine_bus(m), 0xa0000 + 239 * 80, 15, 1); /* four pixels at a time */
+	const struct display_surface *s = picture("modex");
+	ck_assert_msg(s->width == 320 && s->height == 240, "%ux%u", s->width, s->height);
+	ck_assert_uint_eq(s->pixels[200 * s->stride + 4], 0xaa0000);
+	ck_assert_uint_eq(s->pixels[200 * s->stride + 15], 0xffffff);
+	ck_assert_uint_eq(s->pixels[200 * s->stride + 32], 0x0000ff);
+	ck_assert_uint_eq(s->pixels[239 * s->stride + 3], 0xffffff);
+	ck_assert_uint_eq(s->pixels[239 * s->stride + 4], 0);
+	/* the second page, and a copy through the latches into it */
+	out_index(0x3ce, 5, 0x41);
+	bus_mem_read(machine_bus(m), 0xa0000 + 200 * 80 + 3, 1);
+	bus_mem_write(machine_bus(m), 0xa0000 + 19200, 0, 1);
+	out_index(0x3d4, 0x0c, 19200 >> 8);
+	out_index(0x3d4, 0x0d, 19200 & 255);
+	s = picture("modex2");
+	ck_assert_uint_eq(s->pixels[3], 0xffffff);
+	ck_assert_uint_eq(s->pixels[4], 0);
+}
+END_TEST
+
 /* ---- text ----------------------------------------------------------------------------------- */
 
 START_TEST(teletype_scrolls_and_wraps)
@@ -624,7 +664,7 @@ int main(void)
 {
 	Suite *s = suite_create("vgabios");
 	TCase *t = tcase_create("all");
-	const TTest *const once[] = {power_on_leaves_text, bad_mode_changes_nothing, mode_may_keep_memory,
+	const TTest *const once[] = {power_on_leaves_text, mode_x, bad_mode_changes_nothing, mode_may_keep_memory,
 				     teletype_scrolls_and_wraps, scroll_windows, pages_and_cursor, strings, fifty_lines,
 				     fonts_of_ones_own, palette_functions, display_is_known, state_is_saved_and_restored,
 				     vbe_controller, vbe_modes, vbe_banks, vbe_virtual_screen, vbe_ddc, upper_halves_survive};

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "devices/backends/audio.h"
+#include "devices/display/display.h"
 #include "devices/pc.h"
 #include "devices/storage/floppy.h"
 #include "devices/storage/ide.h"
@@ -23,6 +24,8 @@ struct world {
 	struct pc pc;
 	struct audio *audio;
 	unsigned sounds; /* how often it was heard */
+	struct display *display;
+	unsigned pictures; /* how often it was drawn */
 	u64 now_ns;
 	u8 *ram;
 	struct drive drive[DRIVES];
@@ -154,7 +157,11 @@ static void step(struct world *w, struct input *in)
 		pci_config_write(&w->pc.pci, v & 0xff, v >> 8 & 0xff & ~(io - 1u), (u32)take(in, 4),
 				 io);
 		break;
-	case 9: pass_time(w, v >> (v & 31)); break;
+	case 9:
+		pass_time(w, v >> (v & 31));
+		if (w->pictures++ < 8)
+			display_draw(w->display, 0);
+		break;
 	case 10:
 		gsi_isa_sink(&w->pc.gsi, 5, true);
 		gsi_isa_sink(&w->pc.gsi, 5, false);
@@ -201,11 +208,13 @@ static void run(const u8 *data, size_t n)
 	const struct bus_hooks hooks = {.ctx = w, .msi = world_msi};
 	make_drives(w);
 	w->audio = audio_open("host", err, sizeof(err));
+	w->display = display_create();
 	const struct pc_config cfg = {.cpus = 2,
 				      .ram = w->ram,
 				      .ram_low_bytes = RAM_BYTES,
 				      .serial = {""},
 				      .audio = w->audio,
+				      .display = w->display,
 				      .drive = w->drive,
 				      .drives = DRIVES};
 	struct input in = {data, n};
@@ -222,6 +231,7 @@ static void run(const u8 *data, size_t n)
 	for (unsigned i = 0; i < MAX_OPS && in.n; i++)
 		step(w, &in);
 	pc_destroy(&w->pc);
+	display_destroy(w->display);
 	audio_close(w->audio);
 	for (unsigned i = 0; i < DRIVES; i++)
 		block_close(w->drive[i].block);
