@@ -92,6 +92,10 @@ void ps2_mouse_poll(struct ps2_mouse *m)
 
 void ps2_mouse_move(struct ps2_mouse *m, int dx, int dy, int wheel, unsigned buttons)
 {
+	/* A click shorter than the time between two samples must not be lost. */
+	if (m->reporting && !m->remote && !m->wrap && (buttons & 0x1f) != m->buttons &&
+	    m->buttons != m->reported)
+		send_report(m);
 	m->buttons = buttons & 0x1f;
 	if (!m->reporting && !m->remote) {
 		m->reported = m->buttons;

@@ -118,11 +118,11 @@ static void choose_audio(struct cli *cli)
 }
 
 /* Starts the host's sound if the machine's goes there. */
-static struct sound *start_sound(struct machine *m)
+static struct sound *start_sound(const struct cli *cli, struct machine *m)
 {
 	struct errtext e;
 	struct sound *s = audio_is_host(machine_audio(m)) ? sound_start(m, &e) : NULL;
-	if (!s && audio_is_host(machine_audio(m)))
+	if (!s && audio_is_host(machine_audio(m)) && cli->audio_asked)
 		fprintf(stderr, "orrery: warning: %s\n", e.s);
 	return s;
 }
@@ -149,7 +149,7 @@ static bool run_in_window(struct cli *cli, struct machine *m)
 }
 #else
 struct sound;
-static struct sound *start_sound(struct machine *m)
+static struct sound *start_sound(const struct cli *cli, struct machine *m)
 {
 	return NULL;
 }
@@ -199,7 +199,7 @@ static int run(struct cli *cli, struct machine *m)
 	struct errtext e;
 	cli->machine = m;
 	atomic_store(&signalled, m);
-	struct sound *sound = start_sound(m);
+	struct sound *sound = start_sound(cli, m);
 	bool served = !cli->vnc || run_served(cli, m, &e);
 	if (!cli->vnc && !run_in_window(cli, m))
 		machine_run(m);

@@ -457,6 +457,7 @@ int opt_audio(struct cli *cli, const char *value)
 {
 	static const char *const kinds[] = {"none", "sdl", "wav:", NULL};
 	char hint[80];
+	cli->audio_asked = !strcmp(value, "sdl");
 	if (!strcmp(value, "none") || !strncmp(value, "wav:", 4))
 		cli->cfg.audio = cli_keep(cli, "%s", value);
 	else if (!strcmp(value, "sdl"))

@@ -34,7 +34,11 @@ struct sound *sound_start(struct machine *m, struct errtext *e)
 				    .userdata = s};
 	s->from = machine_audio(m);
 	if (!SDL_InitSubSystem(SDL_INIT_AUDIO)) {
-		s->device = SDL_OpenAudioDevice(NULL, 0, &want, NULL, 0);
+		/* asked first, because the libraries below speak up when there is nothing to open */
+		if (SDL_GetNumAudioDevices(0) != 0)
+			s->device = SDL_OpenAudioDevice(NULL, 0, &want, NULL, 0);
+		else
+			SDL_SetError("the host has no audio output");
 		if (s->device) {
 			SDL_PauseAudioDevice(s->device, 0);
 			return s;

@@ -460,6 +460,19 @@ START_TEST(five_buttons_after_the_second_knock)
 }
 END_TEST
 
+START_TEST(a_quick_click_is_not_lost)
+{
+	struct board *b = board_new(1);
+	MOUSE(b, 0xf4);
+	pc_mouse(&b->pc, 4, 0, 0, 0);
+	pc_mouse(&b->pc, 0, 0, 0, 1);
+	pc_mouse(&b->pc, 0, 0, 0, 0);
+	board_wait(b, 20000000);
+	EXPECT(b, true, 9, 4, 0, 8, 0, 0);
+	board_free(b);
+}
+END_TEST
+
 /* Linux asks while reports stream in: the answer must be what comes next. */
 START_TEST(a_command_ends_the_report_under_way)
 {
@@ -483,6 +496,7 @@ int main(void)
 		scan_code_sets, print_screen_and_pause, a_held_key_repeats_at_the_rate_asked_for,
 		lamps_resend_and_unknown_commands, mouse_remote_and_wrap_modes,
 		mouse_scaling_and_long_ways, mouse_reports_at_its_sample_rate,
-		five_buttons_after_the_second_knock, a_command_ends_the_report_under_way);
+		five_buttons_after_the_second_knock, a_command_ends_the_report_under_way,
+		a_quick_click_is_not_lost);
 	return run_suite(s);
 }

@@ -209,6 +209,9 @@ def check_mouse(screen, e):
     screen.tool("mouseup", "3")
     wait_for("its release", lambda: bytes_of_mouse(8) and not packet[-4] & 2)
     packet.clear()
+    screen.tool("click", "2")  # down and up at once
+    wait_for("a quick click", lambda: bytes_of_mouse(8) and packet[0] & 4 and not packet[-4] & 4)
+    packet.clear()
     screen.tool("click", "4")
     wait_for("the wheel", lambda: bytes_of_mouse(4) and packet[3] == 0xff)
     screen.tool("key", "ctrl+alt+g")
