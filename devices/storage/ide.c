@@ -1007,7 +1007,7 @@ static const struct pci_ident ident = {
     .device = 0x7010,
     .class_code = 0x010180,
     .devfn = 1 << 3 | 1,
-    .bar = {[4] = {PCI_BAR_IO, false, 16, &bm_ports, NULL}},
+    .bar = {[4] = {PCI_BAR_IO, false, 16, &bm_ports, NULL, NULL}},
 };
 
 const struct device_type piix3_ide_type = {
