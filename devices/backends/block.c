@@ -22,6 +22,8 @@
 #include <zlib.h>
 #include "base/config.h"
 
+#define BLOCK_CREATE_MAX (64ull << 40)
+
 static const struct image_format *const formats[] = {
     &format_qcow2, &format_vmdk, &format_vdi, &format_vhd, &format_vhdx, &format_raw,
 };
@@ -542,6 +544,38 @@ struct block *block_memory(u64 bytes)
 	bytes = (bytes + 511) & ~511ull;
 	struct block_file *f = file_memory(bytes, bytes);
 	return f ? block_of_file(f, &o, NULL, 0) : NULL;
+}
+
+int block_check(struct block *b, bool repair, struct block_report *out)
+{
+	const struct image_format *f = b->image->format;
+	*out = (struct block_report){0};
+	return !f->check                ? -EOPNOTSUPP
+	       : repair && b->read_only ? -EROFS
+					: f->check(b->image, repair, out);
+}
+
+int block_create(const char *path, const char *format, u64 bytes, char *err, size_t err_size)
+{
+	struct block_error e = {err, err_size};
+	bytes = (bytes + 511) & ~511ull;
+	if (!bytes || bytes > BLOCK_CREATE_MAX)
+		return block_fail(&e, -EINVAL, path, "a disk has 512 bytes to 64 TiB");
+	if (strcmp(format, "raw") && strcmp(format, "qcow2"))
+		return block_fail(
+		    &e, -EINVAL, path,
+		    "images of the format '%s' cannot be made here; raw and qcow2 can", format);
+	int r;
+	struct block_file *f = file_create(path, &e, &r);
+	if (!f)
+		return r;
+	r = *format == 'r' ? file_resize(f, bytes) : qcow2_create(f, bytes);
+	if (!r)
+		r = file_sync(f);
+	if (r)
+		block_fail(&e, r, path, "cannot be written: %s", strerror(-r));
+	file_close(f);
+	return r;
 }
 
 struct image *block_image(struct block *b)

@@ -68,6 +68,21 @@ int block_wait(struct block *b, struct block_request *r);
  */
 MUST_CHECK int block_io(struct block *b, enum block_op op, u64 lba, u32 sectors, u8 *data);
 
+/* What is wrong in the tables of an image. */
+struct block_report {
+	u64 errors;      /* references that are wrong or counted too low: data can be lost */
+	u64 leaks;       /* space that nothing uses */
+	u64 used, whole; /* clusters in use; that the disk has */
+	char first[200]; /* the first error in words */
+};
+/** Walks an image's tables; @repair (which needs it opened for writing): corrects its counts, if
+ * there are only such errors. 0, -EOPNOTSUPP (formats that count nothing), -EIO. */
+MUST_CHECK int block_check(struct block *b, bool repair, struct block_report *out);
+/** Makes a new, empty image, "raw" or "qcow2"; an existing file is left alone. 0, or -errno with a
+ * message. */
+MUST_CHECK int block_create(const char *path, const char *format, u64 bytes, char *err,
+			    size_t err_size);
+
 /* What a file is by its content, for a command line that names nothing but the file. */
 enum block_guess {
 	BLOCK_GUESS_UNREADABLE,

@@ -149,6 +149,22 @@ struct block_file *file_open(const char *path, bool writable, struct block_error
 	return NULL;
 }
 
+struct block_file *file_create(const char *path, struct block_error *e, int *result)
+{
+	struct block_file *f = new_file(path);
+	*result = -ENOMEM;
+	if (f) {
+		f->writable = true;
+		f->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+		*result = f->fd < 0 ? -errno : 0;
+	}
+	if (!*result)
+		return f;
+	block_fail(e, *result, path, "cannot be created: %s", strerror(-*result));
+	file_close(f);
+	return NULL;
+}
+
 struct block_file *file_memory(u64 size, u64 cap)
 {
 	struct block_file *f = new_file("memory");

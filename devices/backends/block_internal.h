@@ -35,6 +35,8 @@ int block_fail(struct block_error *e, int code, const char *path, const char *fm
 
 /** Opens and locks a host file. NULL with a message. */
 struct block_file *file_open(const char *path, bool writable, struct block_error *e, int *result);
+/** A new, empty host file; it must not exist yet. */
+struct block_file *file_create(const char *path, struct block_error *e, int *result);
 /** @size bytes in memory, which can grow to @cap. NULL: no memory. */
 struct block_file *file_memory(u64 size, u64 cap);
 /** An unnamed file on the host's disk, gone when closed. NULL with a message. */
@@ -73,6 +75,8 @@ struct image_format {
 	int (*write)(struct image *im, u64 at, const u8 *data, u64 n);
 	int (*flush)(struct image *im);
 	int (*discard)(struct image *im, u64 at, u64 n);
+	/** See block_check(). NULL: the format counts nothing. */
+	int (*check)(struct image *im, bool repair, struct block_report *out);
 };
 
 extern const struct image_format format_raw, format_qcow2, format_vmdk, format_vdi, format_vhd,
@@ -112,6 +116,9 @@ MUST_CHECK int image_read(struct image *im, u64 at, u8 *data, u64 n);
 MUST_CHECK int image_read_backing(struct image *im, u64 at, u8 *data, u64 n);
 /** Says once per image what is wrong with it; returns -EIO. */
 int image_complain(struct image *im, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/** Writes an empty qcow2 image for a disk of @bytes into an empty file. */
+MUST_CHECK int qcow2_create(struct block_file *f, u64 bytes);
 
 /** Wraps an opened image, or an unopened file (as block_open() would). NULL with a message. */
 struct block *block_of_image(struct image *im);

@@ -592,6 +592,8 @@ static int load_tables(struct opening *o)
 	if ((r = qcow2_array_read(q, &q->l1, o->l1_at, o->l1_entries)))
 		return block_fail(o->e, r, o->path,
 				  "the L1 table cannot be read: the file is damaged or truncated");
+	q->rt_at = rt_at;
+	q->rt_entries = rt_clusters << q->bits >> 3;
 	if (o->im->writable &&
 	    (r = qcow2_array_read(q, &q->rt, rt_at, rt_clusters << q->bits >> 3)))
 		return block_fail(o->e, r, o->path,
@@ -612,18 +614,28 @@ static bool claim(struct qcow2 *q, u64 at, u64 bytes)
 	return true;
 }
 
+static bool claim_table(struct qcow2 *q, u64 at, bool *cut)
+{
+	*cut |= at >= q->file->size;
+	return claim(q, at, q->cluster);
+}
+
 /* To write an image whose tables overlap would damage it further. */
 static int claim_metadata(struct opening *o)
 {
 	struct qcow2 *q = o->q;
-	bool ok = qcow2_set_add(&q->metadata, 0) && claim(q, q->l1.at, q->l1.entries * 8) &&
-		  claim(q, q->rt.at, q->rt.entries * 8);
+	bool cut = false, ok = qcow2_set_add(&q->metadata, 0) &&
+			       claim(q, q->l1.at, q->l1.entries * 8) &&
+			       claim(q, q->rt.at, q->rt.entries * 8);
 	for (u64 i = 0; ok && i < q->rt.entries; i++)
 		if (q->rt.value[i])
-			ok = claim(q, q->rt.value[i] & QCOW2_AT, q->cluster);
+			ok = claim_table(q, q->rt.value[i] & QCOW2_AT, &cut);
 	for (u64 i = 0; ok && i < q->l1.entries; i++)
 		if (q->l1.value[i] & QCOW2_AT)
-			ok = claim(q, q->l1.value[i] & QCOW2_AT, q->cluster);
+			ok = claim_table(q, q->l1.value[i] & QCOW2_AT, &cut);
+	if (cut)
+		return fail(o, "ends before its own tables: the file was truncated. Open it with "
+			       "readonly=on or snapshot=on to save what can be read");
 	if (ok && q->snapshots)
 		ok = claim(q, q->snapshots_at, 1);
 	if (ok)
@@ -638,7 +650,7 @@ static int claim_metadata(struct opening *o)
 static int clean_up(struct opening *o)
 {
 	struct qcow2 *q = o->q;
-	struct qcow2_report report;
+	struct block_report report;
 	if (!(q->incompatible & QCOW2_DIRTY))
 		return 0;
 	int r = first_write(q);
@@ -709,6 +721,50 @@ static void qcow2_close(struct image *im)
 	free(q);
 }
 
+/* ---- a new image ---------------------------------------------------------------------------- */
+
+#define NEW_BITS                                                                                   \
+	16u /* clusters of 64 KiB, counts of 16 bits: one block of them reaches far enough for all \
+	       tables */
+
+/* Header, refcount table, one refcount block, L1 table, in the first clusters. */
+int qcow2_create(struct block_file *f, u64 bytes)
+{
+	const u64 cluster = BIT64(NEW_BITS), per_l2 = cluster * (cluster / 8);
+	u64 l1 = (bytes + per_l2 - 1) / per_l2, l1_clusters = (l1 * 8 + cluster - 1) >> NEW_BITS;
+	u8 h[HEADER_V3 + 8] = "QFI\xfb";
+	u8 entry[8], count[2] = {0, 1};
+	be_put(h + 4, 3, 4);
+	be_put(h + 20, NEW_BITS, 4);
+	be_put(h + 24, bytes, 8);
+	be_put(h + 36, l1, 4);
+	be_put(h + 40, 3 * cluster, 8);
+	be_put(h + 48, cluster, 8);
+	be_put(h + 56, 1, 4);
+	be_put(h + 96, 4, 4);
+	be_put(h + 100, HEADER_V3, 4);
+	be_put(entry, 2 * cluster, 8);
+	int r = file_resize(f, (3 + l1_clusters) * cluster);
+	if (!r)
+		r = file_write(f, cluster, entry, 8);
+	for (u64 i = 0; !r && i < 3 + l1_clusters; i++)
+		r = file_write(f, 2 * cluster + i * 2, count, 2);
+	return r ? r : file_write(f, 0, h, sizeof(h));
+}
+
+static int qcow2_im_check(struct image *im, bool repair, struct block_report *out)
+{
+	struct qcow2 *q = im->state;
+	int r = q->damaged ? -EIO : qcow2_im_flush(im);
+	if (!r && repair)
+		r = first_write(q);
+	if (!r && !q->rt.value)
+		r = qcow2_array_read(q, &q->rt, q->rt_at, q->rt_entries);
+	if (!r)
+		r = qcow2_check(q, repair, out);
+	return r || !repair ? r : qcow2_flush(q);
+}
+
 const struct image_format format_qcow2 = {
     .name = "qcow2",
     .probe = qcow2_probe,
@@ -718,4 +774,5 @@ const struct image_format format_qcow2 = {
     .write = qcow2_write,
     .flush = qcow2_im_flush,
     .discard = qcow2_discard,
+    .check = qcow2_im_check,
 };

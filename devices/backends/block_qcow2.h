@@ -50,6 +50,7 @@ struct qcow2 {
 	u64 snapshots_at;
 	u32 snapshots;
 	struct qcow2_array l1, rt;
+	u64 rt_at, rt_entries; /* of a refcount table that was not needed so far */
 	struct qcow2_cache l2, rb;
 	struct qcow2_set metadata;
 	u64 free_hint; /* cluster number from which to look for free ones */
@@ -109,13 +110,8 @@ static inline void qcow2_packed_place(const struct qcow2 *q, u64 entry, u64 *at,
 
 /* ---- block_qcow2_check.c ------------------------------------------------------------------ */
 
-struct qcow2_report {
-	u64 errors;      /* references that are wrong or counted too low: data can be lost */
-	u64 leaks;       /* counted, but not referred to */
-	char first[200]; /* the first error in words */
-};
 /** Walks all tables and compares with the reference counts; @repair: corrects them. 0, -EIO
  * (unreadable), -ENOMEM. */
-MUST_CHECK int qcow2_check(struct qcow2 *q, bool repair, struct qcow2_report *out);
+MUST_CHECK int qcow2_check(struct qcow2 *q, bool repair, struct block_report *out);
 
 #endif

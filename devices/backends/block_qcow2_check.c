@@ -16,7 +16,7 @@ struct walk {
 	struct qcow2 *q;
 	u16 *seen; /* references per host cluster, up to 65535 */
 	u64 clusters, cap, work;
-	struct qcow2_report *out;
+	struct block_report *out;
 };
 
 static void error(struct walk *w, const char *what, u64 at)
@@ -150,6 +150,27 @@ static int put_count(struct walk *w, u64 i)
 	return r;
 }
 
+/* Counts of clusters behind the file's end: whoever allocates next would skip them. */
+static int compare_beyond(struct walk *w, bool repair)
+{
+	struct qcow2 *q = w->q;
+	u64 per = qcow2_per_block(q), count;
+	int r = 0;
+	for (u64 k = w->clusters / per; !r && k < q->rt.entries && w->work < WORK_MAX; k++) {
+		if (!(q->rt.value[k] & QCOW2_AT))
+			continue;
+		w->work += per / 64;
+		for (u64 i = MAX(k * per, w->clusters); !r && i < (k + 1) * per; i++) {
+			r = qcow2_refcount(q, i, &count);
+			if (!r && count && repair)
+				r = qcow2_refcount_set(q, i, 0, 0);
+			else if (!r && count)
+				w->out->leaks++;
+		}
+	}
+	return r;
+}
+
 static int compare(struct walk *w, bool repair)
 {
 	struct qcow2 *q = w->q;
@@ -173,9 +194,9 @@ static int compare(struct walk *w, bool repair)
 	return 0;
 }
 
-int qcow2_check(struct qcow2 *q, bool repair, struct qcow2_report *out)
+int qcow2_check(struct qcow2 *q, bool repair, struct block_report *out)
 {
-	*out = (struct qcow2_report){0};
+	*out = (struct block_report){0};
 	u64 clusters = (q->file->size + q->cluster - 1) >> q->bits;
 	struct walk w = {.q = q,
 			 .clusters = clusters,
@@ -201,6 +222,11 @@ int qcow2_check(struct qcow2 *q, bool repair, struct qcow2_report *out)
 		r = check_copied(&w);
 	if (!r && (!repair || !out->errors))
 		r = compare(&w, repair);
+	if (!r && (!repair || !out->errors))
+		r = compare_beyond(&w, repair);
+	for (u64 i = 0; i < w.clusters; i++)
+		out->used += w.seen[i] != 0;
+	out->whole = (q->im->bytes + q->cluster - 1) >> q->bits;
 	free(w.seen);
 	return r;
 }

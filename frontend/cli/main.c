@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "bios/image.h"
 #include "frontend/cli/exitcode.h"
+#include "frontend/cli/img.h"
 #include "frontend/cli/options.h"
 #include "frontend/cli/verdict.h"
 #include "machine/demo/demo.h"
@@ -259,6 +260,8 @@ int main(int argc, char **argv)
 	struct cli cli;
 	struct errtext e;
 	int status = EXIT_POWER_OFF;
+	if (argc > 1 && !strcmp(argv[1], "img"))
+		return img_main(argc - 2, argv + 2, stdout, stderr);
 	switch (cli_parse(&cli, argc, argv, stdout, stderr, &e)) {
 	case CLI_RUN: status = start(&cli, &e); break;
 	case CLI_BAD: status = fail(&cli, EXIT_USAGE, "usage", e.s); break;

@@ -51,6 +51,7 @@ void cli_help(FILE *out)
 	fprintf(out, "Orrery emulator version " ORRERY_VERSION ", a PC in software\n"
 		     "\n"
 		     "usage: orrery [options] [IMAGE]\n"
+		     "       orrery img info|check|create|convert ...   disk images; img alone helps\n"
 		     "       IMAGE is a CD, diskette, disk or kernel: its content tells. Without\n"
 		     "       anything to start, the built-in demonstration guest runs.\n"
 		     "       Options take one dash or two and have QEMU's names: scripts run with "

@@ -65,7 +65,7 @@ static void apply_some(u8 *mem, u64 *size, const struct write *w)
 
 static void check(struct block *b)
 {
-	struct qcow2_report report;
+	struct block_report report;
 	if (strcmp(block_format(b), "qcow2"))
 		return;
 	ck_assert_int_eq(qcow2_check(block_image(b)->state, false, &report), 0);

@@ -418,7 +418,9 @@ START_TEST(damaged_tables)
 	be_put(data + (row[_i].l1 ? l1 : l2 + 8), row[_i].entry, 8);
 	rig_save("x.qcow2", data, n / 512);
 	const struct block_options o = {
-	    .path = rig_path("x.qcow2"), .complain = hear, .ctx = heard};
+	    .path = rig_path("x.qcow2"), .read_only = row[_i].l1, .complain = hear, .ctx = heard};
+	if (row[_i].l1)
+		rig_refused("x.qcow2", NULL, false, "truncated");
 	b = block_open(&o, rig_err, sizeof(rig_err));
 	ck_assert_msg(b != NULL, "%s", rig_err);
 	ck_assert_int_eq(block_io(b, BLOCK_READ, 128, 8, buffer), -EIO);
@@ -427,7 +429,7 @@ START_TEST(damaged_tables)
 		ck_assert_int_eq(block_io(b, BLOCK_READ, 0, 128, buffer), 0);
 		ck_assert_mem_eq(buffer, model, 128 * 512);
 	}
-	ck_assert_int_eq(block_io(b, BLOCK_WRITE, 0, 1, buffer), -EIO);
+	ck_assert_int_eq(block_io(b, BLOCK_WRITE, 0, 1, buffer), row[_i].l1 ? -EROFS : -EIO);
 	block_close(b);
 	u64 n2;
 	u8 *after = rig_load("x.qcow2", &n2);
@@ -513,7 +515,7 @@ START_TEST(a_full_disk_is_no_disaster)
 	ck_assert_int_eq(r, -ENOSPC);
 	ck_assert_uint_gt(i, 60);
 	ck_assert_int_eq(block_io(b, BLOCK_FLUSH, 0, 0, NULL), 0);
-	struct qcow2_report report;
+	struct block_report report;
 	ck_assert_int_eq(qcow2_check(block_image(b)->state, false, &report), 0);
 	ck_assert_msg(!report.errors, "%s", report.first);
 	for (u32 k = 0; k < i; k++) {
