@@ -119,5 +119,6 @@ void test_system(void);
 void test_tables(void);
 void test_cd(void);
 void test_floppy(void);
+void test_v86(void);
 
 #endif
