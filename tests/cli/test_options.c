@@ -45,6 +45,32 @@ static void bad(enum cli_outcome r, const char *words)
 	ck_assert_msg(strstr(e.s, words) != NULL, "said \"%s\", expected \"%s\"", e.s, words);
 }
 
+START_TEST(pictures_at_instants)
+{
+	ck_assert_int_eq(PARSE("-screenshot", "a.png", "-screenshot", "b.png,at=3M", "-screenshot", "c.png,at=1.5s"), CLI_RUN);
+	ck_assert_str_eq(cli.cfg.screenshot[0].path, "a.png");
+	ck_assert(!cli.cfg.screenshot[0].at_insns && !cli.cfg.screenshot[0].at_ns);
+	ck_assert_str_eq(cli.cfg.screenshot[1].path, "b.png");
+	ck_assert_uint_eq(cli.cfg.screenshot[1].at_insns, 3000000);
+	ck_assert_uint_eq(cli.cfg.screenshot[2].at_ns, 1500000000);
+}
+END_TEST
+
+START_TEST(adapter_is_there_unless_refused)
+{
+	ck_assert_int_eq(PARSE("-m", "64"), CLI_RUN);
+	ck_assert(!cli.cfg.no_vga);
+	ck_assert_int_eq(PARSE("-vga", "none"), CLI_RUN);
+	ck_assert(cli.cfg.no_vga);
+	ck_assert_int_eq(PARSE("-nodefaults"), CLI_RUN);
+	ck_assert(cli.cfg.no_vga);
+	ck_assert_int_eq(PARSE("-nodefaults", "-vga", "std"), CLI_RUN);
+	ck_assert(!cli.cfg.no_vga);
+	ck_assert_int_eq(PARSE("-device", "VGA,vgamem_mb=64"), CLI_RUN);
+	ck_assert(cli.cfg.no_vga); /* the board's gives way to it */
+}
+END_TEST
+
 START_TEST(no_arguments_run_the_demo_on_the_terminal)
 {
 	char *argv[] = {(char *)"orrery", NULL};
@@ -238,6 +264,9 @@ START_TEST(refusals)
 	    {"-max-insns", "99999999999999999999", "number"},
 	    {"-rtc", "base=yesterday", "-rtc"},
 	    {"-display", "vnc", "vnc=[HOST]:N"},
+    {"-vga", "cirrus", "'std' and 'none'"},
+    {"-screenshot", ",at=5", "FILE.png"},
+    {"-screenshot", "a.png,at=soon", "guest seconds"},
 	    {"-append", "x", "needs -kernel"},
 	    {"-set", "nodot", "ID.KEY=VALUE"},
 	    {"-serial", "chardev:x", "no -chardev"},
@@ -433,6 +462,8 @@ int main(void)
 	tcase_add_test(t, no_arguments_run_the_demo_on_the_terminal);
 	tcase_add_loop_test(t, memory_sizes, 0, 6);
 	tcase_add_loop_test(t, bad_memory_sizes, 0, 7);
+	tcase_add_test(t, pictures_at_instants);
+	tcase_add_test(t, adapter_is_there_unless_refused);
 	tcase_add_test(t, one_dash_or_two);
 	tcase_add_test(t, a_bare_name_is_the_kernel);
 	tcase_add_test(t, drives_have_places_and_names);

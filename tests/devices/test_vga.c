@@ -490,6 +490,28 @@ START_TEST(dispi_stays_within_memory)
 }
 END_TEST
 
+START_TEST(four_k_in_64_mib)
+{
+	char err[200];
+	struct screen s = screen_new();
+	device_destroy(s.vga);
+	s.vga = device_create(&s.b->pc.env, "VGA", NULL, "addr=2,vgamem_mb=64", err, sizeof(err));
+	ck_assert_msg(s.vga != NULL, "%s", err);
+	cfg_write(s.b, 2 << 3, PCI_BAR0, 0xffffffffu, 4);
+	ck_assert_uint_eq(cfg_read(s.b, 2 << 3, PCI_BAR0, 4), 0xfc000008u);
+	cfg_write(s.b, 2 << 3, PCI_BAR0, VRAM_BAR, 4);
+	cfg_write(s.b, 2 << 3, PCI_COMMAND, 3, 2);
+	set_dispi(&s, 4096, 2304, 32);
+	bus_mem_write(&s.b->bus, VRAM_BAR + 4096ull * 2304 * 4 - 4, 0x123456, 4);
+	const struct display_surface *p = picture(&s);
+	ck_assert(p->width == 4096 && p->height == 2304);
+	ck_assert_uint_eq(at(p, 4095, 2303), 0x123456);
+	ck_assert(!device_create(&s.b->pc.env, "VGA", "second", NULL, err, sizeof(err)));
+	ck_assert(!device_create(&s.b->pc.env, "VGA", "odd", "vgamem_mb=48", err, sizeof(err)));
+	screen_free(&s);
+}
+END_TEST
+
 START_TEST(registers_through_bar2)
 {
 	struct screen s = screen_new();
@@ -587,7 +609,7 @@ int main(void)
 	    retrace_follows_time, text_is_drawn_from_the_font, only_changed_cells_are_damage,
 	    cursor_and_text_blink_in_virtual_time, split_screen_and_panning, dispi_depths,
 	    frame_buffer_and_bank_are_plain_memory, damage_of_a_frame_buffer_is_found, dispi_stays_within_memory,
-	    registers_through_bar2, rom_is_an_option_rom, snapshot_keeps_the_picture, any_registers_can_be_drawn};
+	    four_k_in_64_mib, registers_through_bar2, rom_is_an_option_rom, snapshot_keeps_the_picture, any_registers_can_be_drawn};
 	Suite *s = suite_create("vga");
 	TCase *t = tcase_create("all");
 	tcase_set_timeout(t, 60); /* the last one, with sanitizers */
