@@ -131,6 +131,8 @@ static inline u64 machine_now(const struct machine *m)
 	return machine_icount(m) * NS_PER_INSN + m->idle_ns;
 }
 
+/** No processor is running. */
+bool machine_halted(const struct machine *m);
 /** Makes @cpu the one that runs. */
 void machine_switch_cpu(struct machine *m, struct cpu *cpu);
 

@@ -129,18 +129,31 @@ static u64 vmx_deadline(const struct machine *m, u64 deadline)
 /* Has @cpu something to do? */
 static bool runnable(const struct cpu *cpu)
 {
-	u32 wake = CPU_EV_SMI | CPU_EV_INIT | CPU_EV_RESET;
+	u32 wake = CPU_EV_RESET;
 	if (cpu->activity == CPU_ACTIVE || cpu->fault_pending)
 		return true;
 	if (cpu->activity == CPU_WAIT_SIPI)
 		return cpu->events & (CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_RESET);
 	if (vmx_nonroot(cpu))
 		return vmx_event_due(cpu);
+	/* What is blocked waits on: it must not keep time from passing. */
+	if (!cpu->smm)
+		wake |= CPU_EV_SMI;
+	if (!cpu->smm && cpu->vmx_mode == VMX_OFF)
+		wake |= CPU_EV_INIT;
 	if (cpu->rflags & FL_IF)
 		wake |= CPU_EV_INTR;
 	if (!cpu->nmi_blocked)
 		wake |= CPU_EV_NMI;
 	return cpu->events & wake;
+}
+
+bool machine_halted(const struct machine *m)
+{
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		if (m->cpus[i]->activity == CPU_ACTIVE)
+			return false;
+	return true;
 }
 
 static bool woken(const struct machine *m)

@@ -184,7 +184,7 @@ void machine_publish_stats(struct machine *m)
 	PUBLISH(net, m->pc.env.activity[ACTIVITY_NET]);
 	PUBLISH(mode, c->smm ? "SMM" : machine_mode_name(c));
 	PUBLISH(cpl, c->cpl);
-	PUBLISH(halted, c->activity != CPU_ACTIVE);
+	PUBLISH(halted, machine_halted(m));
 	PUBLISH(leds, in.leds);
 	PUBLISH(mouse_wanted, in.mouse_wanted);
 }

@@ -1,6 +1,6 @@
 /*
- * Several processors: start-up, turns, what one does to the other, and that all of it repeats to the bit (SDM Vol. 3A, chapter 8).
- * The guest is guest_smp.S.
+ * Several processors: start-up, turns, what one does to the other, and that all of it repeats to the bit (SDM Vol. 3A,
+ * chapter 8). The guest is guest_smp.S.
  */
 #include <check.h>
 #include <stdlib.h>
