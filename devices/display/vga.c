@@ -250,7 +250,7 @@ static void crtc_write(struct vga *v, u8 value)
 			v->crtc[7] = (v->crtc[7] & ~0x10u) | (value & 0x10);
 		return;
 	}
-	if (i == 0x11 && !(value & 0x20) && v->crtc[0x11] & 0x20)
+	if (i == 0x11 && (value & 0x30) == 0x10 && v->crtc[0x11] & 0x20)
 		log_unimplemented(v->dev.env->log, "vga: the retrace interrupt (IRQ 2)");
 	v->crtc[i] = value;
 	if (i < 8 || (i >= 0x10 && i <= 0x17) || i == 9)

@@ -119,7 +119,7 @@ static void on_key(rfbBool down, rfbKeySym key, rfbClientPtr client)
 /* Motion from @from to @to of @size, and a push if the pointer rests at an edge. */
 static int motion(int from, int to, u32 size, u32 factor)
 {
-	int d = (to - from) / (int)factor;
+	int d = to / (int)factor - from / (int)factor;
 	if (to <= 0)
 		return d - EDGE_PUSH;
 	return to >= (int)size - 1 ? d + EDGE_PUSH : d;
