@@ -313,7 +313,10 @@ static u8 *build_fadt(struct builder *b, const struct acpi_config *cfg, const u8
 	put_pointer(b, t + 40, dsdt, 4);
 	t[45] = 1; /* preferred profile: desktop */
 	put(t, 46, ACPI_SCI_IRQ, 2);
-	/* SMI_CMD, ACPI_ENABLE, ACPI_DISABLE 0: the machine is always in ACPI mode */
+	/* Without these systems take SCI_EN for set, and hear neither power button nor alarm. */
+	put(t, 48, 0xb2, 4); /* SMI_CMD */
+	t[52] = 0xf1;        /* ACPI_ENABLE */
+	t[53] = 0xf0;        /* ACPI_DISABLE */
 	put(t, 56, pm, 4);
 	put(t, 64, pm + 4, 4);
 	put(t, 76, pm + 8, 4);
