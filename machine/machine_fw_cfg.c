@@ -11,6 +11,7 @@
 #include "machine/smbios.h"
 
 #define ITEM_RAM_SIZE  0x03
+#define ITEM_NOGRAPHIC 0x04
 #define ITEM_CPUS      0x05
 #define ITEM_BOOT_MENU 0x0e
 #define ITEM_MAX_CPUS  0x0f
@@ -98,12 +99,13 @@ static int put_boot(struct machine *m)
 {
 	const char *order = m->cfg.boot_order ? m->cfg.boot_order : "cda";
 	u8 code[3] = {0};
-	u16 menu = m->cfg.boot_menu, wait = (u16)MIN(m->cfg.boot_menu_ms, 65535u);
+	u16 nographic = m->cfg.nographic, menu = m->cfg.boot_menu, wait = (u16)MIN(m->cfg.boot_menu_ms, 65535u);
 	for (unsigned i = 0; i < 3 && order[i]; i++)
 		code[i] = boot_code(order[i]);
 	rtc_set_cmos(m->pc.rtc, 0x3d, (u8)(code[0] | code[1] << 4));
 	rtc_set_cmos(m->pc.rtc, 0x38, (u8)(code[2] << 4 | 1)); /* diskettes need no signature */
-	int r = pc_fw_cfg_add_item(&m->pc, ITEM_BOOT_MENU, &menu, 2);
+	int r = pc_fw_cfg_add_item(&m->pc, ITEM_NOGRAPHIC, &nographic, 2);
+	r = r ? r : pc_fw_cfg_add_item(&m->pc, ITEM_BOOT_MENU, &menu, 2);
 	if (!r && wait)
 		r = put_file(m, "etc/boot-menu-wait", &wait, 2);
 	return r;

@@ -132,14 +132,20 @@ void video_rom(void)
 	for (s32 f = -1; next_rom == OPTION_ROMS && (f = pci_next(f)) >= 0;)
 		if (is_vga((u16)f))
 			pci_rom((u16)f);
-	if (MEM32(0x10 * 4) == before) {
-		RT(no_vga) = 1;
+	u16 unseen = 0;
+	fw_item(4, &unseen, 2); /* -nographic */
+	RT(no_vga) = MEM32(0x10 * 4) == before;
+	if (RT(no_vga) || unseen) {
 		s32 item = fw_find("etc/sercon-port", &size);
+		RT(console_port) = MEM16(0x400);
 		if (item >= 0 && size == 2)
 			fw_item((u16)item, &RT(console_port), 2);
-		else
-			RT(console_port) = MEM16(0x400);
+	}
+	if (RT(no_vga)) {
 		MEM16(0x410) |= 0x30; /* no display adapter that programs could write to */
+	} else if (RT(console_port)) {
+		MEM32(0x42 * 4) = MEM32(0x10 * 4);
+		MEM32(0x10 * 4) = before;
 	}
 	text_mode();
 }

@@ -22,7 +22,7 @@ void irq_timer(struct regs *r)
 			outb(0x3f2, 0x0c);
 		}
 	}
-	if (no_vga)
+	if (console_port)
 		console_poll();
 	struct regs c = {0};
 	call_int(0x1c, &c);

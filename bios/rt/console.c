@@ -1,7 +1,8 @@
 /*
  * INT 10h where no display adapter has brought its own: a text screen of 80x25 whose characters go to
- * the first serial port as ANSI terminals want them, and whose keys come back from there. Colours,
- * graphics and reading characters back are not modelled.
+ * the first serial port as ANSI terminals want them, and whose keys come back from there. Where there is
+ * an adapter but nobody sees it (fw_cfg item 4, -nographic), the same goes on beside the adapter's own
+ * service, which POST has put on vector 42h. Colours, graphics and reading characters back are not modelled.
  */
 #include "bios/rt/rt.h"
 
@@ -141,35 +142,12 @@ static void write_string(struct regs *r)
 		set_cursor((u8)(old >> 8), (u8)old);
 }
 
-void int_10(struct regs *r)
+static void show(struct regs *r)
 {
 	switch (r->ah) {
-	case 0x00: /* set mode */
-		set8(0x49, 3);
-		set16(0x4a, 80);
-		set16(0x4c, 4000);
-		set8(0x84, 24);
-		if (console_port)
-			clear();
-		return;
-	case 0x03:
-		r->cx = 0x0607;
-		r->dx = bda16(0x50);
-		return;
-	case 0x0f:
-		r->ax = 0x5003;
-		r->bh = 0;
-		return;
-	case 0x08:
-		r->ax = 0x0720;
-		return;
-	case 0x12:
-	case 0x1a: return;
-	default: break;
-	}
-	if (!console_port)
-		return;
-	switch (r->ah) {
+	case 0x00:
+		clear();
+		break;
 	case 0x02: set_cursor(r->dh, r->dl); break;
 	case 0x06:
 	case 0x07:
@@ -182,6 +160,48 @@ void int_10(struct regs *r)
 	case 0x13: write_string(r); break;
 	default: break;
 	}
+}
+
+/* An adapter's screen, and the terminal beside it. */
+static void mirror(struct regs *r)
+{
+	u16 cursor = bda16(0x50), flags = r->flags;
+	if (bda8(0x49) <= 3 || r->ah == 0) {
+		show(r);
+		set16(0x50, cursor);
+	}
+	call_int(0x42, r);
+	r->flags = flags;
+}
+
+void int_10(struct regs *r)
+{
+	if (!no_vga) {
+		mirror(r);
+		return;
+	}
+	switch (r->ah) {
+	case 0x00: /* set mode */
+		set8(0x49, 3);
+		set16(0x4a, 80);
+		set16(0x4c, 4000);
+		set8(0x84, 24);
+		break;
+	case 0x03:
+		r->cx = 0x0607;
+		r->dx = bda16(0x50);
+		return;
+	case 0x0f:
+		r->ax = 0x5003;
+		r->bh = 0;
+		return;
+	case 0x08:
+		r->ax = 0x0720;
+		return;
+	default: break;
+	}
+	if (console_port)
+		show(r);
 }
 
 /* Bytes typed at the terminal become key strokes; the usual escape sequences become cursor keys. */

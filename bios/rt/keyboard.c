@@ -429,7 +429,7 @@ static void rest_between_polls(void)
 static void peek_key(struct regs *r, bool enhanced)
 {
 	u16 key;
-	if (no_vga)
+	if (console_port)
 		console_poll();
 	if (next_key(enhanced, false, &key)) {
 		r->ax = key;

@@ -429,7 +429,7 @@ int opt_chardev(struct cli *cli, const char *value)
 
 int opt_nographic(struct cli *cli, const char *value)
 {
-	cli->nographic = true;
+	cli->nographic = cli->cfg.nographic = true;
 	return 0;
 }
 
