@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Linux on the network: DHCP, a file fetched from a server on this host, one fetched from the guest, and the capture of it all.
+"""Linux on the network: DHCP, a file fetched from a server on this host, one fetched from the guest, the capture of it
+all, and a virtio disk.
 
 usage: boot.py CACHE [--cards e1000,ne2k_pci,...] [--timeout SECONDS] [--log FILE]
 The emulator is $EMU (default: orrery); EMU=qemu-system-x86_64 checks the test itself. Exit status 0 when every check held.
@@ -20,6 +21,7 @@ import time
 import urllib.request
 
 BYTES = 3_000_000
+DISK_BYTES = 2 << 20
 
 
 def free_port():
@@ -71,6 +73,11 @@ def run(args, work):
                  "-device", "%s,netdev=n%d,mac=52:54:00:12:34:%02x" % (card, n, 0x60 + n)]
         script += ["udhcpc -q -n -i %s -s /etc/udhcpc" % eth, "ping -c 2 %s >/dev/null && ok ping %d" % (gateway, n),
                    "wget -q -O /tmp/f%d http://%s:%d/" % (n, gateway, port), "ok sum%d $(sha256sum < /tmp/f%d)" % (n, n)]
+    disk = work / "disk.img"
+    if any("virtio" in card for card in cards):  # and a virtio disk: read whole, then written to
+        disk.write_bytes(data[:DISK_BYTES])
+        argv += ["-drive", "file=%s,if=virtio,format=raw" % disk]
+        script += ["ok disk $(sha256sum < /dev/vda)", "dd if=/dev/vda of=/dev/vda bs=64k count=8 seek=16 conv=fsync 2>/dev/null"]
     argv += ["-object", "filter-dump,id=dump,netdev=n0,file=%s" % (work / "net.pcap")]
     script += ["httpd -p 80 -h /tmp", "ok ready", "n=0", "while [ $n -lt 300 -a ! -e /tmp/cgi-bin/done ]; do sleep 0.1; n=$((n+1)); done"]
     script[0:0] = ["mkdir /tmp/cgi-bin", "echo '#!/bin/sh' >/tmp/cgi-bin/stop", "echo 'touch /tmp/cgi-bin/done; echo; echo; echo bye' >>/tmp/cgi-bin/stop",
@@ -114,6 +121,12 @@ def run(args, work):
         reader.join(5)
         if args.log:
             pathlib.Path(args.log).write_text("\n".join(lines))
+    if disk.exists():
+        expected = data[:1 << 20] + data[:1 << 19] + data[3 << 19:DISK_BYTES]
+        if "CHECK disk " + hashlib.sha256(data[:DISK_BYTES]).hexdigest() not in lines:
+            problems.append("the disk read by the guest differs")
+        if disk.read_bytes() != expected:
+            problems.append("the disk written by the guest differs")
     frames = capture(work / "net.pcap")
     total = sum(len(f) for f in frames)
     if total < 2 * BYTES:
