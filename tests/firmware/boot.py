@@ -264,8 +264,7 @@ def case_ipxe(m, top):
     (top / "tftp").mkdir(exist_ok=True)
     (top / "tftp" / "script.ipxe").write_text("#!ipxe\nkernel tftp://${next-server}/memtest.bin\nboot\n")
     shutil.copy(kernel, top / "tftp" / "memtest.bin")
-    return m.run("-boot", "n", "-netdev", f"user,id=n0,tftp={top / 'tftp'},bootfile=script.ipxe", "-nic", "none",
-                 "-device", f"e1000,netdev=n0,romfile={rom}", seconds=150, shots=[(None, ["Memtest86+", "Errors: 0"])])
+    return m.run("-boot", "n", "-nic", f"user,model=e1000,romfile={rom},tftp={top / 'tftp'},bootfile=script.ipxe", seconds=400, shots=[(None, ["Memtest86+", "Errors: 0"])])
 
 
 def installer(m, top, arch):
