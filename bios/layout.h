@@ -2,10 +2,9 @@
  * Where the system BIOS stands in memory.
  *
  *   F0000-FFFFF  the 16-bit run time (rt/), copied from the ROM into shadow RAM and write-protected
- *   EC000-EFFFF  its data and stack: shadow RAM that stays writable; DS = ES = SS = RT_SEG in C code
- *   C0000-EBFFF  option ROMs
- *   9FC00-9FFFF  extended BIOS data area
- *   80000-9EFFF  data and stack of the 32-bit power-on code (post/), free for the guest afterwards
+ *   EC000-EFFFF  its data and stack: shadow RAM that stays writable; DS = ES = SS = RT_SEG in C
+ * code C0000-EBFFF  option ROMs 9FC00-9FFFF  extended BIOS data area 80000-9EFFF  data and stack of
+ * the 32-bit power-on code (post/), free for the guest afterwards
  *
  * The image is 128 KiB: its first half, at FFFE0000h, is the power-on code, which runs in place;
  * the second half is the run time.

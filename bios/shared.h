@@ -1,5 +1,5 @@
-/* What the power-on code finds out and the run time uses. It lies in the run time's data segment; the
- * power-on code reaches it through RT() (post/post.h). Needs the fixed-width types. */
+/* What the power-on code finds out and the run time uses. It lies in the run time's data segment;
+ * the power-on code reaches it through RT() (post/post.h). Needs the fixed-width types. */
 #ifndef ORRERY_BIOS_SHARED_H
 #define ORRERY_BIOS_SHARED_H
 
@@ -23,9 +23,9 @@ struct drive {
 	u8 locks; /* AH=45h */
 	u8 media; /* floppy: CMOS type */
 };
-#define DRIVE_LBA48 0x01
-#define DRIVE_DMA   0x02
-#define DRIVE_LBA   0x04
+#define DRIVE_LBA48    0x01
+#define DRIVE_DMA      0x02
+#define DRIVE_LBA      0x04
 #define DRIVE_NO_SENSE 0x08
 
 #define MAX_CHANNELS 4
@@ -67,11 +67,11 @@ extern struct e820_entry e820_map[MAX_E820];
 extern u32 e820_count;
 extern u32 memory_below_4g, memory_above_4g_64k; /* bytes; units of 64 KiB */
 extern u8 last_pci_bus;
-extern u8 no_vga;         /* INT 10h is ours and goes to the serial port */
-extern u16 console_port;  /* of it */
-extern u32 boot_again;    /* 1: INT 18h, 2: INT 19h */
+extern u8 no_vga;        /* INT 10h is ours and goes to the serial port */
+extern u16 console_port; /* of it */
+extern u32 boot_again;   /* 1: INT 18h, 2: INT 19h */
 extern u32 ap_msrs[3 * 24];
 extern u32 ap_present, ap_count;
-extern u16 pir_offset;    /* of $PIR in F000h */
+extern u16 pir_offset; /* of $PIR in F000h */
 
 #endif

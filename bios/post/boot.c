@@ -1,6 +1,7 @@
 /*
- * From power-on to the first sector: the list of devices, their order (CMOS 38h and 3Dh, as QEMU sets
- * them), the boot menu, boot sectors, El Torito, network ROMs; and what to say when nothing starts.
+ * From power-on to the first sector: the list of devices, their order (CMOS 38h and 3Dh, as QEMU
+ * sets them), the boot menu, boot sectors, El Torito, network ROMs; and what to say when nothing
+ * starts.
  */
 #include "bios/post/post.h"
 
@@ -17,7 +18,8 @@ struct entry {
 static struct entry list[MAX_ENTRIES];
 static unsigned count;
 
-extern void detect_ata(void *), detect_floppies(void *), boot_read_now(void *), boot_media_now(void *);
+extern void detect_ata(void *), detect_floppies(void *), boot_read_now(void *),
+    boot_media_now(void *);
 
 /* ---- keys -------------------------------------------------------------------------------- */
 
@@ -43,7 +45,9 @@ static u16 key_within(u32 ms)
 
 static const struct drive *drive_of(const struct entry *e)
 {
-	const u8 *map = e->kind == FLOPPY ? RTA(floppy_map) : e->kind == DISK ? RTA(disk_map) : RTA(cd_map);
+	const u8 *map = e->kind == FLOPPY ? RTA(floppy_map)
+			: e->kind == DISK ? RTA(disk_map)
+					  : RTA(cd_map);
 	return &RTA(drives)[map[e->index]];
 }
 
@@ -60,7 +64,8 @@ static void size_text(const struct drive *d)
 
 static void name(const struct entry *e)
 {
-	static const char *const floppies[] = {"none", "360 KB", "1.2 MB", "720 KB", "1.44 MB", "2.88 MB", "2.88 MB"};
+	static const char *const floppies[] = {"none",    "360 KB",  "1.2 MB", "720 KB",
+					       "1.44 MB", "2.88 MB", "2.88 MB"};
 	const struct drive *d = drive_of(e);
 	switch (e->kind) {
 	case FLOPPY: print("Floppy %c: %s", 'A' + e->index, floppies[d->media]); break;
@@ -75,9 +80,10 @@ static void name(const struct entry *e)
 
 static void add_kind(u8 kind)
 {
-	unsigned n = kind == FLOPPY ? RT(floppy_count) : kind == DISK ? RT(disk_count)
-						     : kind == CD     ? RT(cd_count)
-								      : boot_rom_count;
+	unsigned n = kind == FLOPPY ? RT(floppy_count)
+		     : kind == DISK ? RT(disk_count)
+		     : kind == CD   ? RT(cd_count)
+				    : boot_rom_count;
 	for (unsigned i = 0; i < n && count < MAX_ENTRIES; i++)
 		list[count++] = (struct entry){kind, (u8)i};
 }
@@ -112,7 +118,8 @@ void drives_setup(void)
 
 static u8 read_sectors(u8 drive, u32 lba, u16 sectors, u16 segment)
 {
-	RT(boot_read) = (struct boot_read){.lba = lba, .count = sectors, .segment = segment, .drive = drive};
+	RT(boot_read) =
+	    (struct boot_read){.lba = lba, .count = sectors, .segment = segment, .drive = drive};
 	rt_run(boot_read_now, NULL);
 	return RT(boot_read).status;
 }
@@ -137,7 +144,8 @@ static const char *boot_sector(u8 drive)
 			break;
 	}
 	if (r.flags & FLAG_CF)
-		return drive < 0x80 ? "no diskette, or it cannot be read" : "its first sector cannot be read";
+		return drive < 0x80 ? "no diskette, or it cannot be read"
+				    : "its first sector cannot be read";
 	bool signed_ = MEM16(0x7dfe) == 0xaa55, empty = true;
 	for (unsigned i = 0; i < 510; i++)
 		empty &= MEM8(0x7c00 + i) == MEM8(0x7c00);
@@ -238,7 +246,8 @@ static const char *boot_cd(u8 cd)
 		return "no disc";
 	if (read_sectors(cd, 17, 1, CATALOG_SEG))
 		return "the disc cannot be read";
-	if (buffer[0] || compare(buffer + 1, "CD001", 5) || compare(buffer + 7, "EL TORITO SPECIFICATION", 23))
+	if (buffer[0] || compare(buffer + 1, "CD001", 5) ||
+	    compare(buffer + 7, "EL TORITO SPECIFICATION", 23))
 		return "the disc is not bootable (no El Torito record)";
 	u32 lba;
 	memcpy(&lba, buffer + 0x47, 4);
@@ -337,7 +346,8 @@ static struct {
 	struct entry list[MAX_ENTRIES];
 	struct boot_rom roms[MAX_BOOT_ROMS];
 	u32 rom_count, pnp;
-} *const kept = (void *)(RT_BASE + 0x2c00); /* beside the run time's stack, which does not reach so deep */
+} *const kept =
+    (void *)(RT_BASE + 0x2c00); /* beside the run time's stack, which does not reach so deep */
 
 #define KEPT 0x544f4f42u
 

@@ -1,9 +1,10 @@
 /* The vectors and data of real mode, and the chips of the AT. */
 #include "bios/post/post.h"
 
-extern u8 stub_irq_master[], stub_irq_slave[], stub_05[], stub_08[], stub_09[], stub_0e[], stub_10[],
-    stub_11[], stub_12[], stub_13[], stub_14[], stub_15[], stub_16[], stub_17[], stub_18[], stub_19[],
-    stub_1a[], stub_70[], stub_74[], stub_75[], stub_76[], diskette_parameters[];
+extern u8 stub_irq_master[], stub_irq_slave[], stub_05[], stub_08[], stub_09[], stub_0e[],
+    stub_10[], stub_11[], stub_12[], stub_13[], stub_14[], stub_15[], stub_16[], stub_17[],
+    stub_18[], stub_19[], stub_1a[], stub_70[], stub_74[], stub_75[], stub_76[],
+    diskette_parameters[];
 
 static void vector(u8 n, const u8 *handler)
 {
@@ -15,11 +16,12 @@ static void vectors(void)
 	static const struct {
 		u8 n;
 		const u8 *handler;
-	} table[] = {{0x05, stub_05}, {0x08, stub_08}, {0x09, stub_09}, {0x0e, stub_0e}, {0x10, stub_10},
-		     {0x11, stub_11}, {0x12, stub_12}, {0x13, stub_13}, {0x14, stub_14}, {0x15, stub_15},
-		     {0x16, stub_16}, {0x17, stub_17}, {0x18, stub_18}, {0x19, stub_19}, {0x1a, stub_1a},
-		     {0x1e, diskette_parameters}, {0x40, stub_13}, {0x70, stub_70}, {0x74, stub_74},
-		     {0x75, stub_75}, {0x76, stub_76}, {0x77, stub_76}};
+	} table[] = {{0x05, stub_05}, {0x08, stub_08}, {0x09, stub_09}, {0x0e, stub_0e},
+		     {0x10, stub_10}, {0x11, stub_11}, {0x12, stub_12}, {0x13, stub_13},
+		     {0x14, stub_14}, {0x15, stub_15}, {0x16, stub_16}, {0x17, stub_17},
+		     {0x18, stub_18}, {0x19, stub_19}, {0x1a, stub_1a}, {0x1e, diskette_parameters},
+		     {0x40, stub_13}, {0x70, stub_70}, {0x74, stub_74}, {0x75, stub_75},
+		     {0x76, stub_76}, {0x77, stub_76}};
 	for (unsigned n = 0; n < 0x78; n++)
 		vector((u8)n, PTR(0xff53));
 	for (unsigned n = 0x78; n < 0x100; n++)
@@ -114,12 +116,13 @@ void data_areas(void)
 void chips(void)
 {
 	static const u8 writes[][2] = {
-	    {0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, /* 8259As: vectors 08h and 70h */
-	    {0xa0, 0x11}, {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01},
-	    {0x21, 0xb8}, {0xa1, 0x8e}, /* open: 0, 1, 2, 6, 8, 12-14 */
+	    {0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, /* 8259As: vectors 08h and 70h
+								     */
+	    {0xa0, 0x11}, {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01}, {0x21, 0xb8},
+	    {0xa1, 0x8e},                             /* open: 0, 1, 2, 6, 8, 12-14 */
 	    {0x43, 0x34}, {0x40, 0x00}, {0x40, 0x00}, /* 18.2 Hz */
-	    {0x43, 0x54}, {0x41, 0x12},
-	    {0x0d, 0x00}, {0xda, 0x00}, {0xd6, 0xc0}, {0xd4, 0x00}, /* 8237s: cascade open */
+	    {0x43, 0x54}, {0x41, 0x12}, {0x0d, 0x00}, {0xda, 0x00}, {0xd6, 0xc0},
+	    {0xd4, 0x00}, /* 8237s: cascade open */
 	};
 	for (unsigned i = 0; i < ARRAY_SIZE(writes); i++)
 		outb(writes[i][0], writes[i][1]);

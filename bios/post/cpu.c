@@ -1,4 +1,5 @@
-/* What firmware leaves in every processor: MTRRs, IA32_FEATURE_CONTROL, local APIC; and the other processors asleep. */
+/* What firmware leaves in every processor: MTRRs, IA32_FEATURE_CONTROL, local APIC; and the other
+ * processors asleep. */
 #include "bios/post/post.h"
 
 #define LAPIC 0xfee00000u
@@ -13,9 +14,10 @@ static void cpuid(u32 leaf, u32 *a, u32 *b, u32 *c, u32 *d)
 static bool has_cpuid(void)
 {
 	u32 before, after;
-	__asm__ volatile("pushfl\n\tpopl %0\n\tmovl %0, %1\n\txorl $0x200000, %1\n\tpushl %1\n\tpopfl\n\t"
-			 "pushfl\n\tpopl %1"
-			 : "=&r"(before), "=&r"(after));
+	__asm__ volatile(
+	    "pushfl\n\tpopl %0\n\tmovl %0, %1\n\txorl $0x200000, %1\n\tpushl %1\n\tpopfl\n\t"
+	    "pushfl\n\tpopl %1"
+	    : "=&r"(before), "=&r"(after));
 	return before != after;
 }
 
@@ -105,7 +107,7 @@ void cpu_setup(void)
 		feature_control(c);
 	if (!(d & 0x200))
 		return;
-	MEM32(LAPIC + 0xf0) = 0x1ff;	/* on, spurious vector FFh */
+	MEM32(LAPIC + 0xf0) = 0x1ff;   /* on, spurious vector FFh */
 	MEM32(LAPIC + 0x350) = 0x8700; /* LINT0: the 8259As */
 	MEM32(LAPIC + 0x360) = 0x8400; /* LINT1: NMI */
 	others();

@@ -1,7 +1,7 @@
 /*
- * PCI: bus numbers, base addresses (largest first, below 4 GiB), bridge windows, interrupts through the
- * PIIX3, IDE channels, the PIIX4's port block. Every function gets what it asks for or is left off with
- * a word on port E9h.
+ * PCI: bus numbers, base addresses (largest first, below 4 GiB), bridge windows, interrupts through
+ * the PIIX3, IDE channels, the PIIX4's port block. Every function gets what it asks for or is left
+ * off with a word on port E9h.
  */
 #include "bios/post/post.h"
 
@@ -77,8 +77,8 @@ static void number_buses(u8 bus)
 {
 	for (unsigned devfn = 0; devfn < 256; devfn++) {
 		u16 bdf = (u16)(bus << 8 | devfn);
-		if (((devfn & 7) && !(pci_read8(bdf & 0xfff8, 0x0e) & 0x80)) || pci_read16(bdf, 0) == 0xffff ||
-		    !is_bridge(bdf))
+		if (((devfn & 7) && !(pci_read8(bdf & 0xfff8, 0x0e) & 0x80)) ||
+		    pci_read16(bdf, 0) == 0xffff || !is_bridge(bdf))
 			continue;
 		u8 child = ++next_bus;
 		pci_write8(bdf, 0x18, bus);
@@ -127,7 +127,8 @@ static void place(const struct bar *b)
 	u32 at = (*next + align - 1) & ~(align - 1);
 	u32 end = b->io ? 0x10000 : 0xfec00000u;
 	if (at < *next || at > end || b->size > end - at) {
-		debug("pci %02x:%02x.%u: no room for %x bytes\n", b->bdf >> 8, b->bdf >> 3 & 31, b->bdf & 7, b->size);
+		debug("pci %02x:%02x.%u: no room for %x bytes\n", b->bdf >> 8, b->bdf >> 3 & 31,
+		      b->bdf & 7, b->size);
 		return;
 	}
 	*next = at + b->size;
@@ -187,7 +188,9 @@ static void choose_hole(void)
 		n = collect((u16)f, n);
 	for (unsigned i = 0; i < n; i++)
 		if (!bars[i].io)
-			total = bars[i].size > 0x40000000 - MIN(total, 0x40000000u) ? 0x40000000 : total + bars[i].size;
+			total = bars[i].size > 0x40000000 - MIN(total, 0x40000000u)
+				    ? 0x40000000
+				    : total + bars[i].size;
 	if (total > 0x10000000)
 		pci_hole = 0xc0000000u;
 	next_mem = pci_hole;

@@ -1,18 +1,19 @@
-/* The power-on code: 32-bit, flat, interrupts off; it runs in the ROM, its data lies at POST_DATA. */
+/* The power-on code: 32-bit, flat, interrupts off; it runs in the ROM, its data lies at POST_DATA.
+ */
 #ifndef ORRERY_BIOS_POST_H
 #define ORRERY_BIOS_POST_H
 
 #include "bios/rt/rt.h"
 
 /* An object of the run time, whose addresses count from RT_BASE. */
-#define RT(x)  (*(__typeof__(x) *)((u32)&(x) + RT_BASE))
+#define RT(x)  (*(__typeof__(x) *)((u32) & (x) + RT_BASE))
 #define RTA(x) ((__typeof__(&(x)[0]))((u32)(x) + RT_BASE))
 
 /* Physical memory */
-#define MEM8(a)	 (*(volatile u8 *)(u32)(a))
+#define MEM8(a)  (*(volatile u8 *)(u32)(a))
 #define MEM16(a) (*(volatile u16 *)(u32)(a))
 #define MEM32(a) (*(volatile u32 *)(u32)(a))
-#define PTR(a)	 ((void *)(u32)(a))
+#define PTR(a)   ((void *)(u32)(a))
 
 /* ---- print.c ----------------------------------------------------------------------------- */
 
@@ -36,8 +37,8 @@ void rt_run(void (*fn)(void *), void *arg);
 
 /* ---- the steps, in order ----------------------------------------------------------------- */
 
-void memory_shadow(void);   /* C0000h-FFFFFh becomes RAM; the run time is copied there */
-void memory_protect(void);  /* and all but its data becomes read-only */
+void memory_shadow(void);  /* C0000h-FFFFFh becomes RAM; the run time is copied there */
+void memory_protect(void); /* and all but its data becomes read-only */
 void memory_size(void);
 /** Reserves @bytes at the top of low memory, aligned to 4 KiB; 0: none left. */
 u32 memory_reserve(u32 bytes);
@@ -45,12 +46,12 @@ u32 memory_reserve(u32 bytes);
 u32 fseg_alloc(u32 bytes, u32 align);
 /** Before the boot: the memory map of INT 15h E820h. */
 void memory_map(void);
-void data_areas(void);	    /* vectors, BIOS data area */
-void chips(void);	    /* 8259A, 8254, 8237, RTC, 8042 */
-void cpu_setup(void);	    /* MTRRs, local APIC, the other processors */
+void data_areas(void); /* vectors, BIOS data area */
+void chips(void);      /* 8259A, 8254, 8237, RTC, 8042 */
+void cpu_setup(void);  /* MTRRs, local APIC, the other processors */
 void pci_setup(void);
 void keyboard_setup(void);
-void tables(void);	    /* ACPI, SMBIOS, MP, $PIR, BIOS32, $PnP */
+void tables(void); /* ACPI, SMBIOS, MP, $PIR, BIOS32, $PnP */
 void video_rom(void);
 void other_roms(void);
 void drives_setup(void);

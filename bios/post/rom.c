@@ -1,6 +1,7 @@
 /*
- * Expansion ROMs: of PCI functions (PCI Local Bus 2.3, 6.3), of fw_cfg ("vgaroms/", "genroms/") and those
- * that stand on the bus at C0000h-EBFFFh. Boot entry vectors (Plug and Play BIOS 1.0A) become boot devices.
+ * Expansion ROMs: of PCI functions (PCI Local Bus 2.3, 6.3), of fw_cfg ("vgaroms/", "genroms/") and
+ * those that stand on the bus at C0000h-EBFFFh. Boot entry vectors (Plug and Play BIOS 1.0A) become
+ * boot devices.
  */
 #include "bios/post/post.h"
 
@@ -19,7 +20,9 @@ static u32 pnp_expansion(u32 rom)
 {
 	u32 h = rom + MEM16(rom + 0x1a);
 	u32 size = MEM8(rom + 2) * 512u;
-	return MEM16(rom + 0x1a) && MEM16(rom + 0x1a) + 32u <= size && !compare(PTR(h), "$PnP", 4) ? h : 0;
+	return MEM16(rom + 0x1a) && MEM16(rom + 0x1a) + 32u <= size && !compare(PTR(h), "$PnP", 4)
+		   ? h
+		   : 0;
 }
 
 /* @bdf: of the function it belongs to, or 0. What the ROM leaves is its size from now on. */
@@ -65,7 +68,8 @@ static u32 pc_image(u32 window, u32 size, u16 bdf)
 		if (!pcir || at + pcir + 24 > size || compare(PTR(p + pcir), "PCIR", 4))
 			return 0;
 		u32 d = p + pcir, length_of = MEM16(d + 0x10) * 512u;
-		if (MEM8(d + 0x14) == 0 && MEM32(d + 4) == pci_read32(bdf, 0) && valid(p, size - at))
+		if (MEM8(d + 0x14) == 0 && MEM32(d + 4) == pci_read32(bdf, 0) &&
+		    valid(p, size - at))
 			return p;
 		if ((MEM8(d + 0x15) & 0x80) || !length_of)
 			return 0;
@@ -98,8 +102,8 @@ static void pci_rom(u16 bdf)
 	if (fits)
 		run(next_rom, bdf);
 	else if (image)
-		print("No room for the option ROM of PCI device %02x:%02x.%u (%u KiB)\n", bdf >> 8, bdf >> 3 & 31,
-		      bdf & 7, n / 1024);
+		print("No room for the option ROM of PCI device %02x:%02x.%u (%u KiB)\n", bdf >> 8,
+		      bdf >> 3 & 31, bdf & 7, n / 1024);
 }
 
 static void fw_rom(u16 selector, u32 size)

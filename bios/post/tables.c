@@ -1,7 +1,7 @@
 /*
- * What operating systems look for in memory. ACPI tables and SMBIOS structures come ready from fw_cfg
- * (etc/table-loader and etc/smbios, QEMU's interface); MP table, $PIR, BIOS32 and $PnP are made here,
- * from what PCI holds.
+ * What operating systems look for in memory. ACPI tables and SMBIOS structures come ready from
+ * fw_cfg (etc/table-loader and etc/smbios, QEMU's interface); MP table, $PIR, BIOS32 and $PnP are
+ * made here, from what PCI holds.
  */
 #include "bios/post/post.h"
 
@@ -94,7 +94,8 @@ static bool do_pointer(const struct loader_entry *e)
 static bool do_checksum(const struct loader_entry *e)
 {
 	struct loaded *f = loaded(e->sum.file);
-	if (!f || e->sum.offset >= f->size || e->sum.start > f->size || e->sum.length > f->size - e->sum.start)
+	if (!f || e->sum.offset >= f->size || e->sum.start > f->size ||
+	    e->sum.length > f->size - e->sum.start)
 		return false;
 	MEM8(f->at + e->sum.offset) = 0;
 	MEM8(f->at + e->sum.offset) = checksum(PTR(f->at + e->sum.start), e->sum.length);

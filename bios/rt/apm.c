@@ -1,6 +1,7 @@
 /*
- * APM 1.2 BIOS (INT 15h AH=53h): real-mode interface with one device class, "all devices"; idle halts,
- * state 3 switches the machine off through the PIIX4. Protected-mode connections are refused.
+ * APM 1.2 BIOS (INT 15h AH=53h): real-mode interface with one device class, "all devices"; idle
+ * halts, state 3 switches the machine off through the PIIX4. Protected-mode connections are
+ * refused.
  */
 #include "bios/rt/rt.h"
 

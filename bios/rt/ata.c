@@ -1,19 +1,19 @@
 /*
  * ATA disks and ATAPI drives on IDE channels (ATA/ATAPI-6): PIO, and bus-master DMA (PIIX) when the
- * caller is in real mode, where addresses are physical. Completion is polled with the drive's interrupt
- * off, so that nobody's handler for it is needed.
+ * caller is in real mode, where addresses are physical. Completion is polled with the drive's
+ * interrupt off, so that nobody's handler for it is needed.
  */
 #include "bios/rt/disk.h"
 
-#define DATA     0
-#define ERROR    1
-#define COUNT    2
-#define LBA0     3
-#define LBA1     4
-#define LBA2     5
-#define DEVICE   6
-#define STATUS   7
-#define COMMAND  7
+#define DATA    0
+#define ERROR   1
+#define COUNT   2
+#define LBA0    3
+#define LBA1    4
+#define LBA2    5
+#define DEVICE  6
+#define STATUS  7
+#define COMMAND 7
 
 #define BSY 0x80
 #define DF  0x20
@@ -164,7 +164,8 @@ static u8 move_pio(const struct drive *v, u16 seg, u16 off, u16 count, u8 operat
 
 static bool dma_possible(const struct drive *v, u16 off)
 {
-	return (v->flags & DRIVE_DMA) && ata_channels[v->channel].bus_master && !(off & 1) && !in_v86();
+	return (v->flags & DRIVE_DMA) && ata_channels[v->channel].bus_master && !(off & 1) &&
+	       !in_v86();
 }
 
 static void dma_prepare(const struct ata_channel *c, u32 linear, u32 bytes, u8 operation)
@@ -215,8 +216,9 @@ static u8 dma_finish(const struct ata_channel *c, u8 operation)
 static u8 verify(const struct drive *v, const struct request *q, bool ext)
 {
 	const struct ata_channel *c = &ata_channels[v->channel];
-	u8 e = v->flags & DRIVE_LBA ? issue(v, ext ? 0x42 : 0x40, q->lba, q->lba_high, q->count, ext)
-				    : issue_chs(v, 0x40, q->lba, q->count);
+	u8 e = v->flags & DRIVE_LBA
+		   ? issue(v, ext ? 0x42 : 0x40, q->lba, q->lba_high, q->count, ext)
+		   : issue_chs(v, 0x40, q->lba, q->count);
 	if (e)
 		return e;
 	int status = await_ready(c, 30000);
@@ -241,8 +243,8 @@ u8 ata_transfer(const struct drive *v, const struct request *q)
 			  q->count, ext);
 		return e ? e : dma_finish(c, q->operation);
 	}
-	e = issue(v, write ? (ext ? 0x34 : 0x30) : (ext ? 0x24 : 0x20), q->lba, q->lba_high, q->count,
-		  ext);
+	e = issue(v, write ? (ext ? 0x34 : 0x30) : (ext ? 0x24 : 0x20), q->lba, q->lba_high,
+		  q->count, ext);
 	return e ? e : move_pio(v, q->seg, q->off, q->count, q->operation);
 }
 
@@ -288,7 +290,8 @@ static u8 packet_data(const struct drive *v, u16 seg, u16 off, u32 bytes)
 			return DISK_CONTROLLER;
 		if (!(status & DRQ))
 			return 0;
-		u32 n = inb(c->command + LBA1) | (u32)inb(c->command + LBA2) << 8, use = MIN(n, bytes);
+		u32 n = inb(c->command + LBA1) | (u32)inb(c->command + LBA2) << 8,
+		    use = MIN(n, bytes);
 		words_in(c->command, seg, off, use / 2);
 		for (u32 i = use / 2; i < (n + 1) / 2; i++)
 			inw(c->command);
@@ -324,8 +327,8 @@ static u8 packet_dma(const struct drive *v, const u8 *cdb, u32 linear, u32 bytes
 /* Sectors of 2048 bytes; @q->count is at most 31. */
 u8 atapi_read(const struct drive *v, const struct request *q)
 {
-	u8 cdb[12] = {0x28, 0, (u8)(q->lba >> 24), (u8)(q->lba >> 16), (u8)(q->lba >> 8), (u8)q->lba, 0,
-		      (u8)(q->count >> 8), (u8)q->count};
+	u8 cdb[12] = {0x28,       0, (u8)(q->lba >> 24),  (u8)(q->lba >> 16), (u8)(q->lba >> 8),
+		      (u8)q->lba, 0, (u8)(q->count >> 8), (u8)q->count};
 	u8 e = 0;
 	for (unsigned try = 0; try < 4; try++) {
 		if (dma_possible(v, q->off))
@@ -423,8 +426,8 @@ static bool identify(struct drive *v)
 	return v->sectors || v->sectors_high;
 }
 
-/* Geometry as INT 13h shows it: the drive's own if it fits 1024 cylinders, else LBA assist (63 sectors and the
- * fewest heads of 16, 32, 64, 128, 255). */
+/* Geometry as INT 13h shows it: the drive's own if it fits 1024 cylinders, else LBA assist (63
+ * sectors and the fewest heads of 16, 32, 64, 128, 255). */
 static void choose_geometry(struct drive *v)
 {
 	u32 sectors = v->sectors_high ? 0xffffffffu : v->sectors;

@@ -1,8 +1,9 @@
 /*
- * INT 10h where no display adapter has brought its own: a text screen of 80x25 whose characters go to
- * the first serial port as ANSI terminals want them, and whose keys come back from there. Where there is
- * an adapter but nobody sees it (fw_cfg item 4, -nographic), the same goes on beside the adapter's own
- * service, which POST has put on vector 42h. Colours, graphics and reading characters back are not modelled.
+ * INT 10h where no display adapter has brought its own: a text screen of 80x25 whose characters go
+ * to the first serial port as ANSI terminals want them, and whose keys come back from there. Where
+ * there is an adapter but nobody sees it (fw_cfg item 4, -nographic), the same goes on beside the
+ * adapter's own service, which POST has put on vector 42h. Colours, graphics and reading characters
+ * back are not modelled.
  */
 #include "bios/rt/rt.h"
 
@@ -28,8 +29,8 @@ static void put_number(unsigned n)
 	put((u8)('0' + n % 10));
 }
 
-/* Where the terminal's cursor is; FFh: nobody knows. Ours is in 40:50h, and the other follows when something is to be
- * written. */
+/* Where the terminal's cursor is; FFh: nobody knows. Ours is in 40:50h, and the other follows when
+ * something is to be written. */
 static u8 term_row = 0xff, term_column;
 
 static void set_cursor(u8 row, u8 column)
@@ -145,9 +146,7 @@ static void write_string(struct regs *r)
 static void show(struct regs *r)
 {
 	switch (r->ah) {
-	case 0x00:
-		clear();
-		break;
+	case 0x00: clear(); break;
 	case 0x02: set_cursor(r->dh, r->dl); break;
 	case 0x06:
 	case 0x07:
@@ -195,9 +194,7 @@ void int_10(struct regs *r)
 		r->ax = 0x5003;
 		r->bh = 0;
 		return;
-	case 0x08:
-		r->ax = 0x0720;
-		return;
+	case 0x08: r->ax = 0x0720; return;
 	default: break;
 	}
 	if (console_port)
@@ -226,10 +223,7 @@ void console_poll(void)
 	}
 	if (escape_state == 1)
 		key_put(0x011b);
-	u16 key = escape_state == 2 ? escape_key(c)
-		  : c == '\r'	    ? 0x1c0d
-		  : c == 0x7f	    ? 0x0e08
-				    : c;
+	u16 key = escape_state == 2 ? escape_key(c) : c == '\r' ? 0x1c0d : c == 0x7f ? 0x0e08 : c;
 	escape_state = 0;
 	if (c == 0x1b) {
 		escape_state = 1;

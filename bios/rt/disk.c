@@ -1,6 +1,7 @@
 /*
- * INT 13h for disks, CDs and El Torito images: CHS services, EDD 3.0 (41h-48h, 4Eh), El Torito (4Ah-4Ch).
- * Floppies are in floppy.c. The drive parameter extension of EDD tells neither bus nor device path.
+ * INT 13h for disks, CDs and El Torito images: CHS services, EDD 3.0 (41h-48h, 4Eh), El Torito
+ * (4Ah-4Ch). Floppies are in floppy.c. The drive parameter extension of EDD tells neither bus nor
+ * device path.
  */
 #include "bios/rt/disk.h"
 
@@ -57,7 +58,8 @@ static void chs_transfer(struct regs *r, struct drive *v, u8 operation)
 {
 	u16 cylinder = (u16)(r->ch | (r->cl & 0xc0) << 2), done, count = r->al;
 	u8 sector = r->cl & 63;
-	if (!count || count > 128 || !sector || sector > v->spt || r->dh >= v->heads || cylinder > v->cylinders) {
+	if (!count || count > 128 || !sector || sector > v->spt || r->dh >= v->heads ||
+	    cylinder > v->cylinders) {
 		r->al = 0;
 		finish(r, DISK_BAD_COMMAND);
 		return;
@@ -128,7 +130,10 @@ static u8 read_image(u32 sector, u16 count, u16 seg, u16 off)
 	struct drive *v = find(emulation.cd);
 	u32 linear = seg * 16u + off;
 	while (count) {
-		struct request q = {.lba = emulation.lba + sector / 4, .count = 1, .seg = RT_SEG, .off = (u16)(u32)bounce};
+		struct request q = {.lba = emulation.lba + sector / 4,
+				    .count = 1,
+				    .seg = RT_SEG,
+				    .off = (u16)(u32)bounce};
 		u16 first = sector & 3, n = MIN((u16)(4 - first), count), done;
 		u8 e = v ? transfer(v, &q, &done) : DISK_TIMEOUT;
 		if (e)
@@ -182,7 +187,8 @@ static void emulated(struct regs *r)
 			break;
 		}
 		if (r->ah == 2)
-			e = read_image(((u32)cylinder * emulation.heads + r->dh) * emulation.spt + sector - 1,
+			e = read_image(((u32)cylinder * emulation.heads + r->dh) * emulation.spt +
+					   sector - 1,
 				       r->al, r->es, r->bx);
 		if (e)
 			r->al = 0;
@@ -359,7 +365,8 @@ static void disk_service(struct regs *r, struct drive *v)
 		}
 		r->bx = 0xaa55;
 		r->ax = 0x3000;
-		r->cx = v->kind == DRIVE_ATAPI ? 3 : 1; /* fixed disk access; locking and ejecting */
+		r->cx =
+		    v->kind == DRIVE_ATAPI ? 3 : 1; /* fixed disk access; locking and ejecting */
 		ok(r);
 		return;
 	case 0x42: packet_transfer(r, v, DISK_READ); return;
@@ -428,7 +435,8 @@ struct boot_read boot_read;
 void boot_read_now(void *unused)
 {
 	struct drive *v = find(boot_read.drive);
-	struct request q = {.lba = boot_read.lba, .count = boot_read.count, .seg = boot_read.segment};
+	struct request q = {
+	    .lba = boot_read.lba, .count = boot_read.count, .seg = boot_read.segment};
 	u16 done;
 	boot_read.status = v ? transfer(v, &q, &done) : DISK_TIMEOUT;
 }

@@ -7,24 +7,24 @@
 enum { DISK_READ, DISK_WRITE, DISK_VERIFY };
 
 /* INT 13h status codes */
-#define DISK_OK           0x00
-#define DISK_BAD_COMMAND  0x01
-#define DISK_ADDRESS_MARK 0x02
-#define DISK_PROTECTED    0x03
-#define DISK_NOT_FOUND    0x04
-#define DISK_CHANGED      0x06
-#define DISK_DMA          0x08
-#define DISK_BOUNDARY     0x09
-#define DISK_BAD_CRC      0x10
-#define DISK_CONTROLLER   0x20
-#define DISK_SEEK         0x40
-#define DISK_NO_MEDIA     0x31
-#define DISK_TIMEOUT      0x80
-#define DISK_NOT_READY    0xaa
-#define DISK_LOCKED       0xb1
-#define DISK_NOT_LOCKED   0xb0
+#define DISK_OK            0x00
+#define DISK_BAD_COMMAND   0x01
+#define DISK_ADDRESS_MARK  0x02
+#define DISK_PROTECTED     0x03
+#define DISK_NOT_FOUND     0x04
+#define DISK_CHANGED       0x06
+#define DISK_DMA           0x08
+#define DISK_BOUNDARY      0x09
+#define DISK_BAD_CRC       0x10
+#define DISK_CONTROLLER    0x20
+#define DISK_SEEK          0x40
+#define DISK_NO_MEDIA      0x31
+#define DISK_TIMEOUT       0x80
+#define DISK_NOT_READY     0xaa
+#define DISK_LOCKED        0xb1
+#define DISK_NOT_LOCKED    0xb0
 #define DISK_NOT_REMOVABLE 0xb2
-#define DISK_LOCK_COUNT   0xb4
+#define DISK_LOCK_COUNT    0xb4
 
 struct request {
 	u32 lba, lba_high;
@@ -32,7 +32,8 @@ struct request {
 	u8 operation;
 };
 
-/** Moves sectors; buffers are normalised (off < 16) and count fits into 64 KiB. An INT 13h status. */
+/** Moves sectors; buffers are normalised (off < 16) and count fits into 64 KiB. An INT 13h status.
+ */
 u8 ata_transfer(const struct drive *v, const struct request *q);
 void ata_reset(const struct drive *v);
 u8 atapi_read(const struct drive *v, const struct request *q);

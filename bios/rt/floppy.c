@@ -1,6 +1,6 @@
 /*
- * INT 13h for diskettes: 82077AA controller at 3F0h, data through 8237 channel 2, IRQ 6 with its flag at
- * 40:3Eh, media state at 40:90h, parameters through the vector of INT 1Eh.
+ * INT 13h for diskettes: 82077AA controller at 3F0h, data through 8237 channel 2, IRQ 6 with its
+ * flag at 40:3Eh, media state at 40:90h, parameters through the vector of INT 1Eh.
  */
 #include "bios/rt/disk.h"
 
@@ -13,7 +13,7 @@
 /* By CMOS type: 360 KB, 1.2 MB, 720 KB, 1.44 MB, 2.88 MB (types 5 and 6). */
 static const struct {
 	u8 cylinders, heads, spt, rate, gap;
-} types[] = {{0, 0, 0, 0, 0},	    {40, 2, 9, 2, 0x2a},  {80, 2, 15, 0, 0x1b}, {80, 2, 9, 2, 0x2a},
+} types[] = {{0, 0, 0, 0, 0},      {40, 2, 9, 2, 0x2a},  {80, 2, 15, 0, 0x1b}, {80, 2, 9, 2, 0x2a},
 	     {80, 2, 18, 0, 0x1b}, {80, 2, 36, 3, 0x1b}, {80, 2, 36, 3, 0x1b}};
 
 void irq_floppy(struct regs *r)
@@ -216,7 +216,8 @@ static bool changed(u8 unit)
 	return true;
 }
 
-static const u8 rates_of[7][3] = {{0, 0, 0}, {2, 2, 2}, {0, 1, 2}, {2, 2, 2}, {0, 2, 2}, {3, 0, 2}, {3, 0, 2}};
+static const u8 rates_of[7][3] = {{0, 0, 0}, {2, 2, 2}, {0, 1, 2}, {2, 2, 2},
+				  {0, 2, 2}, {3, 0, 2}, {3, 0, 2}};
 
 /* Finds the diskette's data rate by reading an address mark; 40:90h keeps it. */
 static u8 know_media(u8 unit)
@@ -246,7 +247,7 @@ static u8 prepare(u8 unit)
 	motor_on(unit);
 	if (changed(unit)) {
 		if (inb(DIR) & 0x80)
-			return DISK_TIMEOUT; /* still set after stepping: no diskette */
+			return DISK_TIMEOUT;     /* still set after stepping: no diskette */
 		if (bda8(0x90u + unit) & 0x08) { /* and it had been accessed */
 			set8(0x90u + unit, bda8(0x90u + unit) & ~0x08);
 			return DISK_CHANGED;
@@ -288,8 +289,8 @@ static void transfer(struct regs *r, u8 unit, u8 operation)
 	u8 e = 0;
 	for (unsigned try = 0; try < 2; try++) {
 		e = move(r, unit, operation);
-		if (!e || e == DISK_CHANGED || e == DISK_BOUNDARY || e == DISK_BAD_COMMAND || e == DISK_PROTECTED ||
-		    e == DISK_TIMEOUT)
+		if (!e || e == DISK_CHANGED || e == DISK_BOUNDARY || e == DISK_BAD_COMMAND ||
+		    e == DISK_PROTECTED || e == DISK_TIMEOUT)
 			break;
 		set8(0x3e, bda8(0x3e) & 0x80);
 	}
@@ -383,7 +384,9 @@ void floppy_service(struct regs *r, u8 unit)
 		return;
 	}
 	if (!drive_type(unit)) {
-		finish(r, unit < 2 && floppy_count && r->ah ? DISK_TIMEOUT : r->ah ? DISK_BAD_COMMAND : 0);
+		finish(r, unit < 2 && floppy_count && r->ah ? DISK_TIMEOUT
+			  : r->ah                           ? DISK_BAD_COMMAND
+							    : 0);
 		return;
 	}
 	switch (r->ah) {

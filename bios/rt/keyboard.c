@@ -1,5 +1,6 @@
 /*
- * INT 09h (IRQ 1) and INT 16h: an enhanced keyboard behind the 8042, which translates to scan code set
+ * INT 09h (IRQ 1) and INT 16h: an enhanced keyboard behind the 8042, which translates to scan code
+ * set
  * 1. Layout US; every code as the IBM PS/2 and PC interface reference has it.
  */
 #include "bios/rt/rt.h"
@@ -28,7 +29,8 @@ static const char plain[] = "1234567890-=\b\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxc
 static const char shifted[] = "!@#$%^&*()_+\b\0QWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
 static const char keypad[] = "789-456+1230.";
 /* Scan codes of keypad keys 47h-53h with Ctrl; Alt digits are collected. */
-static const u8 keypad_ctrl[] = {0x77, 0x8d, 0x84, 0x8e, 0x73, 0x8f, 0x74, 0x90, 0x75, 0x91, 0x76, 0x92, 0x93};
+static const u8 keypad_ctrl[] = {0x77, 0x8d, 0x84, 0x8e, 0x73, 0x8f, 0x74,
+				 0x90, 0x75, 0x91, 0x76, 0x92, 0x93};
 static const u8 grey_alt[] = {0x97, 0x98, 0x99, 0, 0x9b, 0, 0x9d, 0, 0x9f, 0xa0, 0xa1, 0xa2, 0xa3};
 
 bool key_put(u16 key)
@@ -146,9 +148,7 @@ static bool modifier(u8 code, bool e0, bool release)
 		if (!e0)
 			hold(SHIFT_R, release);
 		return true;
-	case 0x1d:
-		hold_either(CTRL, 0x01, R_CTRL, e0, release);
-		return true;
+	case 0x1d: hold_either(CTRL, 0x01, R_CTRL, e0, release); return true;
 	case 0x38:
 		hold_either(ALT, 0x02, R_ALT, e0, release);
 		end_alt_number();
@@ -165,7 +165,8 @@ static bool modifier(u8 code, bool e0, bool release)
 		toggle(SCROLL, 0x10, release);
 		return true;
 	case 0x52:
-		if ((bda8(0x17) & (ALT | CTRL)) || (!e0 && (bda8(0x17) & (NUM | SHIFT_L | SHIFT_R)) == NUM))
+		if ((bda8(0x17) & (ALT | CTRL)) ||
+		    (!e0 && (bda8(0x17) & (NUM | SHIFT_L | SHIFT_R)) == NUM))
 			return false;
 		toggle(INSERT, 0x80, release);
 		return release;
@@ -176,7 +177,12 @@ static bool modifier(u8 code, bool e0, bool release)
 static u16 function_key(u8 n, u8 state) /* n: 0 for F1 */
 {
 	if (n < 10)
-		return (u16)((state & ALT ? 0x68 : state & CTRL ? 0x5e : state & 3 ? 0x54 : 0x3b) + n) << 8;
+		return (u16)((state & ALT    ? 0x68
+			      : state & CTRL ? 0x5e
+			      : state & 3    ? 0x54
+					     : 0x3b) +
+			     n)
+		       << 8;
 	n -= 10;
 	return (u16)((state & ALT ? 0x8b : state & CTRL ? 0x89 : state & 3 ? 0x87 : 0x85) + n) << 8;
 }
@@ -362,7 +368,8 @@ void irq_keyboard(struct regs *r)
 
 /* ---- INT 16h ----------------------------------------------------------------------------- */
 
-/* The 84-key interface shows grey keys as their old twins and skips what an 83-key keyboard has not; 0: skip. */
+/* The 84-key interface shows grey keys as their old twins and skips what an 83-key keyboard has
+ * not; 0: skip. */
 static u16 old_key(u16 key)
 {
 	u8 scan = (u8)(key >> 8), c = (u8)key;
@@ -405,9 +412,10 @@ static void read_key(struct regs *r, bool enhanced)
 }
 
 /*
- * A program that asks for a key again and again waits for one: DOS does so at its prompt, GRUB in its menu. Who has asked 500
- * times within one tick may as well sleep until the next interrupt, which costs it nothing and the host much less. Only while
- * the tick's interrupt is open, or nothing would end the sleep.
+ * A program that asks for a key again and again waits for one: DOS does so at its prompt, GRUB in
+ * its menu. Who has asked 500 times within one tick may as well sleep until the next interrupt,
+ * which costs it nothing and the host much less. Only while the tick's interrupt is open, or
+ * nothing would end the sleep.
  */
 static void rest_between_polls(void)
 {

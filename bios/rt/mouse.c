@@ -1,6 +1,6 @@
 /*
- * The PS/2 mouse: INT 15h AX=C2xxh and IRQ 12. Where the EBDA keeps its state (22h: the driver, 26h and
- * 27h: flags, 28h: the packet) is as the IBM PS/2 has it, because drivers look.
+ * The PS/2 mouse: INT 15h AX=C2xxh and IRQ 12. Where the EBDA keeps its state (22h: the driver, 26h
+ * and 27h: flags, 28h: the packet) is as the IBM PS/2 has it, because drivers look.
  */
 #include "bios/rt/rt.h"
 
@@ -26,7 +26,8 @@ static bool await_input(void)
 	return true;
 }
 
-/* A byte from the mouse; keyboard bytes that stand before it are lost, as on the machines of the time. */
+/* A byte from the mouse; keyboard bytes that stand before it are lost, as on the machines of the
+ * time. */
 static int receive(u32 ms)
 {
 	struct deadline d;

@@ -1,6 +1,6 @@
 /*
- * PCI BIOS 2.1 services on a caller's registers: compiled twice, for INT 1Ah and for the 32-bit entry,
- * where code may stand at any address; so nothing here refers to data or calls out.
+ * PCI BIOS 2.1 services on a caller's registers: compiled twice, for INT 1Ah and for the 32-bit
+ * entry, where code may stand at any address; so nothing here refers to data or calls out.
  */
 #ifndef ORRERY_BIOS_PCIBIOS_H
 #define ORRERY_BIOS_PCIBIOS_H
@@ -86,7 +86,7 @@ static inline bool pci_service(struct regs *r, u8 last_bus)
 	switch (r->al & 0x7f) {
 	case 0x01:
 		r->edx = 0x20494350; /* "PCI " */
-		r->ax = 0x0001;	     /* configuration mechanism 1, no special cycles */
+		r->ax = 0x0001;      /* configuration mechanism 1, no special cycles */
 		r->bx = 0x0210;
 		r->cl = last_bus;
 		ok(r);

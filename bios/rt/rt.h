@@ -1,7 +1,7 @@
 /*
- * The 16-bit run time: what C code compiled with -m16 shares. DS = ES = SS = RT_SEG, code in F000h; a
- * pointer reaches only the run time's own data, everything else goes through peek and poke, which use FS.
- * Nothing here may need protected mode: programs call from virtual-8086 mode too.
+ * The 16-bit run time: what C code compiled with -m16 shares. DS = ES = SS = RT_SEG, code in F000h;
+ * a pointer reaches only the run time's own data, everything else goes through peek and poke, which
+ * use FS. Nothing here may need protected mode: programs call from virtual-8086 mode too.
  */
 #ifndef ORRERY_BIOS_RT_H
 #define ORRERY_BIOS_RT_H

@@ -7,7 +7,8 @@ static u16 divisor(u8 code)
 	return table[code & 7];
 }
 
-/* Waits for all of @bits in the register @port; false after the port's time-out (40:7Ch, seconds). */
+/* Waits for all of @bits in the register @port; false after the port's time-out (40:7Ch, seconds).
+ */
 static bool await(u16 port, u8 bits, u8 seconds)
 {
 	struct deadline d;
@@ -54,7 +55,11 @@ static void receive(struct regs *r, u16 port, u8 seconds)
 static void extended_initialise(struct regs *r, u16 port)
 {
 	static const u16 rate[] = {0x417, 0x300, 0x180, 0xc0, 0x60, 0x30, 0x18, 0x0c, 6};
-	u8 parity = r->bh == 1 ? 0x08 : r->bh == 2 ? 0x18 : r->bh == 3 ? 0x28 : r->bh == 4 ? 0x38 : 0;
+	u8 parity = r->bh == 1   ? 0x08
+		    : r->bh == 2 ? 0x18
+		    : r->bh == 3 ? 0x28
+		    : r->bh == 4 ? 0x38
+				 : 0;
 	initialise(r, port, rate[MIN(r->cl, 8)],
 		   (u8)((r->ch & 3) | (r->bl ? 4 : 0) | parity | (r->al ? 0x40 : 0)));
 }

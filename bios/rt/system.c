@@ -1,4 +1,5 @@
-/* INT 15h: A20, block move, memory sizes, system configuration, waits, joystick; PS/2 mouse and APM elsewhere. */
+/* INT 15h: A20, block move, memory sizes, system configuration, waits, joystick; PS/2 mouse and APM
+ * elsewhere. */
 #include "bios/rt/clock.h"
 
 extern const u8 system_configuration[];
@@ -105,7 +106,9 @@ void int_15(struct regs *r)
 	case 0x86: wait_service(r); break;
 	case 0x87: block_move(r); break;
 	case 0x88:
-		r->ax = memory_below_4g <= 0x100000 ? 0 : (u16)MIN((memory_below_4g - 0x100000) >> 10, 0xfc00u);
+		r->ax = memory_below_4g <= 0x100000
+			    ? 0
+			    : (u16)MIN((memory_below_4g - 0x100000) >> 10, 0xfc00u);
 		ok(r);
 		break;
 	case 0xc0:

@@ -1,4 +1,5 @@
-/* Small things every part of the run time uses, and the data that it shares with the power-on code. */
+/* Small things every part of the run time uses, and the data that it shares with the power-on code.
+ */
 #include "bios/rt/rt.h"
 
 u32 stack_next = RT_STACK_TOP;

@@ -100,8 +100,8 @@ def grub_disk(top, timeout=3):
         files["boot/grub/i386-pc/" + module.name] = module.read_bytes()
     start, sectors = 2048, 63000
     fat_image(top / "fat", sectors, files)
-    run("grub-mkimage", "-O", "i386-pc", "-d", GRUB, "-p", "(hd0,msdos1)/boot/grub", "-o", top / "core", "biosdisk", "part_msdos", "fat",
-        "normal")
+    run("grub-mkimage", "-O", "i386-pc", "-d", GRUB, "-p", "(hd0,msdos1)/boot/grub", "-o", top / "core",
+        "biosdisk", "part_msdos", "fat", "normal")
     core = bytearray((top / "core").read_bytes())
     core += bytes(-len(core) % SECTOR)
     # The last block list entry of the first sector: where the rest lies, how much, and where it goes.
@@ -140,8 +140,8 @@ def isolinux_iso(top, timeout=30):
     (folder / "isolinux.cfg").write_text(LINUX_CFG.format(timeout=timeout))
     for name, content in syslinux_modules().items():
         (folder / name).write_bytes(content)
-    run("xorriso", "-as", "mkisofs", "-quiet", "-o", top / "isolinux.iso", "-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat",
-        "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", top / "isolinux")
+    run("xorriso", "-as", "mkisofs", "-quiet", "-o", top / "isolinux.iso", "-b", "isolinux/isolinux.bin",
+        "-c", "isolinux/boot.cat", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", top / "isolinux")
     return top / "isolinux.iso"
 
 
@@ -264,7 +264,8 @@ def case_ipxe(m, top):
     (top / "tftp").mkdir(exist_ok=True)
     (top / "tftp" / "script.ipxe").write_text("#!ipxe\nkernel tftp://${next-server}/memtest.bin\nboot\n")
     shutil.copy(kernel, top / "tftp" / "memtest.bin")
-    return m.run("-boot", "n", "-nic", f"user,model=e1000,romfile={rom},tftp={top / 'tftp'},bootfile=script.ipxe", seconds=400, shots=[(None, ["Memtest86+", "Errors: 0"])])
+    network = f"user,model=e1000,romfile={rom},tftp={top / 'tftp'},bootfile=script.ipxe"
+    return m.run("-boot", "n", "-nic", network, seconds=400, shots=[(None, ["Memtest86+", "Errors: 0"])])
 
 
 def installer(m, top, arch):
@@ -279,8 +280,8 @@ def installer(m, top, arch):
         shutil.copy(folder / name, disc)
     (disc / "isolinux" / "isolinux.cfg").write_text(
         "DEFAULT install\nLABEL install\nKERNEL /linux\nAPPEND initrd=/initrd.gz console=tty0 console=ttyS0 ---\n")
-    run("xorriso", "-as", "mkisofs", "-quiet", "-o", top / "installer.iso", "-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat",
-        "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", disc)
+    run("xorriso", "-as", "mkisofs", "-quiet", "-o", top / "installer.iso", "-b", "isolinux/isolinux.bin",
+        "-c", "isolinux/boot.cat", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", disc)
     m.run("-cdrom", top / "installer.iso", seconds=600, memory=1024, shots=[(None, [])], stop="Select a language")
     return "Select a language" in (top / "serial").read_text(errors="replace")
 

@@ -1,4 +1,5 @@
-/* INT 13h: the disk this was started from (16 MiB or more, every sector from 2048 on holding its number), the CD, the diskette. */
+/* INT 13h: the disk this was started from (16 MiB or more, every sector from 2048 on holding its
+ * number), the CD, the diskette. */
 #define FILE_LETTER 'D'
 #include "tests/bios/guest/guest.h"
 
@@ -142,7 +143,8 @@ static void large(void)
 		CHECK(!CF(r));
 		bool same = true;
 		for (u32 s = 0; s < 127; s++)
-			same &= far32(to + s * 512) == 4000 + s && far32(to + s * 512 + 508) == 4000 + s;
+			same &= far32(to + s * 512) == 4000 + s &&
+				far32(to + s * 512 + 508) == 4000 + s;
 		CHECK(same);
 	}
 }

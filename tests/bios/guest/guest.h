@@ -95,7 +95,7 @@ static inline u32 far32(u32 at)
 {
 	return far8(at) | far8(at + 1) << 8 | (u32)far8(at + 2) << 16 | (u32)far8(at + 3) << 24;
 }
-#define MEM8(a)	 (*(volatile u8 *)(u32)(a))
+#define MEM8(a)  (*(volatile u8 *)(u32)(a))
 #define MEM16(a) (*(volatile u16 *)(u32)(a))
 #define MEM32(a) (*(volatile u32 *)(u32)(a))
 
@@ -111,7 +111,7 @@ void check_equal(u32 got, u32 want, u32 where);
 /* Where it stands is all that is kept of a check: everything has to fit into a segment. */
 #define CHECK(c)      check(!!(c), FILE_LETTER, __LINE__, 0, 0)
 #define EQUAL(a, b)   check_equal((u32)(a), (u32)(b), __LINE__ | FILE_LETTER << 16)
-#define ARRAY_SIZE(a)  (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 void test_disk(void);
 void test_keyboard(void);

@@ -101,7 +101,8 @@ void test_main(void)
 		group("keyboard", test_keyboard);
 		group("disk", test_disk);
 		group("tables", test_tables);
-		/* SeaBIOS waits for the RTC's interrupt there, which this monitor does not pass on. */
+		/* SeaBIOS waits for the RTC's interrupt there, which this monitor does not pass on.
+		 */
 		if (far8(0xfe000) == 'O' && far8(0xfe001) == 'r')
 			group("virtual-8086", test_v86);
 	}

@@ -1,4 +1,5 @@
-/* INT 11h, 12h, 14h, 15h, 17h, 1Ah and the data areas. What is expected comes from the AT and PS/2 references. */
+/* INT 11h, 12h, 14h, 15h, 17h, 1Ah and the data areas. What is expected comes from the AT and PS/2
+ * references. */
 #define FILE_LETTER 'S'
 #include "tests/bios/guest/guest.h"
 
@@ -43,7 +44,10 @@ static bool a20_open(void)
 {
 	u8 low = MEM8(0x500);
 	MEM8(0x500) = 0x55;
-	__asm__ volatile("movw $0xffff, %%ax\n\tmovw %%ax, %%fs\n\tmovb $0xaa, %%fs:0x510" : : : "ax", "memory");
+	__asm__ volatile("movw $0xffff, %%ax\n\tmovw %%ax, %%fs\n\tmovb $0xaa, %%fs:0x510"
+			 :
+			 :
+			 : "ax", "memory");
 	bool open = MEM8(0x500) == 0x55;
 	MEM8(0x500) = low;
 	return open;
@@ -389,8 +393,17 @@ static void mouse(void)
 /* Nothing but what is documented may change. */
 static void registers_stay(void)
 {
-	struct regs r = {.eax = 0x11110200, .ebx = 0x22222222, .ecx = 0x33333333, .edx = 0x44444444, .esi = 0x55555555,
-			 .edi = 0x66666666, .ebp = 0x77777777, .ds = 0x1111, .es = 0x2222, .fs = 0x3333, .gs = 0x4444};
+	struct regs r = {.eax = 0x11110200,
+			 .ebx = 0x22222222,
+			 .ecx = 0x33333333,
+			 .edx = 0x44444444,
+			 .esi = 0x55555555,
+			 .edi = 0x66666666,
+			 .ebp = 0x77777777,
+			 .ds = 0x1111,
+			 .es = 0x2222,
+			 .fs = 0x3333,
+			 .gs = 0x4444};
 	interrupt(0x16, &r);
 	EQUAL(r.ebx, 0x22222222);
 	EQUAL(r.ecx, 0x33333333);
@@ -403,8 +416,14 @@ static void registers_stay(void)
 	EQUAL(r.es, 0x2222);
 	EQUAL(r.fs, 0x3333);
 	EQUAL(r.gs, 0x4444);
-	r = (struct regs){.eax = 0x00000e2e, .ebx = 7, .ecx = 0x33333333, .edx = 0x44444444, .esi = 0x55555555,
-			  .edi = 0x66666666, .ds = 0x1111, .es = 0x2222};
+	r = (struct regs){.eax = 0x00000e2e,
+			  .ebx = 7,
+			  .ecx = 0x33333333,
+			  .edx = 0x44444444,
+			  .esi = 0x55555555,
+			  .edi = 0x66666666,
+			  .ds = 0x1111,
+			  .es = 0x2222};
 	interrupt(0x10, &r);
 	EQUAL(r.ecx, 0x33333333);
 	EQUAL(r.edx, 0x44444444);
