@@ -249,7 +249,8 @@ def case_syslinux_floppy(m, top):
 def case_memtest(m, top):
     iso = "/usr/lib/memtest86+/memtest86+x64.iso"
     need(iso)
-    return m.run("-cdrom", iso, "-max-insns", "2500M", seconds=100, shots=[(None, ["Memtest86+", "Status: Testing", "Errors: 0"])])
+    return m.run("-cdrom", iso, "-max-insns", "2500M", seconds=100,
+                 shots=[(None, ["Memtest86+", "Status: Testing", "Errors: 0"])])
 
 
 def case_invaders(m, top):
