@@ -468,6 +468,18 @@ int opt_audio(struct cli *cli, const char *value)
 	return 0;
 }
 
+int opt_audiodev(struct cli *cli, const char *value)
+{
+	char *text = cli_keep(cli, "%s", value), *rest = text, *key, *arg, *path = NULL;
+	const bool wav = !strncmp(value, "wav", 3);
+	while (text && next_pair(&rest, &key, &arg))
+		if (!strcmp(key, "path") && arg)
+			path = arg;
+	if (wav)
+		return opt_audio(cli, cli_keep(cli, "wav:%s", path ? path : "qemu.wav"));
+	return opt_audio(cli, !strncmp(value, "none", 4) ? "none" : "sdl");
+}
+
 int opt_full_screen(struct cli *cli, const char *value)
 {
 	cli->full_screen = true;
