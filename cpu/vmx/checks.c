@@ -160,6 +160,22 @@ static bool pdptes_ok(struct cpu *cpu)
 #define type_of(s) ((unsigned)VF(GUEST_##s##_AR) & AR_TYPE)
 #define dpl_of(s) ((unsigned)VF(GUEST_##s##_AR) >> AR_DPL_SHIFT & 3)
 
+/* All of them, for the lint: what fails is noted, and the next one tried. */
+static void check_all(struct cpu *cpu, bool failed[VC_COUNT])
+{
+	struct vmx *vmx = cpu->vmx;
+	u32 inj_info = (u32)VF(ENTRY_INTR_INFO), gi = (u32)VF(GUEST_INTERRUPTIBILITY);
+	unsigned inj_type = (inj_info & II_TYPE) >> II_TYPE_SHIFT;
+	bool inj = inj_info & II_VALID, v86 = VF(GUEST_RFLAGS) & FL_VM, ug = VMX_P2(UNRESTRICTED);
+	u8 vtpr = 0;
+
+	if (VMX_P1(TPR_SHADOW) && page_ok(VF(VAPIC_ADDR)))
+		phys_read(cpu, VF(VAPIC_ADDR) + 0x80, &vtpr, 1);
+#define CHECK(id, grp, fld, cond, holds, sec, text) failed[VC_##id] = (cond) && !(holds);
+#include "cpu/vmx/vmx_checks.def"
+#undef CHECK
+}
+
 /* The rows of some groups as a sequence of tests; the compiler drops the others. */
 #define CHECK(id, grp, fld, cond, holds, sec, text)                                               \
 	if (CHECK_GROUPS(VCG_##grp) && (cond) && !(holds)) {                                        \
@@ -208,14 +224,29 @@ int vmx_check_guest(struct cpu *cpu, u64 *value)
 	return check_guest_state(cpu, value);
 }
 
+void vmx_lint(struct cpu *cpu, bool failed[VC_COUNT])
+{
+	check_all(cpu, failed);
+}
+
+static void explain_row(struct cpu *cpu, unsigned id, const char *what)
+{
+	const struct vmx_check_row *r = &vmx_check_rows[id];
+
+	log_line(cpu->log, LOG_VMX, "%s: %s (SDM Vol. 3C, %s); %s = %#llx [%s]", what, r->desc, r->section,
+		 vmcs_field_rows[r->field].desc, (unsigned long long)cpu->vmx->vmcs.v[r->field], r->name);
+}
+
 void vmx_explain(struct cpu *cpu)
 {
 	const struct vmx *vmx = cpu->vmx;
-	const struct vmx_check_row *r;
+	bool failed[VC_COUNT];
 
 	if (vmx->failed_check < 0 || !log_on(cpu->log, LOG_VMX))
 		return;
-	r = &vmx_check_rows[vmx->failed_check];
-	log_line(cpu->log, LOG_VMX, "VM entry failed: %s (SDM Vol. 3C, %s); %s = %#llx [%s]", r->desc, r->section,
-		 vmcs_field_rows[r->field].desc, (unsigned long long)vmx->failed_value, r->name);
+	explain_row(cpu, (unsigned)vmx->failed_check, "VM entry failed");
+	vmx_lint(cpu, failed);
+	for (unsigned i = 0; i < VC_COUNT; i++)
+		if (failed[i] && (int)i != vmx->failed_check)
+			explain_row(cpu, i, "  would fail too");
 }

@@ -239,6 +239,15 @@ int vmx_x2apic_write(struct cpu *cpu, u32 msr, u64 v);
 void vmx_enter_smm(struct cpu *cpu);
 void vmx_leave_smm(struct cpu *cpu);
 
+/* ---- for whoever looks -------------------------------------------------------------------------- */
+
+/** Every check of VM entry on the current VMCS, not only the first that fails; conditions of the processor's mode included. */
+void vmx_lint(struct cpu *cpu, bool failed[VC_COUNT]);
+/** The current VMCS, a line a field: encoding, name, value, what the value says. @line gets each without newline. */
+void vmx_describe(struct cpu *cpu, void (*line)(void *ctx, const char *text), void *ctx);
+/** Entries, and exits by reason, most frequent first. */
+void vmx_histogram(const struct cpu *cpu, void (*line)(void *ctx, const char *text), void *ctx);
+
 /* ---- shared inside cpu/vmx ---------------------------------------------------------------------- */
 
 /** -1, or the index of field encoding @enc (high half: bit 0 set allowed) that this processor has. */
