@@ -132,10 +132,10 @@ static bool runnable(const struct cpu *cpu)
 	u32 wake = CPU_EV_RESET;
 	if (cpu->activity == CPU_ACTIVE || cpu->fault_pending)
 		return true;
-	if (cpu->activity == CPU_WAIT_SIPI)
-		return cpu->events & (CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_RESET);
 	if (vmx_nonroot(cpu))
 		return vmx_event_due(cpu);
+	if (cpu->activity == CPU_WAIT_SIPI)
+		return cpu->events & (CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_RESET);
 	/* What is blocked waits on: it must not keep time from passing. */
 	if (!cpu->smm)
 		wake |= CPU_EV_SMI;

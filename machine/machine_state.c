@@ -2,6 +2,7 @@
 #include "machine/machine_internal.h"
 
 #include "cpu/exec/flags.h"
+#include "cpu/vmx/vmx.h"
 
 /* ---- hash: 64-bit multiply-xor over words; order and names of what goes in are fixed
  * ---------------------- */
@@ -44,6 +45,8 @@ static u64 hash_cpu(struct cpu *c, u64 h)
 	h = mix(mix(mix(mix(mix(h, c->efer), c->star), c->lstar), c->cstar), c->sfmask);
 	h = mix(mix(mix(h, c->kernel_gs_base), c->tsc_aux), c->tsc_offset);
 	h = mix(mix(mix(h, c->sysenter_cs), c->sysenter_esp), c->sysenter_eip);
+	if (c->vmx)
+		h = mix_bytes(mix(mix(h, c->vmx_mode), c->vmx->current), &c->vmx->vmcs, sizeof(c->vmx->vmcs));
 	return mix(mix(h, c->pat),
 		   c->activity | c->cpl << 8 | (u64)c->events << 16 | (u64)c->smm << 48);
 }

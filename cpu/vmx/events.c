@@ -84,6 +84,8 @@ bool vmx_event_due(const struct cpu *cpu)
 	const struct vmx *vmx = cpu->vmx;
 	u32 ev = cpu->events;
 
+	if (cpu->activity == CPU_WAIT_SIPI) /* everything else is blocked */
+		return ev & (CPU_EV_SIPI | CPU_EV_STOP | CPU_EV_RESET);
 	if (ev & (CPU_EV_INIT | CPU_EV_STOP | CPU_EV_RESET) || ((ev & CPU_EV_SMI) && !cpu->smm))
 		return true;
 	if ((ev & CPU_EV_NMI) && nmi_open(cpu))

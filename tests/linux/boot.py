@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Boots a test guest on its serial console, types at it, checks what it says, and powers it off.
 
-usage: boot.py CACHE {amd64|i386|memtest|pvh|xen} [--timeout SECONDS] [--log FILE]
+usage: boot.py CACHE {amd64|i386|kvm|memtest|pvh|xen} [--timeout SECONDS] [--log FILE]
 The emulator is $EMU (default: orrery); anything with the same command line will do, so
 EMU=qemu-system-x86_64 checks the test itself. $CPUS gives the guest several processors. Exit status 0 when every check held.
 The emulator gets a small stack: an interpreter that leaves frames behind, one for each instruction, would overrun it.
@@ -200,16 +200,43 @@ def xen(args, log):
     return con
 
 
+# Parameters of kvm-intel under which the guest's guest must come up.
+KVM_WAYS = ["", "vpid=0", "ept=0", "unrestricted_guest=0"]
+
+
+def kvm(args, log):
+    """Linux with KVM boots Linux under QEMU, with and without EPT, VPID and unrestricted guests; both power off."""
+    con = None
+    for way in KVM_WAYS:
+        argv = [
+            os.environ.get("EMU", "orrery"), "-nographic", "-m", "1024", "-no-reboot",
+            "-kernel", "%s/kvm.kernel" % args.cache, "-initrd", "%s/kvm.initrd" % args.cache,
+            "-append", "console=ttyS0,115200 panic=-1 quiet KVM=%s" % way,
+        ] + shlex.split(os.environ.get("EMU_ARGS", ""))
+        con = Console(argv, log)
+        begin = time.monotonic()
+        try:
+            con.expect(r"^L2-UP", args.timeout)
+            con.expect(r"^hypervisor", args.timeout)
+            con.expect(r"^L2-ENDED 0 ", args.timeout)
+            if con.finish(args.timeout) != 0:
+                raise Failed("kvm %s: no clean power-off" % way)
+            print("ok   kvm-intel %s: %.1f s" % (way or "as it comes", time.monotonic() - begin), flush=True)
+        finally:
+            con.kill()
+    return con
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("cache")
-    parser.add_argument("guest", choices=sorted(list(GUESTS) + ["memtest", "xen"]))
+    parser.add_argument("guest", choices=sorted(list(GUESTS) + ["kvm", "memtest", "xen"]))
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--log", help="file that receives the raw console")
     args = parser.parse_args()
     log = open(args.log, "wb") if args.log else None
     try:
-        {"memtest": memtest, "xen": xen}.get(args.guest, linux)(args, log)
+        {"kvm": kvm, "memtest": memtest, "xen": xen}.get(args.guest, linux)(args, log)
     except Failed as failed:
         print("FAIL %s: %s" % (args.guest, failed))
         return 1

@@ -413,6 +413,42 @@ START_TEST(random_vmcs)
 }
 END_TEST
 
+struct lines {
+	unsigned n, failing, annotated;
+};
+
+static void count_line(void *ctx, const char *text)
+{
+	struct lines *l = ctx;
+
+	l->n++;
+	l->failing += !strncmp(text, "an entry would fail", 19);
+	l->annotated += strstr(text, "VMX-preemption timer") || strstr(text, "VM exit: ") || strstr(text, "unusable");
+}
+
+/* The description has a line for every field there is, and names every check that would fail. */
+START_TEST(description)
+{
+	struct box *b = vbox_new();
+	struct vmx *vmx = b->cpu.vmx;
+	struct lines l = {0};
+	bool failed[VC_COUNT];
+
+	vmx_describe(&b->cpu, count_line, &l);
+	ck_assert_uint_eq(l.failing, 0);
+	ck_assert_uint_eq(l.n, 1 + VF_COUNT); /* this model has them all */
+	ck_assert_uint_ge(l.annotated, 1);
+	SET(HOST_CR3, ~0ull);
+	SET(GUEST_RFLAGS, 0);
+	vmx_lint(&b->cpu, failed);
+	ck_assert(failed[VC_HOST_CR3_WIDTH] && failed[VC_GUEST_RFLAGS_RESERVED]);
+	l = (struct lines){0};
+	vmx_describe(&b->cpu, count_line, &l);
+	ck_assert_uint_eq(l.failing, 2);
+	box_free(b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("vmx_checks");
@@ -421,6 +457,7 @@ int main(void)
 	tcase_add_test(c, contexts_enter);
 	tcase_add_test(c, every_check_is_violated);
 	tcase_add_test(c, random_vmcs);
+	tcase_add_test(c, description);
 	tcase_set_timeout(c, 120);
 	suite_add_tcase(s, c);
 	return run_suite(s);
