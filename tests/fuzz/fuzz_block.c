@@ -40,6 +40,9 @@ static void use(struct block *b, u64 state)
 {
 	static u8 in[SECTORS * 512], out[SECTORS * 512];
 	u64 sectors = block_sectors(b);
+	struct block_report report;
+	if (next(&state) % 4 == 0 && block_check(b, next(&state) % 2, &report))
+		return;
 	for (unsigned i = 0; sectors && i < REQUESTS; i++) {
 		u64 lba = some_sector(&state, sectors);
 		u32 n = 1 + next(&state) % SECTORS;
