@@ -1,4 +1,5 @@
-/* A boot sector: adds one to the first byte of sector 100 of the disk it came from, on the disk, and ends with that byte on port E9h. */
+/* A boot sector: adds one to the first byte of sector 100 of the disk it came from, on the disk, and ends with that byte on
+ * port E9h. */
 	.code16
 	.globl _start
 _start:
