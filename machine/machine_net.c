@@ -77,6 +77,8 @@ static unsigned room(struct machine *m, const struct net_input *in)
 bool machine_net_poll(struct machine *m)
 {
 	bool busy = false;
+	if (m->input.replay) /* what came is in the recording */
+		return false;
 	for (unsigned i = 0; i < MACHINE_NETDEVS && m->net[i].net; i++) {
 		net_poll(m->net[i].net, room(m, &m->net[i]));
 		busy |= net_busy(m->net[i].net);
@@ -87,12 +89,16 @@ bool machine_net_poll(struct machine *m)
 void machine_net_deliver(struct machine *m)
 {
 	m->net_kick = false;
+	if (m->input.replay)
+		return;
 	for (unsigned i = 0; i < MACHINE_NETDEVS && m->net[i].net; i++)
 		net_deliver(m->net[i].net, room(m, &m->net[i]));
 }
 
 bool machine_net_awaits_host(const struct machine *m)
 {
+	if (m->input.replay)
+		return false;
 	for (unsigned i = 0; i < MACHINE_NETDEVS && m->net[i].net; i++)
 		if (net_awaits_host(m->net[i].net))
 			return true;
