@@ -3,7 +3,7 @@
 #ifndef ORRERY_BIOS_SHARED_H
 #define ORRERY_BIOS_SHARED_H
 
-enum drive_kind { DRIVE_NONE, DRIVE_ATA, DRIVE_ATAPI, DRIVE_FLOPPY };
+enum drive_kind { DRIVE_NONE, DRIVE_ATA, DRIVE_ATAPI, DRIVE_FLOPPY, DRIVE_VIRTIO };
 
 struct ata_channel {
 	u16 command, control; /* port bases; control is that of device control itself */
@@ -22,6 +22,10 @@ struct drive {
 	char model[41];
 	u8 locks; /* AH=45h */
 	u8 media; /* floppy: CMOS type */
+	/* virtio: its place, and how its doorbell is rung through configuration space */
+	u16 bdf, notify_index;
+	u8 window, notify_bar, queue;
+	u32 notify_at;
 };
 #define DRIVE_LBA48    0x01
 #define DRIVE_DMA      0x02
@@ -49,6 +53,21 @@ struct boot_read {
 	u8 drive, status; /* INT 13h number and status */
 };
 
+/* A virtqueue of four descriptors (virtio 1.1, 2.6), one for each disk. */
+struct virtqueue {
+	struct {
+		u32 address, address_high, bytes;
+		u16 flags, next;
+	} desc[4];
+	u16 avail_flags, avail_index, avail_ring[4], avail_event, pad[9];
+	u16 used_flags, used_index;
+	struct {
+		u32 id, bytes;
+	} used_ring[4];
+	u16 used_event, seen, pad2[2];
+} __attribute__((aligned(16)));
+#define MAX_VIRTIO 4
+
 struct e820_entry {
 	u64 base, size;
 	u32 type;
@@ -61,6 +80,7 @@ extern u8 disk_map[8];   /* INT 13h 80h+i: index into drives */
 extern u8 cd_map[4];     /* E0h+i */
 extern u8 floppy_map[2]; /* 00h+i */
 extern u8 disk_count, cd_count, floppy_count;
+extern struct virtqueue virtqueues[MAX_VIRTIO];
 extern struct emulation emulation;
 extern struct boot_read boot_read;
 extern struct e820_entry e820_map[MAX_E820];

@@ -107,6 +107,7 @@ static void make_list(void)
 void drives_setup(void)
 {
 	rt_run(detect_ata, NULL);
+	virtio_disks();
 	rt_run(detect_floppies, NULL);
 	MEM8(0x475) = (u8)(MEM8(0x475) + RT(disk_count));
 	if (RT(floppy_count))

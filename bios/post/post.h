@@ -55,6 +55,7 @@ void tables(void); /* ACPI, SMBIOS, MP, $PIR, BIOS32, $PnP */
 void video_rom(void);
 void other_roms(void);
 void drives_setup(void);
+void virtio_disks(void);
 void boot(void) __attribute__((noreturn));
 void post_main(void);
 void post_boot_again(void);

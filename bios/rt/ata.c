@@ -428,7 +428,7 @@ static bool identify(struct drive *v)
 
 /* Geometry as INT 13h shows it: the drive's own if it fits 1024 cylinders, else LBA assist (63
  * sectors and the fewest heads of 16, 32, 64, 128, 255). */
-static void choose_geometry(struct drive *v)
+void choose_geometry(struct drive *v)
 {
 	u32 sectors = v->sectors_high ? 0xffffffffu : v->sectors;
 	if (v->pcylinders && v->pcylinders <= 1024 && v->pheads <= 255 && v->pspt <= 63 &&

@@ -41,7 +41,9 @@ static u8 transfer(struct drive *v, struct request *q, u16 *done)
 		q->count = n;
 		q->seg = (u16)(linear >> 4);
 		q->off = linear & 15;
-		u8 e = v->kind == DRIVE_ATA ? ata_transfer(v, q) : atapi_read(v, q);
+		u8 e = v->kind == DRIVE_ATA      ? ata_transfer(v, q)
+		       : v->kind == DRIVE_VIRTIO ? virtio_transfer(v, q)
+						 : atapi_read(v, q);
 		if (e)
 			return e;
 		*done += n;
@@ -112,7 +114,7 @@ static void packet_transfer(struct regs *r, struct drive *v, u8 operation)
 		return;
 	}
 	u8 e = 0;
-	if (v->kind == DRIVE_ATAPI && operation == DISK_VERIFY)
+	if (v->kind != DRIVE_ATA && operation == DISK_VERIFY)
 		done = q.count;
 	else
 		e = transfer(v, &q, &done);
@@ -275,7 +277,7 @@ static void extended_parameters(struct regs *r, const struct drive *v)
 	}
 	out.size = size >= 30 ? 30 : 26;
 	out.bytes = v->sector_bytes;
-	if (v->kind == DRIVE_ATA) {
+	if (v->kind != DRIVE_ATAPI) {
 		out.flags = 0x0002;
 		out.cylinders = v->pcylinders;
 		out.heads = v->pheads;
@@ -385,7 +387,7 @@ static void disk_service(struct regs *r, struct drive *v)
 	case 0x4e: finish(r, r->al <= 6 ? 0 : DISK_BAD_COMMAND); return;
 	default: break;
 	}
-	if (v->kind != DRIVE_ATA) {
+	if (v->kind == DRIVE_ATAPI) {
 		finish(r, DISK_BAD_COMMAND);
 		return;
 	}

@@ -41,6 +41,10 @@ u8 atapi_read(const struct drive *v, const struct request *q);
 u8 atapi_command(const struct drive *v, const u8 *cdb, void *data, u32 bytes);
 /** The sense key after a failed command; FFh: that failed too. */
 u8 atapi_sense(const struct drive *v);
+/** Disks of the power-on code's finding; any buffer. */
+u8 virtio_transfer(const struct drive *v, const struct request *q);
+/** Shape of a disk for INT 13h, from its size. */
+void choose_geometry(struct drive *v);
 void floppy_service(struct regs *r, u8 unit);
 
 #endif

@@ -13,6 +13,7 @@ struct ata_channel ata_channels[MAX_CHANNELS];
 struct drive drives[MAX_DRIVES];
 u8 disk_map[8], cd_map[4], floppy_map[2];
 u8 disk_count, cd_count, floppy_count;
+struct virtqueue virtqueues[MAX_VIRTIO];
 struct emulation emulation;
 struct e820_entry e820_map[MAX_E820];
 u32 e820_count;

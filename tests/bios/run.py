@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Boots the BIOS test from a disk, a CD or a diskette and judges what it reports on port E9h.
 
-usage: run.py ORRERY GUEST.bin disk|cd|cd-floppy|floppy [BIOS]
+usage: run.py ORRERY GUEST.bin disk|virtio|cd|cd-floppy|floppy [BIOS]
 """
 import pathlib
 import struct
@@ -58,9 +58,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         top = pathlib.Path(folder)
         image, out = top / "image", top / "out"
-        if kind == "disk":
+        if kind in ("disk", "virtio"):
             image.write_bytes(disk(guest))
-            boot = ["-drive", f"file={image},format=raw,if=ide"]
+            boot = ["-drive", f"file={image},format=raw,if={'ide' if kind == 'disk' else kind}"]
         elif kind == "floppy":
             image.write_bytes(floppy(guest))
             boot = ["-drive", f"file={image},format=raw,if=floppy"]
