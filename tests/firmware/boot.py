@@ -246,6 +246,23 @@ def case_syslinux_floppy(m, top):
     return m.run("-fda", syslinux_floppy(top), seconds=60, status=0, shots=[(3, ["Orrery", "Switch off", "Automatic boot in"])])
 
 
+def el_torito(m, top, image, *options):
+    """The image as one that the BIOS shows as a drive."""
+    need("xorriso")
+    (top / "disc").mkdir()
+    shutil.copy(image, top / "disc" / "boot.img")
+    run("xorriso", "-as", "mkisofs", "-quiet", "-o", top / "emulated.iso", "-b", "boot.img", "-c", "boot.cat", *options, top / "disc")
+    return m.run("-cdrom", top / "emulated.iso", seconds=60, status=0)
+
+
+def case_emulated_disk(m, top):
+    return el_torito(m, top, syslinux_disk(top), "-hard-disk-boot")
+
+
+def case_emulated_floppy(m, top):
+    return el_torito(m, top, syslinux_floppy(top))
+
+
 def case_memtest(m, top):
     iso = "/usr/lib/memtest86+/memtest86+x64.iso"
     need(iso)
