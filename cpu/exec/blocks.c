@@ -641,7 +641,7 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 {
 	struct block_cache *c = cpu->blocks;
 	u64 lin = cpu->rip, rip_page, phys;
-	struct jump_cache_entry *j = &cpu->jump_cache[jump_cache_index(cpu->rip)];
+	struct jump_cache_entry *j;
 	u8 *host;
 
 	if (!cpu_long64(cpu))
@@ -651,6 +651,7 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 	rip_page = cpu->rip - (lin & 0xfff);
 	cpu->r[R_CODE] = rip_page;
 	cpu->jump_key = jump_key(cpu);
+	j = &cpu->jump_cache[jump_cache_index(cpu->rip, cpu->jump_key)];
 	if (j->rip == cpu->rip && j->key == cpu->jump_key) {
 		struct block *b = (struct block *)((u8 *)j->uops - offsetof(struct block, uops));
 		if (b->cached && b->count <= max_insns)

@@ -442,7 +442,8 @@ const struct exec_desc exec_jmp_rel = {.gen = gen_jmp_rel};
 /* Continues at @rip_ (flat code) through the jump cache; commit runs only on the fast path. */
 #define JUMP_INDIRECT(rip_, miss, commit)                                                         \
 	do {                                                                                       \
-		const struct jump_cache_entry *j_ = &cpu->jump_cache[jump_cache_index(rip_)];       \
+		const struct jump_cache_entry *j_ =                                                 \
+			&cpu->jump_cache[jump_cache_index(rip_, cpu->jump_key)];                    \
 		if (unlikely(j_->rip != (rip_) || j_->key != cpu->jump_key))                        \
 			return miss(UOP_PASS);                                                      \
 		commit;                                                                             \

@@ -58,9 +58,10 @@ struct jump_cache_entry {
 #define JUMP_CACHE_BITS 12
 #define JUMP_CACHE_SIZE (1u << JUMP_CACHE_BITS)
 
-static ALWAYS_INLINE unsigned jump_cache_index(u64 rip)
+/* The key takes part, so that processes do not drive each other's ways through the kernel out. */
+static ALWAYS_INLINE unsigned jump_cache_index(u64 rip, u64 key)
 {
-	return (u32)rip * 0x9e3779b1u >> (32 - JUMP_CACHE_BITS);
+	return ((u32)rip + (u32)(key >> 13)) * 0x9e3779b1u >> (32 - JUMP_CACHE_BITS);
 }
 
 /* ---- operands ------------------------------------------------------------------------------------ */
