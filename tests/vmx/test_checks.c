@@ -380,7 +380,7 @@ static u64 random64(u64 *seed)
 	return *seed ^ *seed >> 29;
 }
 
-/* Some fields of a valid VMCS take random values; what becomes of the entry agrees with the table, and running on does no harm. */
+/* Some fields of a valid VMCS take random values; the verdict agrees with the table, and running on does no harm. */
 START_TEST(random_vmcs)
 {
 	u64 seed = 7;
