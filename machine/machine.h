@@ -174,6 +174,7 @@ struct machine_stats {
 	const char *mode;    /* "real", "virtual-8086", "protected", "compatibility", "64-bit", "SMM" */
 	unsigned cpl;
 	bool halted, paused, running;
+	bool quitting;       /* machine_quit() was called */
 	u8 leds;             /* of the keyboard: 1 Scroll Lock, 2 Num Lock, 4 Caps Lock */
 	bool mouse_wanted;   /* the guest listens to the mouse */
 };

@@ -202,6 +202,7 @@ void machine_stats(const struct machine *m, struct machine_stats *out)
 	    .halted = OBSERVE(halted),
 	    .paused = OBSERVE(paused),
 	    .running = OBSERVE(running),
+	    .quitting = atomic_load_explicit(&m->quit, memory_order_relaxed),
 	    .leds = (u8)OBSERVE(leds),
 	    .mouse_wanted = OBSERVE(mouse_wanted),
 	};

@@ -56,6 +56,7 @@ void status_sample(struct window *w, u64 now)
 	struct status *s = &w->status;
 	struct machine_stats st;
 	machine_stats(w->m, &st);
+	w->done |= w->ended && st.quitting; /* Ctrl-C in the terminal */
 	s->seen[mode_index(st.mode)][st.cpl & 3]++;
 	if (st.leds != s->leds)
 		w->dirty = true;

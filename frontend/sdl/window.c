@@ -225,15 +225,39 @@ void window_screenshot(struct window *w)
 		window_toast(w, "Screenshot: %s", name);
 }
 
+/* Copies the words of *@text that fit into @width to @line and moves *@text behind them. */
+static void cut_line(const struct window *w, const char **text, int width, char *line, size_t size)
+{
+	size_t n = 0, end = 0;
+	for (; n + 1 < size && (*text)[n]; n++) {
+		line[n] = (*text)[n];
+		line[n + 1] = 0;
+		if (draw_text_width(&w->draw, line) > width)
+			break;
+		if ((*text)[n + 1] == ' ' || !(*text)[n + 1])
+			end = n + 1;
+	}
+	end = end ? end : n ? n : 1; /* a word wider than the window is broken */
+	line[end] = 0;
+	*text += end;
+	*text += strspn(*text, " ");
+}
+
 static void draw_toast(struct window *w)
 {
-	const int pad = 4 * w->draw.scale, text = draw_text_width(&w->draw, w->toast);
-	int width = text + 2 * pad;
-	width = width > w->out_w ? w->out_w : width;
-	SDL_Rect box = {(w->out_w - width) / 2, w->out_h - w->bar - draw_line(&w->draw) - 4 * pad,
-			width, draw_line(&w->draw) + pad};
+	const int pad = 4 * w->draw.scale, step = draw_line(&w->draw);
+	char lines[3][sizeof(w->toast) + 1] = {0};
+	const char *text = w->toast;
+	int count = 0, width = 0;
+	for (; *text && count < 3; count++) {
+		cut_line(w, &text, w->out_w - 2 * pad, lines[count], sizeof(w->toast));
+		width = MAX(width, draw_text_width(&w->draw, lines[count]) + 2 * pad);
+	}
+	SDL_Rect box = {(w->out_w - width) / 2, w->out_h - w->bar - count * step - 3 * pad, width,
+			count * step + pad};
 	draw_box(&w->draw, box, 0x202830, 230);
-	draw_text(&w->draw, box.x + pad, box.y + pad, width - 2 * pad, 0xffffff, w->toast);
+	for (int i = 0; i < count; i++)
+		draw_text(&w->draw, box.x + pad, box.y + pad + i * step, width, 0xffffff, lines[i]);
 }
 
 static void render(struct window *w)
