@@ -280,10 +280,11 @@ def case_ipxe(m, top):
     rom, kernel = "/usr/lib/ipxe/qemu/pxe-e1000.rom", "/boot/memtest86+x64.bin"
     need(rom, kernel)
     (top / "tftp").mkdir(exist_ok=True)
-    (top / "tftp" / "script.ipxe").write_text("#!ipxe\nkernel tftp://${next-server}/memtest.bin\nboot\n")
+    (top / "tftp" / "script.ipxe").write_text("#!ipxe\nkernel tftp://${next-server}/memtest.bin console=ttyS0,115200\nboot\n")
     shutil.copy(kernel, top / "tftp" / "memtest.bin")
     network = f"user,model=e1000,romfile={rom},tftp={top / 'tftp'},bootfile=script.ipxe"
-    return m.run("-boot", "n", "-nic", network, seconds=300, shots=[(None, ["Memtest86+"])])
+    m.run("-boot", "n", "-nic", network, seconds=300, stop="Memtest86")
+    return "Memtest86" in (top / "serial").read_text(errors="replace")
 
 
 def installer(m, top, arch):
