@@ -177,13 +177,15 @@ def check_keys(screen, e):
 
 
 def check_held_key(screen, e):
+    began = time.monotonic()
     screen.tool("keydown", "b")
     time.sleep(0.9)
     screen.tool("keyup", "b")
     codes = []
     wait_for("the release", lambda: codes.extend(v for _, v in e.new()) or 0xb0 in codes)
-    if not 3 <= codes.count(0x30) <= 15:
-        raise Failed("a key held for 0.9 s came %d times" % codes.count(0x30))
+    held = time.monotonic() - began  # a busy host lets go late
+    if not 3 <= codes.count(0x30) <= 4 + 12 * held:  # the keyboard's own rate: 10.9 a second after 0.5 s
+        raise Failed("a key held for %.1f s came %d times" % (held, codes.count(0x30)))
 
 
 def check_mouse(screen, e):
