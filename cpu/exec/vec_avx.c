@@ -438,7 +438,7 @@ static int masked_load(struct cpu *cpu, const struct insn *in, unsigned size)
 
 	for (unsigned i = 0; i < in->vex_l / size; i++)
 		if (selected(mask, i, size) && (element_linear(cpu, in, i, size, ACC_R, &lin) ||
-						mem_read(cpu, lin, r.b + i * size, size, ACC_R)))
+						mem_read(cpu, lin, r.b + i * size, size, ACC_R | ACC_VEC)))
 			return 1;
 	return put_vec(cpu, in, &r, in->vex_l);
 }
@@ -477,7 +477,7 @@ static int masked_store(struct cpu *cpu, const struct insn *in, unsigned size)
 	if (probe_selected(cpu, lin, mask, n, size))
 		return 1;
 	for (unsigned i = 0; i < n; i++)
-		if (selected(mask, i, size) && mem_write(cpu, lin[i], data->b + i * size, size, ACC_W))
+		if (selected(mask, i, size) && mem_write(cpu, lin[i], data->b + i * size, size, ACC_W | ACC_VEC))
 			return 1;
 	return 0;
 }

@@ -37,7 +37,7 @@ static int load_element(struct cpu *cpu, const struct insn *in, const struct gat
 		return 1;
 	e = &cpu->tlb->r[tlb_index(lin)];
 	if (unlikely((u64)(lin - e->tag) > 4096u - g->size))
-		return mem_read(cpu, lin, to, g->size, ACC_R);
+		return mem_read(cpu, lin, to, g->size, ACC_R | ACC_VEC);
 	memcpy(to, (const void *)(e->host + lin), g->size);
 	return 0;
 }

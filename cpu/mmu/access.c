@@ -275,7 +275,7 @@ static int find_spans(struct cpu *cpu, u64 lin, unsigned n, unsigned acc, struct
 /* Operands of 16 bytes and more that may be unaligned are never checked: SDM Vol. 3A 6.15 leaves it open, hardware does not. */
 static bool misaligned(const struct cpu *cpu, u64 lin, unsigned n, unsigned acc)
 {
-	if (likely(!(cpu->mode & MODE_AC)) || (acc & ACC_SYS))
+	if (likely(!(cpu->mode & MODE_AC)) || (acc & (ACC_SYS | ACC_VEC)))
 		return false;
 	if (n == 10) /* double extended precision: 8 (Table 6-7) */
 		n = 8;

@@ -69,6 +69,7 @@ static struct tolerance tolerance_of(struct pools *p, const struct test_case *tc
 					  NULL};
 	static const char *const several[] = {"fldenv", "frstor", "pusha", "pushad", "popa", "popad", NULL};
 	static const char *const whole[] = {"pusha", "pushad", "popa", "popad", NULL};
+	static const char *const masked[] = {"maskmovq", "maskmovdqu", "vmaskmovdqu", NULL};
 	static const char *const compares[] = {"scas", "cmps", NULL};
 	struct tolerance t = {0};
 	struct insn in;
@@ -78,7 +79,7 @@ static struct tolerance tolerance_of(struct pools *p, const struct test_case *tc
 			continue;
 		t.flags |= insn_rows[in.row].fl_undef;
 		t.mmx |= (insn_rows[in.row].attr & IA_MMX) != 0;
-		t.masked_store |= !strncmp(insn_rows[in.row].mnemonic, "maskmov", 7);
+		t.masked_store |= is_one_of(insn_rows[in.row].mnemonic, masked);
 		t.page_only |= t.masked_store || is_one_of(insn_rows[in.row].mnemonic, several);
 		t.aligned |= (insn_rows[in.row].attr & IA_ALIGN) != 0;
 		t.torn |= !strcmp(insn_rows[in.row].mnemonic, "fbstp") || !strncmp(insn_rows[in.row].mnemonic, "pusha", 5) ||
