@@ -56,21 +56,11 @@ static void beep(void)
 	outb(0x61, v);
 }
 
-static bool wait_input_empty(void)
-{
-	struct deadline d;
-	deadline_set(&d, 50);
-	while (inb(0x64) & 2)
-		if (expired(&d))
-			return false;
-	return true;
-}
-
 /* Sends a byte to the keyboard and waits for its acknowledgement, with its interrupt held off. */
 static bool keyboard_send(u8 v)
 {
 	struct deadline d;
-	if (!wait_input_empty())
+	if (!i8042_takes_input())
 		return false;
 	outb(0x60, v);
 	deadline_set(&d, 50);
@@ -87,9 +77,9 @@ static void set_leds(void)
 	u8 want = bda8(0x17) >> 4 & 7, have = bda8(0x97) & 7;
 	if (want == have)
 		return;
-	wait_input_empty();
+	i8042_takes_input();
 	outb(0x64, 0xad);
-	wait_input_empty();
+	i8042_takes_input();
 	if (keyboard_send(0xed))
 		keyboard_send(want);
 	outb(0x64, 0xae);

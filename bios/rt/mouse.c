@@ -16,16 +16,6 @@
 
 void call_mouse(u32 seg_off, const u16 *packet);
 
-static bool await_input(void)
-{
-	struct deadline d;
-	deadline_set(&d, 50);
-	while (inb(0x64) & 2)
-		if (expired(&d))
-			return false;
-	return true;
-}
-
 /* A byte from the mouse; keyboard bytes that stand before it are lost, as on the machines of the
  * time. */
 static int receive(u32 ms)
@@ -46,7 +36,7 @@ static int receive(u32 ms)
 static int read_mode(void)
 {
 	struct deadline d;
-	if (!await_input())
+	if (!i8042_takes_input())
 		return -1;
 	outb(0x64, 0x20);
 	deadline_set(&d, 50);
@@ -58,19 +48,19 @@ static int read_mode(void)
 
 static void write_mode(u8 v)
 {
-	await_input();
+	i8042_takes_input();
 	outb(0x64, 0x60);
-	await_input();
+	i8042_takes_input();
 	outb(0x60, v);
-	await_input();
+	i8042_takes_input();
 }
 
 static bool send_byte(u8 v)
 {
-	if (!await_input())
+	if (!i8042_takes_input())
 		return false;
 	outb(0x64, 0xd4);
-	if (!await_input())
+	if (!i8042_takes_input())
 		return false;
 	outb(0x60, v);
 	return receive(100) == 0xfa;

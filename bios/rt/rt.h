@@ -194,6 +194,8 @@ struct deadline {
 };
 void deadline_set(struct deadline *d, u32 ms);
 bool expired(struct deadline *d);
+/** Waits until the keyboard controller takes a byte; false: not within 50 ms. */
+bool i8042_takes_input(void);
 
 /* ---- who handles what -------------------------------------------------------------------- */
 

@@ -74,6 +74,16 @@ bool expired(struct deadline *d)
 	return !d->left;
 }
 
+bool i8042_takes_input(void)
+{
+	struct deadline d;
+	deadline_set(&d, 50);
+	while (inb(0x64) & 2)
+		if (expired(&d))
+			return false;
+	return true;
+}
+
 void delay_us(u32 us)
 {
 	u8 last = inb(0x61) & REFRESH;

@@ -840,7 +840,6 @@ const struct exec_desc exec_neg = {.gen = gen_unary, .arg = UN_NEG};
 	r = SHIFT_SAR(bits, v, c);                                                                 \
 	cf = SHIFT_SAR(bits, v, (c - 1) & 63) & 1;                                                        \
 	of = 0
-#define ROT_L(bits, v, c) ((u##bits)((v) << ((c) & (bits - 1)) | (v) >> (-(c) & (bits - 1))))
 #define CALC_rol(bits, c)                                                                         \
 	r = ROT_L(bits, v, c);                                                                     \
 	cf = r & 1;                                                                                \

@@ -395,15 +395,6 @@ const struct uop *block_rest_of_insn(struct cpu *cpu, const struct uop *u)
 
 extern const struct exec_desc exec_jmp_rel;
 
-static void decode_mode_of(const struct cpu *cpu, struct decode_mode *m)
-{
-	*m = (struct decode_mode){
-		.bits = (u8)(16u << (cpu->mode & MODE_BITS)),
-		.real_or_v86 = cpu->mode & (MODE_REAL | MODE_V86),
-		.feat = cpu->feat,
-	};
-}
-
 static bool ends_block(const struct insn *in)
 {
 	const struct insn_row *r = &insn_rows[in->row];
@@ -453,10 +444,9 @@ static enum decode_status decode_run(struct cpu *cpu, const u8 *code, unsigned a
 	struct builder *b = &cpu->blocks->builder;
 	u64 limit_room = code_room(cpu);
 	enum decode_status first = DECODE_OK;
-	struct decode_mode m;
+	const struct decode_mode m = decode_mode_of(cpu);
 	unsigned pos = off, end = off + avail;
 
-	decode_mode_of(cpu, &m);
 	b->count = 0;
 	while (b->count < max) {
 		struct insn *in = &b->insn[b->count];

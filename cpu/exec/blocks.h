@@ -39,6 +39,16 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b);
 const struct uop *block_rest_of_insn(struct cpu *cpu, const struct uop *u);
 void uop_insn_end(UOP_ARGS);
 
+/** How the decoder is to read the code that runs now. */
+static inline struct decode_mode decode_mode_of(const struct cpu *cpu)
+{
+	return (struct decode_mode){
+		.bits = (u8)(16u << (cpu->mode & MODE_BITS)),
+		.real_or_v86 = cpu->mode & (MODE_REAL | MODE_V86),
+		.feat = cpu->feat,
+	};
+}
+
 /** What jump cache entries must agree with now. */
 static inline u64 jump_key(const struct cpu *cpu)
 {

@@ -384,7 +384,6 @@ static u32 surely_written(const struct insn *in)
 	return 0;
 }
 
-
 /*
  * A slow access can end the chain behind its instruction, where the flags must then be right. The handlers of the ALU
  * family see to that themselves; the others keep their flags.

@@ -37,8 +37,8 @@
 	X(b, shl64_i_n, ea = u->sh, SETREG64(u->dst, REG64(u->base) << (ea & 63)))                 \
 	X(b, shr64_i_n, ea = u->sh, SETREG64(u->dst, REG64(u->base) >> (ea & 63)))                 \
 	X(b, shr32_i_n, ea = u->sh, SETREG32(u->dst, (u64)REG32(u->base) >> (ea & 63)))            \
-	X(b, rol32_i_n, ea = u->sh, SETREG32(u->dst, ROT_L32(REG32(u->base), ea)))                 \
-	X(b, ror32_i_n, ea = u->sh, SETREG32(u->dst, ROT_L32(REG32(u->base), -ea)))                \
+	X(b, rol32_i_n, ea = u->sh, SETREG32(u->dst, ROT_L(32, REG32(u->base), ea)))                 \
+	X(b, ror32_i_n, ea = u->sh, SETREG32(u->dst, ROT_L(32, REG32(u->base), -ea)))                \
 	X(b, imul64_rr_n, SETREG64(u->dst, REG64(u->base) * REG64(u->src)))                        \
 	X(b, zero32_f, REG64(u->dst) = 0, fa = fb = 0, KIND(FK_RES))                               \
 	X(b, xor32_rr_f, SETREG32(u->dst, REG32(u->base) ^ REG32(u->src)), RESULT32)               \
@@ -94,7 +94,6 @@
 
 #define RESULT32      fa = (u64)SREG32(u->dst), fb = 0, KIND(FK_RES)
 #define SUM(bits)     fa = (u64)SREG##bits(u->dst), KIND(FK_ADD + LG##bits)
-#define ROT_L32(v, c) ((u32)((v) << ((c)&31) | (v) >> (-(c)&31)))
 
 #define HALF_LOAD(a, address, type, ...)                                                           \
 	ea = address;                                                                              \

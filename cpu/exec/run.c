@@ -122,9 +122,7 @@ static bool is_operand_address(struct cpu *cpu, const struct insn *in, u64 va)
 
 bool insn_at(struct cpu *cpu, u64 rip, struct insn *in)
 {
-	struct decode_mode m = {.bits = (u8)(16u << (cpu->mode & MODE_BITS)),
-				.real_or_v86 = cpu->mode & (MODE_REAL | MODE_V86),
-				.feat = cpu->feat};
+	const struct decode_mode m = decode_mode_of(cpu);
 	u64 lin = cpu_long64(cpu) ? rip : (u32)(rip + seg_base(cpu, CS));
 	u8 code[30];
 	unsigned n, more = 0;

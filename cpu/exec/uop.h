@@ -92,6 +92,7 @@ static ALWAYS_INLINE unsigned jump_cache_index(u64 rip, u64 key)
 #define LG16 1
 #define LG32 2
 #define LG64 3
+#define ROT_L(bits, v, c) ((u##bits)((v) << ((c) & (bits - 1)) | (v) >> (-(c) & (bits - 1))))
 #define SX(bits, v) ((u64)(s64)(s##bits)(v))
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are addressed by byte offset");
