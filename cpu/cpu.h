@@ -241,6 +241,7 @@ struct log;
 struct uop;
 struct jump_cache_entry;
 struct vmx;
+struct cpu_watchers;
 
 struct cpu {
 	u64 r[NREGS];          /* enum reg */
@@ -317,6 +318,7 @@ struct cpu {
 	u8 vmx_mode;                   /* enum vmx_mode */
 	u8 vmx_shadow;                 /* int_shadow at the start of the running instruction, in non-root operation */
 	struct vmx *vmx;               /* cpu/vmx: VMCS, capabilities; NULL without VMX */
+	struct cpu_watchers *watchers; /* cpu/watch.h; NULL: nobody looks */
 	struct vm_fault vm_fault;      /* with cpu->fault.vector == EXC_VMEXIT */
 	u64 dr6_pending;               /* DR6 bits of data breakpoints the running instruction hit: a #DB trap after it */
 };
