@@ -314,7 +314,7 @@ int cli_image(struct cli *cli, const char *path)
 		    "'%s': only one kernel can be started ('%s' was named before); a disk "
 		    "without a boot sector is named with -hda",
 		    path, cli->cfg.kernel);
-	return cli_option(cli, "kernel", path);
+	return opt_kernel(cli, path);
 }
 
 /* ---- all together --------------------------------------------------------------------------- */

@@ -293,6 +293,11 @@ int opt_no_hpet(struct cli *cli, const char *value)
 
 /* ---- what to start -------------------------------------------------------------------------- */
 
+int opt_image(struct cli *cli, const char *value)
+{
+	return cli_image(cli, value);
+}
+
 int opt_kernel(struct cli *cli, const char *value)
 {
 	cli->cfg.kernel = value;
@@ -678,6 +683,11 @@ int opt_log_file(struct cli *cli, const char *value)
 
 int opt_config(struct cli *cli, const char *value)
 {
+	if (is_help(value)) {
+		cli_config_list(cli->out);
+		cli->done = true;
+		return 0;
+	}
 	return cli_config_file(cli, value);
 }
 

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include "base/config.h"
 #include "base/host.h"
+#include "configs/configs.h"
 #include "frontend/cli/exitcode.h"
 
 #define CONFIG_MAX_BYTES (1u << 20)
 #define CONFIG_DEPTH_MAX 8
+#define CONFIG_NAMES_MAX 16
 
 static const struct option_row {
 	const char *name, *arg;
@@ -179,6 +181,22 @@ static char *trim(char *s)
 	return s;
 }
 
+/* Quotation marks around a value keep its spaces. */
+static char *unquoted(char *s)
+{
+	size_t n = strlen(s);
+	if (n < 2 || *s != '"' || s[n - 1] != '"')
+		return s;
+	s[n - 1] = 0;
+	return s + 1;
+}
+
+static bool needs_quotes(const char *s)
+{
+	size_t n = strlen(s);
+	return !n || isspace((unsigned char)*s) || isspace((unsigned char)s[n - 1]) || (*s == '"' && s[n - 1] == '"');
+}
+
 static int config_line(struct cli *cli, const char *path, unsigned number, char *line)
 {
 	char *name = trim(line), *eq, *value = NULL;
@@ -187,7 +205,7 @@ static int config_line(struct cli *cli, const char *path, unsigned number, char 
 	eq = strchr(name, '=');
 	if (eq) {
 		*eq = 0;
-		value = trim(eq + 1);
+		value = unquoted(trim(eq + 1));
 	}
 	name = trim(name);
 	name += strspn(name, "-");
@@ -204,40 +222,74 @@ static int config_line(struct cli *cli, const char *path, unsigned number, char 
 	return r;
 }
 
-int cli_config_file(struct cli *cli, const char *path)
+/* The lines of @text, which is cut up; @path is for messages. */
+static int config_text(struct cli *cli, const char *path, char *text)
+{
+	int r = 0;
+	if (cli->depth == CONFIG_DEPTH_MAX)
+		return cli_bad(cli, "-config: files include each other more than %d deep", CONFIG_DEPTH_MAX);
+	cli->depth++;
+	for (unsigned number = 1; !r && text; number++) {
+		char *end = strchr(text, '\n');
+		if (end)
+			*end = 0;
+		r = config_line(cli, path, number, text);
+		text = end ? end + 1 : NULL;
+	}
+	cli->depth--;
+	return r;
+}
+
+static int config_from_file(struct cli *cli, const char *path)
 {
 	u8 *data;
 	u64 n;
+	char hint[80];
+	const char *names[CONFIG_NAMES_MAX + 1];
+	unsigned names_n = 0;
 	int r = host_file_read(path, CONFIG_MAX_BYTES, &data, &n);
-	if (r)
-		return cli_bad(cli, "-config: cannot read '%s': %s", path, strerror(-r));
-	if (cli->depth == CONFIG_DEPTH_MAX) {
+	if (!r) {
+		r = config_text(cli, path, (char *)data);
 		free(data);
-		return cli_bad(cli, "-config: files include each other more than %d deep",
-			       CONFIG_DEPTH_MAX);
+		return r;
 	}
-	cli->depth++;
-	char *line = (char *)data;
-	for (unsigned number = 1; !r && line; number++) {
-		char *end = strchr(line, '\n');
-		if (end)
-			*end = 0;
-		r = config_line(cli, path, number, line);
-		line = end ? end + 1 : NULL;
+	for (const struct ready_config *c = ready_configs; c->name && names_n < CONFIG_NAMES_MAX; c++)
+		names[names_n++] = cli_keep(cli, "%.*s", (int)strcspn(c->name, "."), c->name);
+	names[names_n] = NULL;
+	return cli_bad(cli, "-config: cannot read '%s': %s%s (-config help lists the ready machines)", path,
+		       strerror(-r), cli_did_you_mean(hint, sizeof(hint), path, names));
+}
+
+int cli_config_file(struct cli *cli, const char *path)
+{
+	for (const struct ready_config *c = ready_configs; c->name; c++) {
+		size_t n = strcspn(c->name, ".");
+		if (strncmp(c->name, path, n) || path[n])
+			continue;
+		char *text = cli_keep(cli, "%s", c->text);
+		return text ? config_text(cli, c->name, text) : cli_bad(cli, "-config: out of memory");
 	}
-	cli->depth--;
-	free(data);
-	return r;
+	return config_from_file(cli, path);
+}
+
+void cli_config_list(FILE *out)
+{
+	fprintf(out, "Ready machines (-config NAME; what stands on the command line behind it counts):\n");
+	for (const struct ready_config *c = ready_configs; c->name; c++)
+		fprintf(out, "  %-8.*s%.*s\n", (int)strcspn(c->name, "."), c->name,
+			(int)strcspn(c->text, "\n") - 2, c->text + 2);
 }
 
 static void dump_config(const struct cli *cli)
 {
 	fprintf(cli->out, "# orrery -config FILE\n");
-	for (unsigned i = 0; i < cli->given_count; i++)
-		if (cli->given[i].value)
-			fprintf(cli->out, "%s = %s\n", cli->given[i].name, cli->given[i].value);
+	for (unsigned i = 0; i < cli->given_count; i++) {
+		const char *name = cli->given[i].name, *value = cli->given[i].value;
+		if (value)
+			fprintf(cli->out, needs_quotes(value) ? "%s = \"%s\"\n" : "%s = %s\n", name, value);
 		else
-			fprintf(cli->out, "%s\n", cli->given[i].name);
+			fprintf(cli->out, "%s\n", name);
+	}
 }
 
 /* ---- the command line
@@ -247,7 +299,7 @@ static int one_argument(struct cli *cli, int argc, char *const *argv, int *i)
 {
 	const char *arg = argv[*i];
 	if (arg[0] != '-' || !arg[1])
-		return cli_image(cli, arg);
+		return cli_option(cli, "image", arg);
 	const char *name = arg + 1 + (arg[1] == '-');
 	const struct option_row *r = find(name);
 	if (r && r->arg) {

@@ -66,8 +66,10 @@ void cli_help(FILE *out);
 /** Option @name without dashes and its value (NULL if none): as if given on the command line. 0 or
  * -EINVAL. */
 int cli_option(struct cli *cli, const char *name, const char *value);
-/** Reads "name = value" lines. 0 or -errno with a message naming the line. */
+/** Reads "name = value" lines from the ready machine or the file of that name. 0 or -errno with a message naming the line. */
 int cli_config_file(struct cli *cli, const char *path);
+/** Prints the ready machines. */
+void cli_config_list(FILE *out);
 /** Keeps a formatted string as long as @cli lives; NULL when there is no room. */
 char *cli_keep(struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /** A warning on cli->notes. The word "warning" keeps kvm-unit-tests from taking it for an error. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "configs/configs.h"
 #include "frontend/cli/exitcode.h"
 #include "frontend/cli/options.h"
 #include "frontend/cli/verdict.h"
@@ -368,6 +369,104 @@ START_TEST(configuration_file_round_trip)
 }
 END_TEST
 
+/* Strings by content, everything else by value: the two must mean the same machine. */
+static void same(const char *a, const char *b)
+{
+	ck_assert_msg(!a == !b && (!a || !strcmp(a, b)), "'%s' became '%s'", a ? a : "(none)", b ? b : "(none)");
+}
+
+static void same_machine(const struct cli *a, const struct cli *b)
+{
+	ck_assert_uint_eq(a->cfg.ram_bytes, b->cfg.ram_bytes);
+	ck_assert_uint_eq(a->cfg.cpus, b->cfg.cpus);
+	same(a->cfg.cpu, b->cfg.cpu);
+	same(a->cfg.kernel, b->cfg.kernel);
+	same(a->cfg.append, b->cfg.append);
+	same(a->cfg.boot_order, b->cfg.boot_order);
+	same(a->cfg.audio, b->cfg.audio);
+	ck_assert_uint_eq(a->devices, b->devices);
+	for (unsigned i = 0; i < a->devices; i++)
+		same(a->cfg.device[i], b->cfg.device[i]);
+	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
+		same(a->cfg.serial[i], b->cfg.serial[i]);
+	for (unsigned i = 0; i < MACHINE_NETDEVS; i++)
+		same(a->cfg.netdev[i].description, b->cfg.netdev[i].description);
+	ck_assert_uint_eq(a->cfg.drives, b->cfg.drives);
+	for (unsigned i = 0; i < a->cfg.drives; i++) {
+		same(a->cfg.drive[i].id, b->cfg.drive[i].id);
+		same(a->cfg.drive[i].path, b->cfg.drive[i].path);
+		ck_assert_int_eq(a->cfg.drive[i].interface, b->cfg.drive[i].interface);
+		ck_assert_uint_eq(a->cfg.drive[i].unit, b->cfg.drive[i].unit);
+	}
+	ck_assert_int_eq(a->cfg.no_reboot, b->cfg.no_reboot);
+	ck_assert_int_eq(a->cfg.no_vga, b->cfg.no_vga);
+	ck_assert_int_eq(a->cfg.no_hpet, b->cfg.no_hpet);
+	ck_assert_int_eq(a->nographic, b->nographic);
+	ck_assert_int_eq(a->snapshot, b->snapshot);
+	ck_assert_uint_eq(a->cfg.timeout_ns, b->cfg.timeout_ns);
+	ck_assert_uint_eq(a->cfg.log_classes, b->cfg.log_classes);
+}
+
+/* What -dump-config writes means the same as the command line it came from. */
+static void round_trip(char *const *argv)
+{
+	static struct cli before;
+	char path[] = "/tmp/orrery-test-XXXXXX";
+	char *dump[40] = {NULL}, *from_file[] = {(char *)"orrery", (char *)"-config", path, NULL};
+	unsigned n = 0;
+	for (; argv[n]; n++)
+		dump[n] = argv[n];
+	dump[n] = (char *)"-dump-config";
+	long from = ftell(out);
+	ck_assert_int_eq(parse(dump), CLI_DONE);
+	int fd = mkstemp(path);
+	size_t size = out_size - (size_t)from;
+	ck_assert_int_eq(write(fd, out_text + from, size), (ssize_t)size);
+	close(fd);
+	enum cli_outcome r = cli_parse(&before, (int)n, argv, out, out, &e);
+	ck_assert_msg(r == CLI_RUN, "%s", e.s);
+	r = parse(from_file);
+	unlink(path);
+	ck_assert_msg(r == CLI_RUN, "%s", e.s);
+	same_machine(&before, &cli);
+	cli_free(&before);
+}
+#define ROUND_TRIP(...) round_trip((char *[]){(char *)"orrery", __VA_ARGS__, NULL})
+
+START_TEST(a_dumped_configuration_means_the_same)
+{
+	char disk[] = "/tmp/orrery-test-XXXXXX";
+	int fd = mkstemp(disk);
+	ck_assert_int_eq(ftruncate(fd, 1 << 20), 0);
+	close(fd);
+	ROUND_TRIP("-m", "64", "-cpu", "p3,-sse", "-hda", disk, "-cdrom", "", "-snapshot", "-boot", "order=dc", "-device", "sb16,irq=7",
+		   "-nic", "user,model=ne2k_pci,hostfwd=tcp::2222-:22", "-no-reboot", "-d", "int,io");
+	ROUND_TRIP("-kernel", "a kernel", "-append", "  two  spaces ", "-nographic", "-smp", "2");
+	ROUND_TRIP("-append", "\"quoted\"", "a-kernel", "-timeout", "2.5", "-machine", "pc,hpet=off");
+	ROUND_TRIP("-drive", "file=/dev/null,if=virtio,format=raw,id=x", "-serial", "null", "-serial", "file:/dev/null", "-vga", "none");
+	unlink(disk);
+}
+END_TEST
+
+/* Each ready machine can be had by its name, can be changed on the command line, and survives -dump-config. */
+START_TEST(ready_machines)
+{
+	unsigned n = 0;
+	for (const struct ready_config *c = ready_configs; c->name; c++, n++) {
+		char name[32];
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(c->name, "."), c->name);
+		ck_assert_msg(!strncmp(c->text, "# ", 2), "%s does not say what it is for", c->name);
+		ck_assert_msg(PARSE("-config", name, "-m", "77", "-kernel", "k") == CLI_RUN, "%s: %s", name, e.s);
+		ck_assert_uint_eq(cli.cfg.ram_bytes, 77 << 20);
+		ROUND_TRIP("-config", name, "-kernel", "k");
+	}
+	ck_assert_uint_ge(n, 4);
+	ck_assert_int_eq(PARSE("-config", "help"), CLI_DONE);
+	ck_assert_ptr_nonnull(strstr(out_text, "win9x"));
+	bad(PARSE("-config", "linus"), "did you mean 'linux'?");
+}
+END_TEST
+
 START_TEST(configuration_file_errors_name_the_line)
 {
 	char path[] = "/tmp/orrery-test-XXXXXX";
@@ -481,6 +580,8 @@ int main(void)
 	tcase_add_test(t, limits_and_logs);
 	tcase_add_test(t, rtc_bases);
 	tcase_add_test(t, configuration_file_round_trip);
+	tcase_add_test(t, a_dumped_configuration_means_the_same);
+	tcase_add_test(t, ready_machines);
 	tcase_add_test(t, configuration_file_errors_name_the_line);
 	tcase_add_test(t, a_file_that_includes_itself_ends);
 	tcase_add_test(t, mux_commands);
