@@ -319,6 +319,7 @@ struct cpu {
 	u8 vmx_shadow;                 /* int_shadow at the start of the running instruction, in non-root operation */
 	struct vmx *vmx;               /* cpu/vmx: VMCS, capabilities; NULL without VMX */
 	struct cpu_watchers *watchers; /* cpu/watch.h; NULL: nobody looks */
+	u8 seen_cpl;                   /* for them: the privilege level last seen */
 	struct vm_fault vm_fault;      /* with cpu->fault.vector == EXC_VMEXIT */
 	u64 dr6_pending;               /* DR6 bits of data breakpoints the running instruction hit: a #DB trap after it */
 };

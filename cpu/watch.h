@@ -27,7 +27,7 @@ enum watch_kind {
 	WATCH_VMX,       /* VM entry (n = WATCH_VM_ENTRY), or exit: n basic reason, value qualification, addr guest rip; bit 31 of n: failed entry */
 	WATCH_TASK,      /* a hardware task switch: n new TSS selector */
 	WATCH_SMM,       /* SMM was entered (value 1) or left (0) */
-	WATCH_MAGIC,     /* XCHG BX,BX was executed */
+	WATCH_MAGIC,     /* about to execute XCHG BX,BX; who stops here and goes on is told again, with the same cpu_icount() */
 	WATCH_SHUTDOWN,  /* triple fault: cpu->triple says why */
 	WATCH_KINDS
 };
@@ -49,8 +49,6 @@ struct block;
 struct insn;
 
 struct cpu_watch {
-	void *ctx;
-	u32 wants; /* WATCH_BIT()s; watch_changed() after changing it or what the choosers below answer */
 	/* cpu->insn_rip is the instruction's address, cpu_icount() the instructions before it, registers are as it finds them;
 	 * cpu_rflags() is not to be called here: watch_rflags() tells the flags. */
 	void (*insn)(void *ctx, struct cpu *cpu, const struct insn *in);
@@ -58,12 +56,14 @@ struct cpu_watch {
 	/* True: stop before this instruction. Who goes on again after a stop is asked again, with the same cpu_icount(). */
 	bool (*probe)(void *ctx, struct cpu *cpu, const struct insn *in);
 	void (*seen)(void *ctx, struct cpu *cpu, const struct seen *s);
+	void *ctx;
+	u32 wants; /* WATCH_BIT()s; watch_changed() after changing it or what the choosers below answer */
 	/* While a block is decoded: is the instruction at offset @off (0..4095) of physical page @phys_page probed? Blocks are
 	 * shared by all linear addresses of a page, so choose by offset or physical address, and let probe() look closer. */
 	bool (*probe_wanted)(void *ctx, u64 phys_page, unsigned off);
 	/* While a translation is cached: are data accesses to the linear page @page, or the physical page @phys_page, watched? */
 	bool (*page_wanted)(void *ctx, u64 page, u64 phys_page);
-	struct cpu_watch *next;
+	struct cpu_watch *next; /* watch_add()'s */
 };
 
 /* All processors of a machine share one list. */
@@ -91,7 +91,5 @@ u32 watch_rflags(struct cpu *cpu);
 /* ---- the processor's side ---------------------------------------------------------------------------------------- */
 
 void watch_seen(struct cpu *cpu, const struct seen *s);
-bool watch_probe_wanted(struct cpu *cpu, u64 phys_page, unsigned off);
-bool watch_page_wanted(struct cpu *cpu, u64 page, u64 phys_page);
 
 #endif

@@ -348,6 +348,7 @@ static int build_cpu(struct machine *m, unsigned index, struct errtext *e)
 	    .set_smm = cpu_set_smm,
 	};
 	cpu->log = &m->log;
+	cpu->watchers = &m->watchers;
 	cpu->index = index;
 	cpu->cpu_count = m->cfg.cpus;
 	cpu->bsp = index == 0;

@@ -10,6 +10,7 @@
 #include "base/input.h"
 #include "base/log.h"
 #include "cpu/exec/exec.h"
+#include "cpu/watch.h"
 #include "devices/backends/audio.h"
 #include "devices/backends/chardev.h"
 #include "devices/display/display.h"
@@ -73,6 +74,7 @@ struct machine {
 	struct machine_config cfg;
 	struct cpu *cpu; /* the running one, or between slices the one that ran last */
 	struct cpu *cpus[MACHINE_CPUS];
+	struct cpu_watchers watchers; /* cpu/watch.h */
 	unsigned cpu_count; /* that are built: hooks find no others */
 	u64 others_icount;  /* instructions that all but m->cpu have run */
 	u64 switch_at;      /* machine_icount() at which it is another processor's turn */

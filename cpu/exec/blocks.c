@@ -668,6 +668,7 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 	bl->cpu = cpu;
 	bl->mode = cpu->mode;
 	bl->rip_page = rip_page;
+	bl->phys_page = phys & ~0xfffull;
 	if (!host || decode_run(cpu, host + off, 4096 - off, off, MIN(max, max_insns)) == DECODE_SHORT)
 		return build_straddling(cpu, lin, phys, host);
 	builder_emit_all(bl);

@@ -269,7 +269,7 @@ const struct exec_desc exec_jcc = {.gen = gen_jcc};
 
 bool fuse_compare_branch(struct builder *b, const struct insn *in, bool is_test)
 {
-	if ((b->mode & MODE_TRACE) || b->cur + 1 >= b->count || insn_exec(&b->insn[b->cur + 1]) != &exec_jcc)
+	if (b->cur + 1 >= b->count || insn_exec(&b->insn[b->cur + 1]) != &exec_jcc || watch_insn(b, b->cur + 1))
 		return false;
 	const struct insn *j = &b->insn[b->cur + 1];
 	unsigned cc = j->opcode & 15;

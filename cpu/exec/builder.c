@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "cpu/exec/blocks.h"
 #include "cpu/exec/system.h"
+#include "cpu/exec/watch.h"
 #include "cpu/exec/x87.h"
 
 /* How every row executes: the decoder's rows, seen through their first column. */
@@ -339,6 +340,11 @@ static void emit_gates(struct builder *b, u32 attr)
 		emit(b, check_x87_pending); /* CVTPI2PS and CVTPI2PD from memory touch no MMX state */
 }
 
+unsigned watch_insn(const struct builder *b, unsigned i)
+{
+	return watch_of_insn(b->cpu, b->mode, &b->insn[i], b->phys_page, b->off[i] & 4095u);
+}
+
 /* ---- liveness --------------------------------------------------------------------------------------------- */
 
 static bool has_memory(const struct insn *in)
@@ -403,6 +409,8 @@ static void find_live_flags(struct builder *b)
 	for (unsigned i = b->count; i-- > 0;) {
 		const struct insn *in = &b->insn[i];
 
+		if (i + 1 < b->count && watch_insn(b, i + 1))
+			live = FL_ARITH;
 		b->live[i] = live;
 		if (i + 1 < b->count && insn_exec(in) == &exec_jmp_rel)
 			continue; /* a followed jump leaves no trace */
@@ -454,8 +462,6 @@ static void fall_through(UOP_ARGS)
 	CONTINUE_AT(u->target, u->icnt);
 }
 
-static void trace_insn(UOP_ARGS);
-
 static void nothing(UOP_ARGS)
 {
 	NEXT;
@@ -470,6 +476,19 @@ static bool needs_a_place(const struct builder *b)
 	return b->cur == 0 || is_barrier(&b->insn[b->cur - 1]);
 }
 
+static void emit_watch(struct builder *b)
+{
+	const struct insn *in = &b->insn[b->cur];
+	unsigned how = watch_insn(b, b->cur);
+
+	if (b->cur == 0 && watch_on(b->cpu, WATCH_BLOCK))
+		emit(b, trace_block);
+	if (how & PROBED)
+		uop_set_insn(b, emit(b, trace_probe), in);
+	if (how & SHOWN)
+		uop_set_insn(b, emit(b, trace_insn), in);
+}
+
 void builder_emit_all(struct builder *b)
 {
 	find_live_flags(b);
@@ -477,8 +496,7 @@ void builder_emit_all(struct builder *b)
 	b->sf = SF_DYNAMIC;
 	b->ended = false;
 	for (b->cur = 0; b->cur < b->count && !b->ended; b->cur++) {
-		if (b->mode & MODE_TRACE)
-			uop_set_insn(b, emit(b, trace_insn), &b->insn[b->cur]);
+		emit_watch(b);
 		unsigned before = b->n;
 		emit_insn(b, &b->insn[b->cur]);
 		if (b->n == before && needs_a_place(b))
@@ -491,23 +509,4 @@ void builder_emit_all(struct builder *b)
 		uop_set_target(b, u, emit_stub(b, b->off[b->count]));
 	}
 	fuse_pairs(b);
-}
-
-/* Apart from its handler, whose tail call a local buffer would spoil. */
-static NOINLINE void trace_line(struct cpu *cpu, const struct uop *u, s64 cd)
-{
-	char text[96];
-	u64 rip = cpu->r[R_CODE] + u->off;
-
-	insn_format(u->insn, rip, DISASM_INTEL, text, sizeof(text));
-	cpu->cd = cd - u->icnt;
-	log_line(cpu->log, LOG_EXEC, "%12llu %04x:%016llx %s", (unsigned long long)cpu_icount(cpu),
-		 cpu->seg[CS].sel, (unsigned long long)rip, text);
-}
-
-/* -d exec: one line per instruction. */
-static void trace_insn(UOP_ARGS)
-{
-	trace_line(cpu, u, cd);
-	NEXT;
 }

@@ -37,6 +37,7 @@ struct builder {
 	bool ended;                     /* its micro-operations left the block */
 	enum static_flags sf;
 	unsigned sf_lg;
+	u64 phys_page;                  /* where the code is */
 	u64 rip_page;                   /* rip of the page's first byte (cpu->r[R_CODE]) */
 	unsigned n;
 	struct uop u[BUILDER_MAX_UOPS];
@@ -55,6 +56,9 @@ void uop_set_branch(struct builder *b, struct uop *u, struct uop *target, struct
 
 /** Appends a micro-operation of the current instruction, zeroed but for fn, off, icnt. */
 struct uop *emit(struct builder *b, uop_fn fn);
+
+/** How instruction @i is watched: SHOWN, PROBED (cpu/exec/watch.h). */
+unsigned watch_insn(const struct builder *b, unsigned i);
 
 /** Flags of the current instruction's row that somebody may read later. */
 static inline u32 flags_needed(const struct builder *b)

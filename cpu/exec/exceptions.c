@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
+#include "cpu/exec/watch.h"
 #include "cpu/exec/vec.h"
 #include "cpu/vmx/vmx.h"
 
@@ -196,8 +197,11 @@ void cpu_mode_changed(struct cpu *cpu)
 	if (!(m & MODE_LMA) && cpu->mode & MODE_LMA)
 		for (unsigned i = RAX; i <= R15; i++)
 			cpu->r[i] = (u32)cpu->r[i];
+	u32 old = cpu->mode;
 	cpu->mode = m;
 	mmu_select(cpu);
+	if (unlikely(cpu->watchers && cpu->watchers->wants))
+		watch_mode(cpu, old);
 }
 
 /* ---- delivery ------------------------------------------------------------------------ */
@@ -488,6 +492,14 @@ static void log_delivery(struct cpu *cpu, const struct event *e)
 		 exc && f->why ? " " : "", exc && f->why ? f->why : "");
 }
 
+static void show_delivery(struct cpu *cpu, const struct event *e)
+{
+	if (e->kind == INT_EXCEPTION)
+		watch_seen(cpu, &(struct seen){.kind = WATCH_EXCEPTION, .n = e->vector, .value = e->has_err ? e->err : 0});
+	else
+		watch_seen(cpu, &(struct seen){.kind = WATCH_INTERRUPT, .n = e->vector, .value = e->kind});
+}
+
 /* RF in the pushed image: set for faults so that the handler's IRET steps over an instruction
  * breakpoint. */
 static u32 pushed_flags(struct cpu *cpu, unsigned vector, enum int_kind kind)
@@ -520,6 +532,8 @@ int int_transfer(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_
 	e.idt_err = vector * 8 + 2 + e.ext;
 	e.flags = pushed_flags(cpu, vector, kind);
 	log_delivery(cpu, &e);
+	if (unlikely(watch_on(cpu, kind == INT_EXCEPTION ? WATCH_EXCEPTION : WATCH_INTERRUPT)))
+		show_delivery(cpu, &e);
 	if (vmx_nonroot(cpu))
 		vectoring_begins(cpu, &e);
 	if (!(cpu->cr0 & CR0_PE)) {
@@ -608,6 +622,8 @@ static void triple_fault(struct cpu *cpu)
 		return;
 	}
 	cpu->activity = CPU_SHUTDOWN;
+	if (watch_on(cpu, WATCH_SHUTDOWN))
+		watch_seen(cpu, &(struct seen){.kind = WATCH_SHUTDOWN});
 	for (unsigned i = 0; i < ARRAY_SIZE(cpu->triple); i++) {
 		const struct fault *f = &cpu->triple[i];
 

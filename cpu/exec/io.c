@@ -4,6 +4,7 @@
  */
 #include "cpu/exec/string.h"
 #include "cpu/exec/system.h"
+#include "cpu/exec/watch.h"
 
 static void io_breakpoint(struct cpu *cpu, u16 port, unsigned size)
 {
@@ -14,10 +15,13 @@ SIMPLE(in)
 {
 	unsigned size = in->op[0].size;
 	u64 port;
+	u32 v;
 
 	if (op_read(cpu, in, 1, &port) || io_permission(cpu, port, size))
 		return 1;
-	reg_write(cpu, RAX, size, cpu->bus.io_read(cpu->bus.ctx, port, size));
+	v = cpu->bus.io_read(cpu->bus.ctx, port, size);
+	reg_write(cpu, RAX, size, v);
+	watch_io(cpu, port, size, v, false);
 	io_breakpoint(cpu, port, size);
 	return 0;
 }
@@ -29,6 +33,7 @@ SIMPLE(out)
 
 	if (op_read(cpu, in, 0, &port) || io_permission(cpu, port, size))
 		return 1;
+	watch_io(cpu, port, size, zext_bytes(cpu->r[RAX], size), true);
 	cpu->bus.io_write(cpu->bus.ctx, port, zext_bytes(cpu->r[RAX], size), size);
 	io_breakpoint(cpu, port, size);
 	return 0;
@@ -39,7 +44,7 @@ SIMPLE(out)
 
 /*
  * How many of the next @n elements at @lin lie in one page of plain memory, at *@host. 1 where they
- * must go one by one: the trap flag, breakpoints on ports, the wrong direction.
+ * must go one by one: the trap flag, breakpoints on ports, a watcher, the wrong direction.
  */
 static u32 io_run(struct cpu *cpu, const struct insn *in, unsigned seg, unsigned reg, u64 lin,
 		  unsigned size, u32 n, unsigned acc, u8 **host)
@@ -49,7 +54,7 @@ static u32 io_run(struct cpu *cpu, const struct insn *in, unsigned seg, unsigned
 	*host = NULL;
 	count = MIN(count, (4096 - (lin & 4095)) / size);
 	if (count < 2 || !string_rep(in) || (cpu->rflags & FL_DF) || (cpu->dr[7] & 0xff) ||
-	    string_must_pause(cpu))
+	    string_must_pause(cpu) || watch_on(cpu, WATCH_IO))
 		return 1;
 	if (in->adsize != 8 && off + count * size > BIT64(in->adsize * 8))
 		return 1;
@@ -101,6 +106,7 @@ SIMPLE(ins)
 			return 1;
 		n = io_run(cpu, in, ES, RDI, lin, size, IO_BATCH - done, ACC_W, &host);
 		n = read_units(cpu, port, size, host ? host : (u8 *)&v, n);
+		watch_io(cpu, port, size, v, false);
 		if (!host && mem_write(cpu, lin, &v, size, ACC_W))
 			return 1;
 		io_breakpoint(cpu, port, size);
@@ -130,6 +136,7 @@ SIMPLE(outs)
 		    mem_read(cpu, lin, &v, size, ACC_R))
 			return 1;
 		n = io_run(cpu, in, in->seg, RSI, lin, size, IO_BATCH - done, ACC_R, &host);
+		watch_io(cpu, port, size, v, true);
 		n = write_units(cpu, port, size, host ? host : (u8 *)&v, n);
 		io_breakpoint(cpu, port, size);
 		string_advance(cpu, in, RSI, size, n);

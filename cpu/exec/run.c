@@ -418,12 +418,18 @@ static void step_one(struct cpu *cpu)
 	}
 	bool flags_loaded = loads_flags(b->insns);
 	u8 vmx_mode = cpu->vmx_mode;
+	u32 rf = cpu->rflags & FL_RF;
 	cpu->vmx_shadow = cpu->int_shadow;
 	cpu->int_shadow = 0;
 	cpu->rflags &= ~FL_RF; /* before the instruction, which may load it or, a REP to be resumed, set it */
 	cpu->icount_end = now + 1;
 	cpu->cd = 1;
 	enter(cpu, b);
+	if (unlikely(cpu->cd == 1 && (cpu->events & CPU_EV_STOP) && !cpu->fault_pending)) { /* a probe stopped in front of it */
+		cpu->int_shadow = cpu->vmx_shadow;
+		cpu->rflags |= rf;
+		return;
+	}
 	if (unlikely(cpu->vmx_mode != vmx_mode))
 		return; /* VM entry, VMXON, VMXOFF */
 	if (unlikely(vmx_mode == VMX_NONROOT) && !cpu->fault_pending)

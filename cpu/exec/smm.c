@@ -8,6 +8,7 @@
  */
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
+#include "cpu/exec/watch.h"
 #include "cpu/vmx/vmx.h"
 
 /* Offsets from SMBASE + 8000h. */
@@ -126,6 +127,8 @@ static void smm_switch(struct cpu *cpu, bool active)
 	if (cpu->bus.set_smm)
 		cpu->bus.set_smm(cpu->bus.ctx, active);
 	mmu_flush_all(cpu);
+	if (watch_on(cpu, WATCH_SMM))
+		watch_seen(cpu, &(struct seen){.kind = WATCH_SMM, .value = active});
 }
 
 void smm_enter(struct cpu *cpu)

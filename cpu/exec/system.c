@@ -9,6 +9,7 @@
 #include "cpu/exec/builder.h"
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
+#include "cpu/exec/watch.h"
 #include "cpu/vmx/vmx.h"
 
 /* ---- control registers --------------------------------------------------------------- */
@@ -86,7 +87,7 @@ static int cr0_check_paging(struct cpu *cpu, u64 v)
 
 int cr0_write(struct cpu *cpu, u64 value)
 {
-	u64 v = cr0_normalise(cpu, value), changed = v ^ cpu->cr0;
+	u64 v = cr0_normalise(cpu, value), old = cpu->cr0, changed = v ^ old;
 	u64 efer = cpu->efer;
 	const char *denied = vmx_cr0_denied(cpu, v);
 
@@ -112,6 +113,7 @@ int cr0_write(struct cpu *cpu, u64 value)
 	if (changed & (CR0_PE | CR0_PG)) /* CR0.WP is a matter of rights, not of translations */
 		mmu_flush_vpid(cpu);
 	cpu_mode_changed(cpu);
+	watch_cr(cpu, 0, old, v);
 	return 0;
 }
 
@@ -132,6 +134,7 @@ int cr3_write(struct cpu *cpu, u64 value)
 	}
 	if (mmu_load_pdptes(cpu, value, cpu->cr0, cpu->cr4, cpu->efer))
 		return 1;
+	watch_cr(cpu, 3, cpu->cr3, value);
 	mmu_set_cr3(cpu, value, noflush);
 	return 0;
 }
@@ -141,7 +144,7 @@ int cr3_write(struct cpu *cpu, u64 value)
 
 int cr4_write(struct cpu *cpu, u64 value)
 {
-	u64 changed = value ^ cpu->cr4;
+	u64 old = cpu->cr4, changed = value ^ old;
 	const char *denied = vmx_cr4_denied(cpu, value);
 
 	if (denied)
@@ -163,6 +166,7 @@ int cr4_write(struct cpu *cpu, u64 value)
 	if (changed & CR4_PAGING)
 		mmu_flush_vpid(cpu);
 	cpu_mode_changed(cpu);
+	watch_cr(cpu, 4, old, value);
 	return 0;
 }
 
@@ -195,10 +199,14 @@ SIMPLE(mov_to_cr)
 	case 0: return cr0_write(cpu, vmx_cr0_written(cpu, v));
 	case 3: return cr3_write(cpu, v);
 	case 4: return cr4_write(cpu, vmx_cr4_written(cpu, v));
-	case 2: cpu->cr2 = v; return 0;
+	case 2:
+		watch_cr(cpu, 2, cpu->cr2, v);
+		cpu->cr2 = v;
+		return 0;
 	default:
 		if (v >> 4)
 			return cpu_fault(cpu, EXC_GP, 0, "CR8 bits 63:4 are not 0", v);
+		watch_cr(cpu, 8, cpu->bus.get_cr8 ? cpu->bus.get_cr8(cpu->bus.ctx) : 0, v);
 		if (vmx_cr8_write(cpu, v))
 			return 0;
 		if (cpu->bus.set_cr8)
@@ -241,8 +249,11 @@ SIMPLE(lmsw)
 
 SIMPLE(clts)
 {
-	cpu->cr0 = vmx_cr0_written(cpu, cpu->cr0 & ~(u64)CR0_TS);
+	u64 old = cpu->cr0;
+
+	cpu->cr0 = vmx_cr0_written(cpu, old & ~(u64)CR0_TS);
 	cpu_mode_changed(cpu);
+	watch_cr(cpu, 0, old, cpu->cr0);
 	return 0;
 }
 
@@ -612,12 +623,20 @@ SIMPLE(rdmsr)
 	if (msr_read(cpu, cpu->r[RCX], &v))
 		return 1;
 	set_edx_eax(cpu, v);
+	if (unlikely(watch_on(cpu, WATCH_MSR)))
+		watch_seen(cpu, &(struct seen){.kind = WATCH_MSR, .n = (u32)cpu->r[RCX], .value = v});
 	return 0;
 }
 
 SIMPLE(wrmsr)
 {
-	return msr_write(cpu, cpu->r[RCX], (u32)cpu->r[RAX] | cpu->r[RDX] << 32);
+	u64 v = (u32)cpu->r[RAX] | cpu->r[RDX] << 32;
+
+	if (msr_write(cpu, cpu->r[RCX], v))
+		return 1;
+	if (unlikely(watch_on(cpu, WATCH_MSR)))
+		watch_seen(cpu, &(struct seen){.kind = WATCH_MSR, .n = (u32)cpu->r[RCX], .write = true, .value = v});
+	return 0;
 }
 
 /* ---- extended control registers, protection keys, FS and GS base --------------------- */
@@ -670,6 +689,7 @@ SIMPLE(xsetbv)
 	if ((v & 6) == 4 || (v & 0xe0 && (v & 0xe6) != 0xe6))
 		return cpu_fault(cpu, EXC_GP, 0, "XCR0 enables AVX state without what it rests on",
 				 v);
+	watch_cr(cpu, 16, cpu->xcr0, v);
 	cpu->xcr0 = v;
 	cpu_mode_changed(cpu);
 	return 0;

@@ -7,6 +7,7 @@
  */
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
+#include "cpu/exec/watch.h"
 #include "cpu/vmx/vmx.h"
 
 /* 32-bit TSS offsets; the 16-bit ones stand beside where used. */
@@ -347,6 +348,8 @@ int task_switch(struct cpu *cpu, const struct desc *d, enum task_reason why, boo
 	    mem_probe(cpu, old_desc, 1, ACC_SYS | ACC_RW))
 		return 1;
 	task_decode(&t, image, is32);
+	if (watch_on(cpu, WATCH_TASK))
+		watch_seen(cpu, &(struct seen){.kind = WATCH_TASK, .n = d->sel, .old = old_tr});
 	if (task_save(cpu, why == TASK_IRET ? eflags & ~FL_NT : eflags))
 		return 1;
 	if (!nested && set_busy(cpu, old_desc, false))

@@ -7,6 +7,7 @@
  * Not modelled: memory types; accesses are in program order whatever PAT and MTRRs say.
  */
 #include "cpu/mmu/internal.h"
+#include "cpu/watch.h"
 
 /* ---- guest-physical ---- */
 
@@ -124,6 +125,27 @@ void phys_write(struct cpu *cpu, u64 gpa, const void *buf, unsigned n)
 	}
 }
 
+/* ---- watchers (cpu/watch.h) ---- */
+
+static bool page_wanted(struct cpu *cpu, u64 page, u64 phys_page)
+{
+	for (const struct cpu_watch *w = cpu->watchers->first; w; w = w->next)
+		if ((w->wants & WATCH_BIT(WATCH_ACCESS)) && w->page_wanted(w->ctx, page, phys_page))
+			return true;
+	return false;
+}
+
+/* @n bytes of one page were read or written. */
+static void show_part(struct cpu *cpu, u64 lin, u64 gpa, const void *data, unsigned n, bool write)
+{
+	struct seen s = {.kind = WATCH_ACCESS, .addr = lin, .phys = gpa, .size = (u8)MIN(n, 255u), .write = write};
+
+	memcpy(&s.value, data, MIN(n, 8u));
+	for (const struct cpu_watch *w = cpu->watchers->first; w; w = w->next)
+		if ((w->wants & WATCH_BIT(WATCH_ACCESS)) && w->page_wanted(w->ctx, lin & ~0xfffull, gpa & ~0xfffull))
+			w->seen(w->ctx, cpu, &s);
+}
+
 /* ---- translation ---- */
 
 static bool watched_page(const struct mmu *mmu, u64 page)
@@ -149,6 +171,8 @@ static void fill(struct cpu *cpu, const struct l2_entry *e, unsigned acc, enum t
 		return;
 	}
 	if (!e->host || (unlikely(mmu->nwatch) && watched_page(mmu, e->page)))
+		return;
+	if (unlikely(watch_on(cpu, WATCH_ACCESS)) && page_wanted(cpu, e->page, e->gpa))
 		return;
 	t->r[tlb_index(e->page)] = data;
 	if ((acc & ACC_W) && (e->perm & (PERM_HOST_W | PERM_NO_S2W)) == PERM_HOST_W && !code_page_present(cpu, e->gpa))
@@ -309,6 +333,13 @@ static void check_watches(struct cpu *cpu, u64 lin, unsigned n, bool write)
 	}
 }
 
+static void show_access(struct cpu *cpu, u64 lin, const struct span s[2], const void *data, bool write)
+{
+	show_part(cpu, lin, s[0].gpa, data, s[0].n, write);
+	if (s[1].n)
+		show_part(cpu, lin + s[0].n, s[1].gpa, (const u8 *)data + s[0].n, s[1].n, write);
+}
+
 static struct tlb *tlb_for(struct cpu *cpu, unsigned acc)
 {
 	if (likely(!(acc & (ACC_SYS | ACC_USER))))
@@ -327,6 +358,8 @@ static NOINLINE int read_slow(struct cpu *cpu, u64 lin, void *buf, unsigned n, u
 		page_read(cpu, s[1].gpa, s[1].host, (u8 *)buf + s[0].n, s[1].n);
 	if (unlikely(cpu->mmu->nwatch))
 		check_watches(cpu, lin, n, false);
+	if (unlikely(watch_on(cpu, WATCH_ACCESS)))
+		show_access(cpu, lin, s, buf, false);
 	return 0;
 }
 
@@ -356,6 +389,8 @@ static NOINLINE int write_slow(struct cpu *cpu, u64 lin, const void *buf, unsign
 			   s[1].n);
 	if (unlikely(cpu->mmu->nwatch))
 		check_watches(cpu, lin, n, true);
+	if (unlikely(watch_on(cpu, WATCH_ACCESS)))
+		show_access(cpu, lin, s, buf, true);
 	return 0;
 }
 

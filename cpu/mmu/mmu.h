@@ -147,6 +147,7 @@ void mmu_flush_all(struct cpu *cpu);           /* every set of every VPID, globa
 void mmu_flush_vpid(struct cpu *cpu);          /* the current VPID's, global pages too: MOV to CR0 or CR4 */
 void mmu_flush_nonglobal(struct cpu *cpu);     /* the current PCID's, global kept (may over-invalidate) */
 void mmu_invlpg(struct cpu *cpu, u64 lin);
+void mmu_refill(struct cpu *cpu); /* forgets no translation, but fills the fast path's tables anew: watched pages changed */
 /** MOV to CR3 after the checks: switches the translation set by PCID; @noflush is bit 63 of the source. */
 void mmu_set_cr3(struct cpu *cpu, u64 cr3, bool noflush);
 void mmu_invpcid(struct cpu *cpu, unsigned type, u64 pcid, u64 lin);

@@ -410,6 +410,13 @@ void mmu_flush_all(struct cpu *cpu)
 	mmu_select(cpu);
 }
 
+void mmu_refill(struct cpu *cpu)
+{
+	for (unsigned i = 0; i < NSETS; i++)
+		cpu->mmu->sets[i].stale = BIT(NCLASSES) - 1;
+	mmu_select(cpu);
+}
+
 void mmu_flush_vpid(struct cpu *cpu)
 {
 	drop_vpid(cpu->mmu, cpu->mmu->vm.vpid, true);

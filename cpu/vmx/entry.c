@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
+#include "cpu/watch.h"
 #include "cpu/vmx/vmx.h"
 
 #define TIMER_SHIFT 0 /* IA32_VMX_MISC[4:0]: the preemption timer counts changes of this TSC bit */
@@ -244,6 +245,12 @@ static u8 activity(u64 state)
 /* ---- entry -------------------------------------------------------------------------------------- */
 
 /* 26.8: exit information of a failure, then the host state; the guest's is left as it is in the VMCS. */
+static void show_exit(struct cpu *cpu, u32 reason, u64 qual, u64 rip)
+{
+	if (unlikely(watch_on(cpu, WATCH_VMX)))
+		watch_seen(cpu, &(struct seen){.kind = WATCH_VMX, .n = reason, .value = qual, .addr = rip});
+}
+
 static void entry_failure(struct cpu *cpu, enum vmx_reason reason, u64 qual)
 {
 	struct vmx *vmx = cpu->vmx;
@@ -253,6 +260,7 @@ static void entry_failure(struct cpu *cpu, enum vmx_reason reason, u64 qual)
 	vmx->exits[reason]++;
 	if (log_on(cpu->log, LOG_VMX))
 		log_line(cpu->log, LOG_VMX, "%s, qualification %llu", vmx_reason_name(reason), (unsigned long long)qual);
+	show_exit(cpu, (u32)VF(EXIT_REASON), qual, VF(GUEST_RIP));
 	vmx_explain(cpu);
 	vmx_leave_nonroot(cpu);
 	vmx_load_host(cpu);
@@ -292,6 +300,7 @@ static void enter_guest(struct cpu *cpu)
 	cpu->activity = activity(VF(GUEST_ACTIVITY));
 	start_timer(cpu);
 	vmx->entries++;
+	show_exit(cpu, WATCH_VM_ENTRY, 0, cpu->rip);
 	vmx->vmcs.launched = 1;
 	cpu_mode_changed(cpu);
 	vapic_entry(cpu);
@@ -490,6 +499,7 @@ static void leave_guest(struct cpu *cpu, u32 reason, u64 qual, u8 shadow)
 		VF(EXIT_INSN_LEN) = vmx->vec_len;
 	VF(ENTRY_INTR_INFO) &= ~(u64)II_VALID; /* 27.2 */
 	log_exit(cpu, reason, qual);
+	show_exit(cpu, reason, qual, cpu->rip);
 	vmx->exits[reason]++;
 	save_guest(cpu, shadow);
 	VF(GUEST_PENDING_DBG) = pending_at_exit(cpu, shadow);
