@@ -165,6 +165,25 @@ struct fault {
 	u64 value;       /* the value that failed it (selector, descriptor, PTE, limit...) */
 };
 
+/* What checks had before them; meaningful where the fault that came of it says so (cpu/fault_log.h). */
+struct fault_trail {
+	u64 desc_raw, desc_lin;          /* the segment descriptor read last, and where it stands */
+	u64 gate_raw, gate_high, gate_lin; /* the same of the IDT's gate */
+	u64 aux;                         /* a second value beside fault.value: the offending bits, the I/O map's base, ... */
+	u16 desc_sel;
+	u16 delivering;                  /* 0, or the event whose delivery failed: vector | enum int_kind << 8 | 0x8000 */
+	u8 seg;                          /* enum seg_reg of a segmentation fault */
+	struct seg stack;                /* of a stack fault: the stack in question, which need not be loaded */
+	u64 stack_base;
+	/* The page walk that failed: entries as read, from the root. */
+	struct {
+		u64 lin, pdpte;
+		u64 at[5], entry[5];
+		u64 ept_gpa, ept_at[5], ept_entry[5];
+		u8 n, size, acc, cls, ept_n;
+	} walk;
+};
+
 /* A VM exit that an instruction or an access of its causes (SDM Vol. 3C, 27.2); it travels as a fault does. */
 struct vm_fault {
 	u32 reason;    /* basic exit reason */
@@ -298,6 +317,8 @@ struct cpu {
 	 * #DF, which ended in CPU_SHUTDOWN; [3]: the exception before them whose delivery began the chain. */
 	struct fault triple[4];
 	u32 stats_faults[32];
+	struct fault_trail trail;
+	struct fault_log *fault_log; /* cpu/fault_log.h; NULL: exceptions are not kept */
 
 	const struct cpu_model *model; /* CPUID leaves and MSR presets (cpu/exec/cpuid.h) */
 	u32 feat[FEATURE_WORDS];       /* bitmap by enum feature */

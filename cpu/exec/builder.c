@@ -278,15 +278,30 @@ void emit_call_end(struct builder *b, const struct insn *in, exec_op op)
 	b->ended = true;
 }
 
-/* imm: vector */
+/* Which bit disables an instruction with the attributes @attr. */
+static COLD int gate_fault(struct cpu *cpu, unsigned vector, u32 attr)
+{
+	bool vex = attr & (IA_AVX | IA_AVX512);
+
+	if (vector == EXC_GP)
+		return cpu_fault(cpu, EXC_GP, 0, "privileged instruction with CPL > 0", cpu->cpl);
+	if (vector == EXC_NM && cpu->cr0 & CR0_TS)
+		return cpu_fault(cpu, EXC_NM, 0, "x87, MMX, SSE or AVX instruction with CR0.TS = 1", cpu->cr0);
+	if (vector == EXC_NM)
+		return cpu_fault(cpu, EXC_NM, 0, "x87 instruction with CR0.EM = 1", cpu->cr0);
+	if (vex && !(cpu->cr4 & CR4_OSXSAVE))
+		return cpu_fault(cpu, EXC_UD, 0, "AVX instruction with CR4.OSXSAVE = 0", cpu->cr4);
+	if (vex)
+		return cpu_fault(cpu, EXC_UD, 0, "AVX instruction whose state XCR0 does not enable", cpu->xcr0);
+	if (cpu->cr0 & CR0_EM)
+		return cpu_fault(cpu, EXC_UD, 0, "MMX or SSE instruction with CR0.EM = 1", cpu->cr0);
+	return cpu_fault(cpu, EXC_UD, 0, "SSE instruction with CR4.OSFXSR = 0", cpu->cr4);
+}
+
+/* imm: vector, and the row's attributes */
 static COLD void raise_exception(UOP_ARGS)
 {
-	static const char *const why[] = {
-		[EXC_UD] = "the instruction needs what CR0.EM, CR4.OSFXSR, CR4.OSXSAVE or XCR0 disable",
-		[EXC_NM] = "CR0.TS or CR0.EM is set",
-		[EXC_GP] = "privileged instruction, CPL is not 0",
-	};
-	(void)!cpu_fault(cpu, (unsigned)u->imm, 0, why[u->imm], cpu->cpl);
+	(void)!gate_fault(cpu, u->imm & 0xff, (u32)((u64)u->imm >> 8));
 	uop_fault(UOP_PASS);
 }
 
@@ -297,9 +312,9 @@ static void check_cpl0(UOP_ARGS)
 	NEXT;
 }
 
-static void emit_raise(struct builder *b, unsigned vector)
+static void emit_raise(struct builder *b, unsigned vector, u32 attr)
 {
-	emit(b, raise_exception)->imm = vector;
+	emit(b, raise_exception)->imm = vector | (u64)attr << 8;
 	b->ended = true;
 }
 
@@ -327,15 +342,15 @@ static void emit_gates(struct builder *b, u32 attr)
 	if (attr & IA_CPL0)
 		emit(b, check_cpl0)->imm = EXC_GP;
 	if ((attr & (IA_AVX | IA_AVX512)) && (m & (attr & IA_AVX512 ? MODE_AVX512_UD : MODE_AVX_UD)))
-		emit_raise(b, EXC_UD);
+		emit_raise(b, EXC_UD, attr);
 	else if ((attr & IA_SSE) && (m & MODE_SSE_UD))
-		emit_raise(b, EXC_UD);
+		emit_raise(b, EXC_UD, attr);
 	else if ((attr & IA_MMX) && (m & MODE_EM))
-		emit_raise(b, EXC_UD);
+		emit_raise(b, EXC_UD, attr);
 	else if ((attr & (IA_SSE | IA_MMX | IA_AVX | IA_AVX512)) && (m & MODE_SSE_NM))
-		emit_raise(b, EXC_NM);
+		emit_raise(b, EXC_NM, attr);
 	else if ((attr & IA_X87) && (m & MODE_X87_NM))
-		emit_raise(b, EXC_NM);
+		emit_raise(b, EXC_NM, attr);
 	else if ((attr & IA_MMX) && !(in->op[0].kind == OPK_VEC && in->op[1].kind == OPK_MEM))
 		emit(b, check_x87_pending); /* CVTPI2PS and CVTPI2PD from memory touch no MMX state */
 }

@@ -11,6 +11,7 @@
 #include "cpu/exec/system.h"
 #include "cpu/exec/watch.h"
 #include "cpu/exec/vec.h"
+#include "cpu/fault_log.h"
 #include "cpu/vmx/vmx.h"
 
 #define VECTORS_WITH_ERROR                                                                         \
@@ -459,6 +460,9 @@ static int int_idt(struct cpu *cpu, const struct event *e)
 				 e->vector);
 	if (mem_read64(cpu, at, &gate, ACC_SYS) || (lma && mem_read64(cpu, at + 8, &high, ACC_SYS)))
 		return 1;
+	cpu->trail.gate_raw = gate;
+	cpu->trail.gate_high = high;
+	cpu->trail.gate_lin = at;
 	type = gate >> 40 & 31;
 	if (!(types >> type & 1) || (lma && high >> 40 & 31))
 		return cpu_fault(cpu, EXC_GP, e->idt_err,
@@ -534,6 +538,7 @@ int int_transfer(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_
 	log_delivery(cpu, &e);
 	if (unlikely(watch_on(cpu, kind == INT_EXCEPTION ? WATCH_EXCEPTION : WATCH_INTERRUPT)))
 		show_delivery(cpu, &e);
+	cpu->trail.delivering = (u16)(vector | kind << 8 | 0x8000);
 	if (vmx_nonroot(cpu))
 		vectoring_begins(cpu, &e);
 	if (!(cpu->cr0 & CR0_PE)) {
@@ -552,6 +557,7 @@ int int_transfer(struct cpu *cpu, unsigned vector, enum int_kind kind, bool has_
 		rc = to_v86 ? int_v86_redirected(cpu, &e) : int_idt(cpu, &e);
 	}
 	if (rc != 1) {
+		cpu->trail.delivering = 0;
 		cpu->int_shadow = 0;
 		if (vmx_nonroot(cpu))
 			vmx_vectoring(cpu, 0, 0, 0);
@@ -640,6 +646,8 @@ static bool leaves_guest(struct cpu *cpu, struct fault *f)
 	if (likely(!vmx_nonroot(cpu)))
 		return false;
 	cpu->fault = *f;
+	if (f->vector == EXC_VMEXIT && (cpu->vm_fault.reason == VR_EPT_VIOLATION || cpu->vm_fault.reason == VR_EPT_MISCONFIG))
+		fault_log_add(cpu, FR_EPT, 0);
 	if (vmx_convert_ve(cpu))
 		*f = cpu->fault;
 	else if (f->vector != EXC_VMEXIT && !vmx_exception_exits(cpu, f))
@@ -656,14 +664,21 @@ static bool leaves_guest(struct cpu *cpu, struct fault *f)
 static void deliver_chain(struct cpu *cpu, struct fault f, enum int_kind kind, bool injected)
 {
 	const struct fault origin = f;
+	struct fault_record *rec = NULL;
+	unsigned step = 0;
 
+	fault_log_begin(cpu);
+	if (!injected && f.vector != EXC_VMEXIT)
+		rec = fault_log_add(cpu, FR_EXCEPTION, step++);
 	memset(cpu->triple, 0, sizeof(cpu->triple));
 	cpu->triple[0] = f;
 	for (unsigned tries = 0; tries < 8; tries++) {
 		bool has_err = f.has_err && (injected || cpu->cr0 & CR0_PE);
 
-		if (!injected && leaves_guest(cpu, &f))
+		if (!injected && leaves_guest(cpu, &f)) {
+			cpu->trail.delivering = 0;
 			return;
+		}
 		cpu->fault = f;
 		if (!injected) {
 			cpu->stats_faults[f.vector & 31]++;
@@ -673,6 +688,8 @@ static void deliver_chain(struct cpu *cpu, struct fault f, enum int_kind kind, b
 			return;
 		if (injected && kind >= INT_SOFT)
 			cpu->rip = cpu->insn_rip;
+		if (cpu->fault.vector != EXC_VMEXIT)
+			rec = fault_log_add(cpu, FR_EXCEPTION, step++);
 		if (f.vector == EXC_DF && kind == INT_EXCEPTION && cpu->fault.vector != EXC_VMEXIT) {
 			cpu->triple[2] = cpu->fault;
 			break;
@@ -689,12 +706,16 @@ static void deliver_chain(struct cpu *cpu, struct fault f, enum int_kind kind, b
 				return;
 			}
 			fault_effects(cpu, &cpu->fault);
+			if (rec)
+				rec->doubled = true;
 			cpu_fault(cpu, EXC_DF, 0, "fault while delivering a fault", f.vector);
 		}
 		f = cpu->fault;
 		kind = INT_EXCEPTION;
 		injected = false;
 	}
+	if (rec)
+		rec->shutdown = true;
 	triple_fault(cpu);
 }
 

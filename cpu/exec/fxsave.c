@@ -155,7 +155,7 @@ static u32 mxcsr_at(const u8 *buf)
 static int mxcsr_check(struct cpu *cpu, u32 v)
 {
 	if (v & ~MXCSR_VALID)
-		return cpu_fault(cpu, EXC_GP, 0, "reserved bit of MXCSR set", v);
+		return cpu_fault(cpu, EXC_GP, 0, "a reserved bit of MXCSR is set", v);
 	return 0;
 }
 
@@ -173,14 +173,14 @@ static int area_linear(struct cpu *cpu, const struct insn *in, unsigned align, u
 	if (op_linear(cpu, in, size, acc, lin))
 		return 1;
 	if (*lin & (align - 1))
-		return cpu_fault(cpu, EXC_GP, 0, "state area not aligned", *lin);
+		return cpu_fault(cpu, EXC_GP, 0, "the FXSAVE or XSAVE area is not aligned", *lin);
 	return 0;
 }
 
 static int fxsave_gate(struct cpu *cpu)
 {
 	if (cpu->cr0 & (CR0_EM | CR0_TS))
-		return cpu_fault(cpu, EXC_NM, 0, "CR0.EM = 1 or CR0.TS = 1", cpu->cr0);
+		return cpu_fault(cpu, EXC_NM, 0, "FXSAVE or FXRSTOR with CR0.EM = 1 or CR0.TS = 1", cpu->cr0);
 	return 0;
 }
 
@@ -332,9 +332,9 @@ static u64 edx_eax(const struct cpu *cpu)
 static int xsave_gate(struct cpu *cpu)
 {
 	if (!(cpu->cr4 & CR4_OSXSAVE))
-		return cpu_fault(cpu, EXC_UD, 0, "CR4.OSXSAVE = 0", cpu->cr4);
+		return cpu_fault(cpu, EXC_UD, 0, "XSAVE instruction with CR4.OSXSAVE = 0", cpu->cr4);
 	if (cpu->cr0 & CR0_TS)
-		return cpu_fault(cpu, EXC_NM, 0, "CR0.TS = 1", cpu->cr0);
+		return cpu_fault(cpu, EXC_NM, 0, "XSAVE instruction with CR0.TS = 1", cpu->cr0);
 	return 0;
 }
 
@@ -436,7 +436,7 @@ SIMPLE(xsavec)
 SIMPLE(xsaves)
 {
 	if (cpu->cpl)
-		return cpu_fault(cpu, EXC_GP, 0, "CPL > 0", cpu->cpl);
+		return cpu_fault(cpu, EXC_GP, 0, "XSAVES or XRSTORS with CPL > 0", cpu->cpl);
 	return save_compact(cpu, in, cpu->xcr0 | cpu->xss);
 }
 
@@ -533,7 +533,7 @@ SIMPLE(xrstor)
 SIMPLE(xrstors)
 {
 	if (cpu->cpl)
-		return cpu_fault(cpu, EXC_GP, 0, "CPL > 0", cpu->cpl);
+		return cpu_fault(cpu, EXC_GP, 0, "XSAVES or XRSTORS with CPL > 0", cpu->cpl);
 	return restore(cpu, in, cpu->xcr0 | cpu->xss, true);
 }
 

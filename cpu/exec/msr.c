@@ -172,7 +172,7 @@ static int wr_feature_control(struct cpu *cpu, const struct msr_row *row, u64 v)
 static int wr_canonical(struct cpu *cpu, const struct msr_row *row, u64 v)
 {
 	if (!canonical_base(cpu, v))
-		return bad(cpu, "address is not canonical", v);
+		return bad(cpu, "WRMSR: the address is not canonical", v);
 	return store(cpu, row, v);
 }
 
@@ -236,6 +236,7 @@ static int wr_efer(struct cpu *cpu, const struct msr_row *row, u64 v)
 		allowed |= EFER_LME | EFER_LMA;
 	if (cpu_has(cpu, FEAT_NX))
 		allowed |= EFER_NXE;
+	cpu->trail.aux = v & ~allowed;
 	if (v & ~allowed)
 		return bad(cpu, "IA32_EFER has a reserved bit set", v);
 	if ((v ^ cpu->efer) & EFER_LME && cpu->cr0 & CR0_PG)
@@ -316,6 +317,7 @@ int msr_write(struct cpu *cpu, u32 msr, u64 value)
 	}
 	if (row->read_only)
 		return bad(cpu, "WRMSR of a read-only MSR", msr);
+	cpu->trail.aux = value & ~row->writable;
 	if (value & ~row->writable)
 		return bad(cpu, "WRMSR sets a reserved bit", value);
 	if (row->write)

@@ -2,10 +2,12 @@
  * The run loop: enters chains of blocks, and does between them what cannot be done within: events, exceptions, traps,
  * single steps, the exact end of the budget.
  */
+#include <stdlib.h>
 #include "cpu/exec/blocks.h"
 #include "cpu/exec/cpuid.h"
 #include "cpu/exec/system.h"
 #include "cpu/exec/vec.h"
+#include "cpu/fault_log.h"
 #include "cpu/vmx/vmx.h"
 
 /* ---- leaving a chain -------------------------------------------------------------------------------- */
@@ -102,7 +104,7 @@ COLD void uop_undefined(UOP_ARGS)
 	if (u->insn->row == UINT16_MAX && u->insn->opcode)
 		(void)!cpu_fault(cpu, EXC_GP, 0, "the instruction is longer than 15 bytes", 0);
 	else
-		(void)!cpu_fault(cpu, EXC_UD, 0, "invalid opcode, or not in this mode or CPU model", u->insn->row);
+		undefined_fault(cpu, code_rip(cpu, u->off));
 	uop_fault(UOP_PASS);
 }
 
@@ -144,7 +146,7 @@ static COLD int fault_canonical(struct cpu *cpu, u64 va)
 		for (unsigned i = 0; i < in.nops; i++)
 			if (in.op[i].kind == OPK_MEM && (in.seg == SS || is_operand_address(cpu, &in, va)))
 				ss = in.seg == SS;
-	return cpu_fault(cpu, ss ? EXC_SS : EXC_GP, 0, "address is not canonical", va);
+	return cpu_fault(cpu, ss ? EXC_SS : EXC_GP, 0, "the linear address is not canonical", va);
 }
 
 static int slow_begin(UOP_ARGS)
@@ -522,6 +524,8 @@ int cpu_init(struct cpu *cpu)
 		err = blocks_init(cpu);
 	if (!err)
 		err = vmx_init(cpu);
+	if (!err)
+		cpu->fault_log = calloc(1, sizeof(*cpu->fault_log)); /* without it there is less to tell */
 	if (err) {
 		cpu_free(cpu);
 		return err;
@@ -532,6 +536,8 @@ int cpu_init(struct cpu *cpu)
 
 void cpu_free(struct cpu *cpu)
 {
+	free(cpu->fault_log);
+	cpu->fault_log = NULL;
 	vmx_free(cpu);
 	blocks_free(cpu);
 	mmu_free(cpu);

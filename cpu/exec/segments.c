@@ -29,7 +29,12 @@ int desc_read(struct cpu *cpu, u16 sel, unsigned vec, unsigned ext, struct desc 
 	d->lin = base + (sel & ~7u);
 	if (!cpu_lma(cpu))
 		d->lin = (u32)d->lin;
-	return mem_read64(cpu, d->lin, &d->raw, ACC_SYS);
+	if (mem_read64(cpu, d->lin, &d->raw, ACC_SYS))
+		return 1;
+	cpu->trail.desc_raw = d->raw;
+	cpu->trail.desc_lin = d->lin;
+	cpu->trail.desc_sel = sel;
+	return 0;
 }
 
 int desc_read_high(struct cpu *cpu, const struct desc *d, unsigned vec, unsigned ext, u64 *high)
@@ -204,20 +209,26 @@ void stack_from_desc(struct stack *st, u16 sel, u64 raw, u64 sp, unsigned cpl)
 	st->err = sel & ~3u;
 }
 
+static COLD int stack_fault(struct cpu *cpu, const struct stack *st, const char *why, u64 off)
+{
+	cpu->trail.seg = SS;
+	cpu->trail.stack = st->seg;
+	cpu->trail.stack_base = st->base;
+	return cpu_fault(cpu, EXC_SS, st->err, why, off);
+}
+
 static int stack_linear(struct cpu *cpu, const struct stack *st, u64 off, unsigned size, u64 *lin)
 {
 	if (st->long64) {
 		*lin = off;
 		if (!canonical(cpu, off) || !canonical(cpu, off + size - 1))
-			return cpu_fault(cpu, EXC_SS, st->err, "stack address is not canonical",
-					 off);
+			return stack_fault(cpu, st, "stack address is not canonical", off);
 		return 0;
 	}
 	if (st->seg.ar & AR_UNUSABLE)
-		return cpu_fault(cpu, EXC_SS, st->err, "SS is null", off);
+		return stack_fault(cpu, st, "SS is null", off);
 	if (!seg_fits(&st->seg, off, size))
-		return cpu_fault(cpu, EXC_SS, st->err,
-				 "stack access is outside the stack segment limit", off);
+		return stack_fault(cpu, st, "stack access is outside the stack segment limit", off);
 	*lin = (u32)(st->base + off);
 	return 0;
 }

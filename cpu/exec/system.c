@@ -149,6 +149,7 @@ int cr4_write(struct cpu *cpu, u64 value)
 
 	if (denied)
 		return cpu_fault(cpu, EXC_GP, 0, denied, value);
+	cpu->trail.aux = value & ~cr4_supported(cpu);
 	if (value & ~cr4_supported(cpu))
 		return cpu_fault(cpu, EXC_GP, 0, "CR4 has a reserved bit set", value);
 	if (cpu_lma(cpu) && !(value & CR4_PAE))
@@ -658,7 +659,7 @@ static u64 xinuse(const struct cpu *cpu)
 static int osxsave_check(struct cpu *cpu)
 {
 	if (!(cpu->cr4 & CR4_OSXSAVE))
-		return cpu_fault(cpu, EXC_UD, 0, "CR4.OSXSAVE = 0", cpu->cr4);
+		return cpu_fault(cpu, EXC_UD, 0, "XGETBV or XSETBV with CR4.OSXSAVE = 0", cpu->cr4);
 	return 0;
 }
 
@@ -698,7 +699,7 @@ SIMPLE(xsetbv)
 static int pkru_check(struct cpu *cpu)
 {
 	if (!(cpu->cr4 & CR4_PKE))
-		return cpu_fault(cpu, EXC_UD, 0, "CR4.PKE = 0", cpu->cr4);
+		return cpu_fault(cpu, EXC_UD, 0, "RDPKRU or WRPKRU with CR4.PKE = 0", cpu->cr4);
 	if ((u32)cpu->r[RCX])
 		return cpu_fault(cpu, EXC_GP, 0, "RDPKRU or WRPKRU with ECX not 0", cpu->r[RCX]);
 	return 0;
@@ -728,13 +729,13 @@ static int fsgsbase(struct cpu *cpu, const struct insn *in, unsigned seg, bool w
 	u64 v = reg_read(cpu, in->op[0].reg, in->opsize);
 
 	if (!(cpu->cr4 & CR4_FSGSBASE))
-		return cpu_fault(cpu, EXC_UD, 0, "CR4.FSGSBASE = 0", cpu->cr4);
+		return cpu_fault(cpu, EXC_UD, 0, "RDFSBASE and its kin with CR4.FSGSBASE = 0", cpu->cr4);
 	if (!write) {
 		reg_write(cpu, in->op[0].reg, in->opsize, seg_base(cpu, seg));
 		return 0;
 	}
 	if (!canonical_base(cpu, v))
-		return cpu_fault(cpu, EXC_GP, 0, "segment base is not canonical", v);
+		return cpu_fault(cpu, EXC_GP, 0, "the FS or GS base to be written is not canonical", v);
 	cpu->r[R_SEGBASE + seg] = v;
 	return 0;
 }

@@ -92,10 +92,12 @@ int io_permission(struct cpu *cpu, u16 port, unsigned size)
 		return cpu_fault(cpu, EXC_GP, 0, "I/O with CPL > IOPL and no 32-bit TSS", port);
 	if (mem_read16(cpu, tss_linear(cpu, 102), &map, ACC_SYS))
 		return 1;
+	cpu->trail.aux = map;
 	if (map + port / 8 + 1u > cpu->seg[TR].limit)
 		return cpu_fault(cpu, EXC_GP, 0, "port is outside the I/O permission bitmap", port);
 	if (mem_read16(cpu, tss_linear(cpu, map + port / 8), &bits, ACC_SYS))
 		return 1;
+	cpu->trail.aux |= (u64)bits << 16;
 	if (bits >> (port & 7) & (BIT(size) - 1))
 		return cpu_fault(cpu, EXC_GP, 0, "I/O permission bitmap denies the port", port);
 	return 0;

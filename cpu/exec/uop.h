@@ -126,6 +126,8 @@ void uop_cross_link32(UOP_ARGS);
 void uop_fault(UOP_ARGS);
 /** Raises #UD (invalid or unimplemented encodings). */
 void uop_undefined(UOP_ARGS);
+/** Fills cpu->fault with the #UD of the bytes at @rip, which are no instruction, and why they are none. */
+void undefined_fault(struct cpu *cpu, u64 rip);
 /** Runs a simple operation: without flags, with flags, ending the block. */
 void uop_call(UOP_ARGS);
 void uop_call_flags(UOP_ARGS);

@@ -1252,7 +1252,7 @@ SIMPLE(fnop)
 SIMPLE(wait)
 {
 	if ((cpu->cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS))
-		return cpu_fault(cpu, EXC_NM, 0, "CR0.MP = 1 and CR0.TS = 1", cpu->cr0);
+		return cpu_fault(cpu, EXC_NM, 0, "WAIT with CR0.MP = 1 and CR0.TS = 1", cpu->cr0);
 	return x87_check_pending(cpu);
 }
 

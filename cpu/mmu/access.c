@@ -238,8 +238,26 @@ struct span {
 	unsigned n;
 };
 
+/* What the walk read, for who explains the fault. The entries of the second stage are there already. */
+static void note_walk(struct cpu *cpu, const struct walk *w)
+{
+	struct fault_trail *t = &cpu->trail;
+
+	t->walk.lin = w->lin;
+	t->walk.pdpte = cpu->pdpte[w->lin >> 30 & 3];
+	t->walk.n = (u8)w->n;
+	t->walk.size = (u8)w->entry_size;
+	t->walk.acc = (u8)w->acc;
+	t->walk.cls = (u8)w->cls;
+	memcpy(t->walk.at, w->entry_guest, sizeof(t->walk.at));
+	memcpy(t->walk.entry, w->entry, sizeof(t->walk.entry));
+	if (!w->vm.reason)
+		t->walk.ept_n = 0;
+}
+
 int mmu_walk_fault(struct cpu *cpu, const struct walk *w)
 {
+	note_walk(cpu, w);
 	if (!w->vm.reason)
 		return cpu_page_fault(cpu, w->lin, w->err, w->why, w->value);
 	cpu->vm_fault = w->vm;

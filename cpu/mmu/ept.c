@@ -123,6 +123,19 @@ static bool ept_walk(struct walk *w, u64 gpa, unsigned acc, enum s2_use use, str
 	}
 }
 
+/* The entries of a walk that failed, for who explains it. */
+static COLD void note(struct walk *w, u64 gpa, const struct ept *t)
+{
+	struct fault_trail *trail = &w->cpu->trail;
+
+	if (w->rec)
+		return;
+	trail->walk.ept_gpa = gpa;
+	trail->walk.ept_n = (u8)t->n;
+	memcpy(trail->walk.ept_at, t->addr, sizeof(t->addr));
+	memcpy(trail->walk.ept_entry, t->entry, sizeof(t->entry));
+}
+
 static u32 needed(const struct walk *w, unsigned acc)
 {
 	u32 need = (acc & ACC_R ? EPT_R : 0) | (acc & ACC_W ? EPT_W : 0);
@@ -201,8 +214,12 @@ bool mmu_ept(struct walk *w, u64 *gpa, unsigned acc, enum s2_use use)
 		mmu->stats.s2_misses++;
 		if (e->key == (page | 1))
 			e->key = 0;
-		if (!ept_walk(w, *gpa, acc, use, &t))
+		if (!ept_walk(w, *gpa, acc, use, &t)) {
+			note(w, *gpa, &t);
 			return false;
+		}
+		if ((t.rights & need) != need)
+			note(w, *gpa, &t);
 		if ((t.rights & need) != need)
 			return s2_fail(w, REASON_EPT_VIOL, access_qual(acc, use) | rights_qual(w->cpu, t.rights), *gpa,
 				       "the EPT does not allow the access", t.entry[t.n - 1]);

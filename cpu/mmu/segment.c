@@ -10,6 +10,9 @@
 
 static int seg_fault(struct cpu *cpu, unsigned seg, const char *why, u64 value)
 {
+	cpu->trail.seg = (u8)seg;
+	cpu->trail.stack = cpu->seg[seg];
+	cpu->trail.stack_base = seg_base(cpu, seg);
 	return cpu_fault(cpu, seg == SS ? EXC_SS : EXC_GP, 0, why, value);
 }
 

@@ -145,8 +145,11 @@ static bool walk_levels(struct walk *w, u64 table, unsigned level)
 		if (!(e & PTE_P))
 			return fail(w, 0, not_present[level], e);
 		leaf = is_leaf(w, level, e);
-		if (e & reserved_bits(w, level, leaf))
+		if (e & reserved_bits(w, level, leaf)) {
+			if (!w->rec)
+				w->cpu->trail.aux = e & reserved_bits(w, level, leaf);
 			return fail(w, PF_P | PF_RSVD, reserved_set[level], e);
+		}
 		if (!(e & PTE_U))
 			w->perm &= ~PERM_U;
 		if (!(e & PTE_W))
@@ -299,9 +302,11 @@ int mmu_load_pdptes(struct cpu *cpu, u64 cr3, u64 cr0, u64 cr4, u64 efer)
 		return 1;
 	phys_read(cpu, at, pdpte, sizeof(pdpte));
 	for (unsigned i = 0; i < 4; i++)
-		if ((pdpte[i] & PTE_P) && (pdpte[i] & reserved))
+		if ((pdpte[i] & PTE_P) && (pdpte[i] & reserved)) {
+			cpu->trail.aux = pdpte[i] & reserved;
 			return cpu_fault(cpu, EXC_GP, 0, "a reserved bit of a PDPTE is set",
 					 pdpte[i]);
+		}
 	memcpy(cpu->pdpte, pdpte, sizeof(pdpte));
 	return 0;
 }

@@ -7,8 +7,9 @@
 #include "base/log.h"
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
-#include "cpu/watch.h"
+#include "cpu/fault_log.h"
 #include "cpu/vmx/vmx.h"
+#include "cpu/watch.h"
 
 #define TIMER_SHIFT 0 /* IA32_VMX_MISC[4:0]: the preemption timer counts changes of this TSC bit */
 
@@ -82,8 +83,10 @@ static void vmx_abort(struct cpu *cpu, u32 indicator, const char *why)
 	phys_write(cpu, vmx->current + 4, &indicator, 4);
 	log_line(cpu->log, LOG_VMX, "VMX abort %u: %s", indicator, why);
 	memset(cpu->triple, 0, sizeof(cpu->triple));
-	(void)cpu_fault(cpu, EXC_MC, indicator, why, 0);
+	(void)cpu_fault(cpu, EXC_MC, indicator, why, indicator);
 	cpu->triple[0] = cpu->fault;
+	fault_log_begin(cpu);
+	fault_log_add(cpu, FR_ABORT, 0);
 	cpu->activity = CPU_SHUTDOWN;
 }
 
@@ -244,6 +247,14 @@ static u8 activity(u64 state)
 
 /* ---- entry -------------------------------------------------------------------------------------- */
 
+/* For who asks why: @failed_check says it, or (-1) @why. */
+static void note_failure(struct cpu *cpu, enum fault_record_kind kind, const char *why, u64 value)
+{
+	cpu->fault = (struct fault){.why = why, .value = value};
+	fault_log_begin(cpu);
+	fault_log_add(cpu, kind, 0);
+}
+
 /* 26.8: exit information of a failure, then the host state; the guest's is left as it is in the VMCS. */
 static void show_exit(struct cpu *cpu, u32 reason, u64 qual, u64 rip)
 {
@@ -293,6 +304,7 @@ static void enter_guest(struct cpu *cpu)
 	cpu_mode_changed(cpu);
 	bad = vmx_load_msrs(cpu, VF(ENTRY_MSR_LOAD_ADDR), (u32)VF(ENTRY_MSR_LOAD_COUNT));
 	if (bad) {
+		note_failure(cpu, FR_ENTRY_CHECK, "an entry of the VM-entry MSR-load area cannot be loaded", bad);
 		entry_failure(cpu, VR_ENTRY_MSR_LOAD, bad);
 		return;
 	}
@@ -316,14 +328,17 @@ unsigned vmx_enter(struct cpu *cpu)
 
 	vmx->failed_check = vmx_check_entry(cpu, &vmx->failed_value);
 	if (vmx->failed_check >= 0) {
+		note_failure(cpu, FR_ENTRY_CHECK, vmx_check_rows[vmx->failed_check].desc, vmx->failed_value);
 		vmx_explain(cpu);
 		return vmx_check_rows[vmx->failed_check].group == VCG_CONTROL ? VE_ENTRY_CONTROLS : VE_ENTRY_HOST_STATE;
 	}
 	vmx->failed_check = vmx_check_guest(cpu, &vmx->failed_value);
-	if (vmx->failed_check >= 0)
+	if (vmx->failed_check >= 0) {
+		note_failure(cpu, FR_ENTRY_CHECK, vmx_check_rows[vmx->failed_check].desc, vmx->failed_value);
 		entry_failure(cpu, VR_ENTRY_GUEST_STATE, guest_failure_qual(vmx->failed_check));
-	else
+	} else {
 		enter_guest(cpu);
+	}
 	return 0;
 }
 

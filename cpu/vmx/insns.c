@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
+#include "cpu/fault_log.h"
 #include "cpu/vmx/vmx.h"
 
 /* ---- the current VMCS --------------------------------------------------------------------------- */
@@ -39,8 +40,20 @@ static int succeed(struct cpu *cpu)
 	return 0;
 }
 
-static int fail_invalid(struct cpu *cpu)
+/* For who asks why. The entry checks say more themselves (entry.c). */
+static void note_failure(struct cpu *cpu, enum vmx_error error, const char *why)
 {
+	if (error == VE_ENTRY_CONTROLS || error == VE_ENTRY_HOST_STATE)
+		return;
+	cpu->fault = (struct fault){.vector = (u8)error, .why = why, .value = error};
+	fault_log_begin(cpu);
+	fault_log_add(cpu, FR_VMFAIL, 0);
+}
+
+static int fail_invalid(struct cpu *cpu, const char *why)
+{
+	if (why)
+		note_failure(cpu, 0, why);
 	cpu->rflags = (cpu->rflags & ~FL_ARITH) | FL_CF;
 	return 0;
 }
@@ -52,8 +65,9 @@ static int fail(struct cpu *cpu, enum vmx_error error)
 
 	log_line(cpu->log, LOG_VMX, "VMfail %u: %s, rip=%llx", error, vmx_error_text(error),
 		 (unsigned long long)cpu->insn_rip);
+	note_failure(cpu, error, vmx_error_text(error));
 	if (vmx->current == VMCS_NONE)
-		return fail_invalid(cpu);
+		return fail_invalid(cpu, NULL);
 	VF(INSTR_ERROR) = error;
 	cpu->rflags = (cpu->rflags & ~FL_ARITH) | FL_ZF;
 	return 0;
@@ -136,8 +150,10 @@ SIMPLE(vmxon)
 	}
 	if (vmxon_allowed(cpu) || pointer_operand(cpu, in, &ptr))
 		return 1;
-	if (!pointer_ok(ptr) || revision_at(cpu, ptr) != VMCS_REVISION)
-		return fail_invalid(cpu);
+	if (!pointer_ok(ptr))
+		return fail_invalid(cpu, "VMXON: the address of the region is not 4-KiB aligned or beyond the physical-address width");
+	if (revision_at(cpu, ptr) != VMCS_REVISION)
+		return fail_invalid(cpu, "VMXON: the region does not begin with the revision identifier of IA32_VMX_BASIC");
 	vmx->vmxon_ptr = ptr;
 	vmx->current = VMCS_NONE;
 	cpu->vmx_mode = VMX_ROOT;
@@ -239,7 +255,7 @@ static bool vmcs_there(struct cpu *cpu)
 
 	if (vmx->current != VMCS_NONE && !(vmx_nonroot(cpu) && VF(LINK_PTR) == VMCS_NONE))
 		return true;
-	fail_invalid(cpu);
+	fail_invalid(cpu, "VMREAD or VMWRITE without a current VMCS");
 	return false;
 }
 
@@ -305,7 +321,7 @@ static int launch(struct cpu *cpu, bool resume)
 	if (root_check(cpu))
 		return 1;
 	if (vmx->current == VMCS_NONE || (vmx->vmcs.revision & VMCS_SHADOW_BIT))
-		return fail_invalid(cpu);
+		return fail_invalid(cpu, "VMLAUNCH or VMRESUME without a current VMCS");
 	/* MOV SS directly before: the run loop steps over the shadow in root operation, and remembers it here. */
 	if (cpu->vmx_shadow == SHADOW_MOV_SS)
 		return fail(cpu, VE_ENTRY_MOV_SS);
