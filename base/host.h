@@ -49,6 +49,8 @@ void host_monitor_enter(struct host_monitor *m);
 void host_monitor_leave(struct host_monitor *m);
 /** Entered: leaves, waits for host_monitor_notify(), enters again. May also return for no reason. */
 void host_monitor_wait(struct host_monitor *m);
+/** The same for at most @ns. False: they have passed. */
+bool host_monitor_wait_for(struct host_monitor *m, u64 ns);
 /** Entered: wakes all who wait. */
 void host_monitor_notify(struct host_monitor *m);
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 struct host_thread {
@@ -64,8 +65,12 @@ struct host_monitor *host_monitor_create(void)
 	struct host_monitor *m = malloc(sizeof(*m));
 	if (!m)
 		return NULL;
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&m->lock, NULL);
-	pthread_cond_init(&m->news, NULL);
+	pthread_cond_init(&m->news, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	return m;
 }
 
@@ -91,6 +96,17 @@ void host_monitor_leave(struct host_monitor *m)
 void host_monitor_wait(struct host_monitor *m)
 {
 	pthread_cond_wait(&m->news, &m->lock);
+}
+
+bool host_monitor_wait_for(struct host_monitor *m, u64 ns)
+{
+	const u64 second = 1000000000;
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	ns = MIN(ns, 1000000 * second) + (u64)t.tv_nsec;
+	t.tv_sec += (time_t)(ns / second);
+	t.tv_nsec = (long)(ns % second);
+	return !pthread_cond_timedwait(&m->news, &m->lock, &t);
 }
 
 void host_monitor_notify(struct host_monitor *m)

@@ -43,7 +43,7 @@ enum bp_kind {
 	BP_VMFAIL,     /* an entry that failed: basic reason */
 	BP_TASK,       /* task switch: new TSS selector */
 	BP_SMM,
-	BP_MAGIC,      /* XCHG BX,BX */
+	BP_MAGIC,      /* XCHG BX,BX; in front of it */
 	BP_SHUTDOWN,   /* triple fault, before the reset */
 	BP_KINDS
 };

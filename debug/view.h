@@ -29,6 +29,8 @@ json_t *view_array(json_t *o, const char *name);
 
 /** Text of the tree, lines ending in \n; malloc'ed, NULL when out of memory. */
 char *view_to_text(const json_t *v);
+/** A copy without hints (new reference). */
+json_t *view_without_hints(const json_t *v);
 /** JSON without hints; @indent spaces, 0: one line. malloc'ed, without newline. */
 char *view_to_json(const json_t *v, unsigned indent);
 

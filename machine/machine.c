@@ -18,6 +18,7 @@ static const char *const reason_names[END_REASONS] = {
     [END_TIMEOUT] = "timeout",
     [END_MAX_INSNS] = "instruction-limit",
     [END_QUIT] = "quit",
+    [END_STOPPED] = "stopped",
 };
 
 const char *end_reason_name(enum end_reason r)
@@ -675,6 +676,11 @@ void machine_destroy(struct machine *m)
 struct cpu *machine_cpu(struct machine *m, unsigned index)
 {
 	return index < m->cpu_count ? m->cpus[index] : NULL;
+}
+
+struct cpu *machine_running_cpu(struct machine *m)
+{
+	return m->cpu;
 }
 
 struct pc *machine_pc(struct machine *m)

@@ -33,6 +33,7 @@ enum end_reason {
 	END_TIMEOUT,
 	END_MAX_INSNS,
 	END_QUIT, /* Ctrl-C, Ctrl-A x */
+	END_STOPPED, /* machine_pause(), with machine_return_when_stopped(); machine_run() may be called again */
 	END_REASONS
 };
 
@@ -131,6 +132,20 @@ void machine_call(struct machine *m, void (*fn)(void *ctx), void *ctx);
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
 bool machine_paused(const struct machine *m);
+/** As machine_pause() without waiting. From any thread, a watcher's callback (cpu/watch.h) or a signal handler. */
+void machine_interrupt(struct machine *m);
+
+/* Who is told, on the machine's thread, that it stands still because it is paused, that it goes on, that it was reset. */
+struct machine_observer {
+	void *ctx;
+	void (*stopped)(void *ctx);
+	void (*resumed)(void *ctx);
+	void (*reset)(void *ctx);
+};
+/** NULL: nobody. On the machine's thread, or while it does not run. @o is copied. */
+void machine_observe(struct machine *m, const struct machine_observer *o);
+/** A paused machine leaves machine_run() with END_STOPPED, for who has but one thread. */
+void machine_return_when_stopped(struct machine *m, bool on);
 
 /* How fast virtual time may go when somebody watches. */
 enum machine_pace {
@@ -192,6 +207,8 @@ u64 machine_state_hash(struct machine *m);
 
 /* For the debugger and tests. NULL: there is no such processor. */
 struct cpu *machine_cpu(struct machine *m, unsigned index);
+/** The one whose turn it is: in a watcher's callback the running one, between slices the one that ran last. */
+struct cpu *machine_running_cpu(struct machine *m);
 struct pc *machine_pc(struct machine *m);
 u8 *machine_ram(struct machine *m, u64 gpa, u64 n);
 /** The screen: viewers attach to it. Lives as long as the machine. */

@@ -119,6 +119,8 @@ struct machine {
 	u32 debug_code;
 	atomic_bool quit;
 	struct machine_threads threads;
+	struct machine_observer observer;
+	bool return_when_stopped;
 	char explanation[1024];
 };
 

@@ -362,7 +362,7 @@ static void triple_fault(struct machine *m)
 {
 	machine_explain_triple_fault(m);
 	m->triple_faults++;
-	if (m->cfg.no_reboot)
+	if (m->cfg.no_reboot && !machine_paused(m)) /* else somebody wants to look at it first */
 		m->end = END_TRIPLE_FAULT;
 	else
 		m->reset_wanted = true;
@@ -386,7 +386,23 @@ static void requests(struct machine *m)
 			m->end = m->triple_faults ? END_TRIPLE_FAULT : END_RESET;
 		else
 			machine_reset(m);
+		if (!m->end && m->observer.reset)
+			m->observer.reset(m->observer.ctx);
 	}
+}
+
+/* Paused: instructions and virtual time stand. */
+static void stopped(struct machine *m)
+{
+	if (m->observer.stopped)
+		m->observer.stopped(m->observer.ctx);
+	if (m->return_when_stopped && machine_paused(m)) {
+		m->end = END_STOPPED;
+		return;
+	}
+	stand_still(m, resumed);
+	if (!m->end && m->observer.resumed)
+		m->observer.resumed(m->observer.ctx);
 }
 
 static void step(struct machine *m)
@@ -398,8 +414,11 @@ static void step(struct machine *m)
 	}
 	if (atomic_load_explicit(&m->threads.attention, memory_order_relaxed)) {
 		machine_serve(m);
-		if (machine_paused(m))
-			stand_still(m, resumed);
+		if (machine_paused(m)) {
+			stopped(m);
+			if (m->end)
+				return;
+		}
 	}
 	if (m->net_kick)
 		machine_net_deliver(m);

@@ -120,6 +120,22 @@ bool machine_paused(const struct machine *m)
 	return atomic_load_explicit(&m->threads.paused, memory_order_relaxed);
 }
 
+void machine_interrupt(struct machine *m)
+{
+	do_pause(m);
+	host_wake_signal(&m->threads.wake);
+}
+
+void machine_observe(struct machine *m, const struct machine_observer *o)
+{
+	m->observer = o ? *o : (struct machine_observer){0};
+}
+
+void machine_return_when_stopped(struct machine *m, bool on)
+{
+	m->return_when_stopped = on;
+}
+
 void machine_set_pace(struct machine *m, enum machine_pace pace)
 {
 	atomic_store(&m->threads.pace, (int)pace);
