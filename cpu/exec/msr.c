@@ -344,3 +344,11 @@ void msr_reset(struct cpu *cpu, bool init_only)
 	cpu->tsc_offset = 0;
 	cpu->tsc_offset = 0 - cpu_tsc(cpu);
 }
+
+const char *msr_name(u32 num)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].num == num)
+			return rows[i].name;
+	return num >= 0x800 && num <= 0x8ff ? "x2APIC register" : NULL;
+}

@@ -244,6 +244,8 @@ u64 cpu_tsc(const struct cpu *cpu);
 /** RDMSR and WRMSR without the CPL check. 1 with #GP(0) in cpu->fault. */
 MUST_CHECK int msr_read(struct cpu *cpu, u32 msr, u64 *value);
 MUST_CHECK int msr_write(struct cpu *cpu, u32 msr, u64 value);
+/** "IA32_EFER"; NULL: no MSR that any model has. */
+const char *msr_name(u32 num);
 /** Values of the MSRs after RESET (@init_only: INIT keeps most of them). Called by cpu_reset(). */
 void msr_reset(struct cpu *cpu, bool init_only);
 
