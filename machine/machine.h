@@ -43,6 +43,8 @@ struct machine_shot {
 	u64 at_insns, at_ns; /* instruction count; virtual time */
 };
 
+struct machine;
+
 struct machine_config {
 	u64 ram_bytes;
 	unsigned cpus;   /* 1..MACHINE_CPUS */
@@ -81,6 +83,10 @@ struct machine_config {
 	 * May be NULL. */
 	unsigned (*typed)(void *ctx, u8 *data, unsigned n);
 	void *ctx; /* of typed */
+	/* A processor has shut down, and all is as it was then: says at length why, in the place of the short text that goes to
+	 * the log otherwise. On the machine's thread; NULL: the short text. */
+	void (*shut_down)(void *shut_down_ctx, struct machine *m, unsigned cpu, FILE *out);
+	void *shut_down_ctx;
 };
 
 struct machine_result {

@@ -366,10 +366,15 @@ static void triple_fault(struct machine *m)
 		m->end = END_TRIPLE_FAULT;
 	else
 		m->reset_wanted = true;
-	if (m->triple_faults <= 3)
-		fprintf(m->log.file ? m->log.file : stderr, "orrery: warning: %s%s\n",
-			m->explanation,
-			m->cfg.no_reboot ? "" : "  The machine resets (-no-reboot ends instead).");
+	FILE *out = m->log.file ? m->log.file : stderr;
+	if (m->triple_faults <= 3 || m->cfg.no_reboot) {
+		if (m->cfg.shut_down)
+			m->cfg.shut_down(m->cfg.shut_down_ctx, m, m->cpu->index, out);
+		else
+			fprintf(out, "orrery: warning: %s\n", m->explanation);
+		if (!m->cfg.no_reboot)
+			fprintf(out, "orrery: warning: the machine resets (-no-reboot ends instead).\n");
+	}
 }
 
 static void requests(struct machine *m)

@@ -214,6 +214,9 @@ static int run(struct cli *cli, struct machine *m)
 	machine_result(m, &v.result);
 	if (cli->verdict)
 		v.state_hash = machine_state_hash(m);
+	if (v.result.reason == END_HANG)
+		cli_explain_hang(cli, m);
+	v.faults = cli->faults;
 	v.reason = end_reason_name(v.result.reason);
 	v.exit_status = exit_status(&v.result);
 	machine_destroy(m);
@@ -239,6 +242,8 @@ static int start(struct cli *cli, struct errtext *e)
 	}
 	catch_signals();
 	choose_audio(cli);
+	cli->cfg.shut_down = cli_shut_down;
+	cli->cfg.shut_down_ctx = cli;
 	int r = machine_create(&cli->cfg, &m, e), status;
 	if (r) {
 		status = exit_status_of_error(r);

@@ -363,4 +363,6 @@ void cli_free(struct cli *cli)
 	for (unsigned i = 0; i < cli->kept_count; i++)
 		free(cli->kept[i]);
 	cli->kept_count = 0;
+	free(cli->faults);
+	cli->faults = NULL;
 }

@@ -23,6 +23,7 @@ struct cli {
 	struct machine_config cfg;
 	const char *name;     /* -name */
 	const char *verdict;  /* -verdict */
+	char *faults;         /* for it: JSON of the last shutdown */
 	const char *log_path; /* -D */
 	bool demo;            /* nothing to boot was named */
 	bool mux;             /* serial 0 shares the terminal: Ctrl-A commands */
@@ -78,5 +79,10 @@ void cli_note(struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /** Terminal multiplexer (struct machine_config.typed): Ctrl-A commands of -nographic and mon:stdio.
  */
 unsigned cli_mux(void *cli, u8 *data, unsigned n);
+
+/** Says why processor @cpu shut down (struct machine_config.shut_down). */
+void cli_shut_down(void *cli, struct machine *m, unsigned cpu, FILE *out);
+/** Says which exception came last before the machine hung, if any did. */
+void cli_explain_hang(struct cli *cli, struct machine *m);
 
 #endif

@@ -43,6 +43,8 @@ static void json_run(FILE *f, const struct verdict *v)
 	fprintf(f, ",\n  \"state_hash\": \"%016llx\"", (unsigned long long)v->state_hash);
 	if (*r->explanation)
 		json_text(f, "explanation", r->explanation);
+	if (v->faults)
+		fprintf(f, ",\n  \"faults\": %s", v->faults);
 }
 
 char *verdict_text(const struct verdict *v)

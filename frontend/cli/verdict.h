@@ -12,6 +12,7 @@ struct verdict {
 	bool ran; /* result and hash are meaningful */
 	struct machine_result result;
 	u64 state_hash;
+	const char *faults; /* JSON: why the processor shut down, or its last exceptions; may be NULL */
 };
 
 /** Writes @v to @path in one step (temporary file and rename). 0 or -errno. */

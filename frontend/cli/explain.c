@@ -1,0 +1,41 @@
+/* Why the processor shut down, or what it met last: on the terminal, and for the verdict. */
+#include <stdlib.h>
+#include "debug/explain.h"
+#include "frontend/cli/options.h"
+
+static void print(json_t *tree, FILE *out, const char *before)
+{
+	char *text = explain_to_text(tree);
+
+	if (text && *text)
+		fprintf(out, "%s%s", before, text);
+	free(text);
+}
+
+static void keep_json(struct cli *cli, json_t *tree)
+{
+	if (!cli->verdict)
+		return;
+	free(cli->faults);
+	cli->faults = view_to_json(tree, 0);
+}
+
+void cli_shut_down(void *cli, struct machine *m, unsigned cpu, FILE *out)
+{
+	json_t *tree = explain_shutdown(m, cpu, NULL);
+
+	print(tree, out, "orrery: warning: ");
+	keep_json(cli, tree);
+	json_decref(tree);
+}
+
+void cli_explain_hang(struct cli *cli, struct machine *m)
+{
+	json_t *tree = explain_last(m, 0, -1, NULL);
+
+	if (json_array_size(json_object_get(tree, "chain"))) {
+		print(tree, stderr, "orrery: the last exception before it stopped:\n");
+		keep_json(cli, tree);
+	}
+	json_decref(tree);
+}
