@@ -3,6 +3,7 @@
  * elements are cleared as they are done, so that a fault in the middle resumes where it was.
  */
 #include "cpu/exec/exec.h"
+#include "cpu/exec/string.h"
 #include "cpu/exec/uop.h"
 
 struct gather {
@@ -82,11 +83,18 @@ static int gather(struct cpu *cpu, const struct insn *in)
 	for (unsigned i = 0; i < in->vex_l; i += g.size)
 		memset(mask->b + i, mask->b[i + g.size - 1] & 0x80 ? 0xff : 0, g.size);
 	memset(mask->b + in->vex_l, 0, sizeof(*mask) - in->vex_l);
+	bool some = false;
 	for (unsigned i = 0; i < g.n; i++) {
 		if (!mask->b[i * g.size])
 			continue;
-		if (load_element(cpu, in, &g, i, dst->b + i * g.size))
-			return 1;
+		if (load_element(cpu, in, &g, i, dst->b + i * g.size)) {
+			/* A trap that elements before it left pending is delivered in lieu of the fault, with RF set. */
+			if (!some || !((cpu->rflags & FL_TF) || cpu->dr6_pending))
+				return 1;
+			cpu->attn = 1; /* not on to the next instruction */
+			return string_pause(cpu);
+		}
+		some = true;
 		memset(mask->b + i * g.size, 0, g.size);
 		memset(dst->b + in->vex_l, 0, sizeof(*dst) - in->vex_l);
 	}
