@@ -483,12 +483,12 @@ static void nothing(UOP_ARGS)
 }
 
 /*
- * NOP and what has become useless emit nothing, except where their place is needed: at the block's start, and behind an
- * instruction that may leave the chain (uop_leave_next() goes to the instruction of the next micro-operation).
+ * NOP and what has become useless emit nothing, except where their place is needed: behind an instruction that may leave the
+ * chain (uop_leave_next() goes to the instruction of the next micro-operation).
  */
 static bool needs_a_place(const struct builder *b)
 {
-	return b->cur == 0 || is_barrier(&b->insn[b->cur - 1]);
+	return b->cur && is_barrier(&b->insn[b->cur - 1]);
 }
 
 static void emit_watch(struct builder *b)

@@ -30,9 +30,15 @@ static bool is_stub(const struct uop *u)
 	return u->fn == uop_unlinked || u->fn == uop_cross_link64 || u->fn == uop_cross_link32;
 }
 
+/* Page offset of the block that begins with @u: a NOP at its start has left no micro-operation. */
+static s32 block_start(const struct uop *u)
+{
+	return ((const struct block *)((const char *)u - offsetof(struct block, uops)))->phys & 0xfff;
+}
+
 NOINLINE void uop_leave_at(UOP_ARGS)
 {
-	cpu->rip = code_rip(cpu, is_stub(u) ? u->disp : u->off);
+	cpu->rip = code_rip(cpu, is_stub(u) ? u->disp : block_start(u));
 	save_state(cpu, fa, fb, cd);
 }
 

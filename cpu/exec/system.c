@@ -646,11 +646,12 @@ SIMPLE(wrmsr)
  */
 static u64 xinuse(const struct cpu *cpu)
 {
-	u64 bits = 3;
+	u64 bits = 3, upper = 0;
 
 	for (unsigned i = 0; i < 16; i++)
-		if (cpu->v[i].q[2] | cpu->v[i].q[3])
-			bits |= 4;
+		upper |= cpu->v[i].q[2] | cpu->v[i].q[3];
+	if (upper)
+		bits |= 4;
 	if (cpu->pkru)
 		bits |= 0x200;
 	return bits & cpu->xcr0;
