@@ -19,6 +19,7 @@ enum input_kind {
 	INPUT_POWER, /* the power button */
 	INPUT_NMI,   /* the NMI button */
 	INPUT_NET,   /* target: number of the -netdev; bulk: a frame */
+	INPUT_POINTER, /* data: u16 x, u16 y (0..32767), s8 wheel, u8 buttons as INPUT_MOUSE */
 	INPUT_USER,  /* first kind free for the machine's own use */
 };
 

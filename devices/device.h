@@ -30,6 +30,7 @@ struct nic;
 struct pci_bus;
 struct pci_function;
 struct pci_ident;
+struct usb_bus;
 
 enum reset_kind {
 	RESET_COLD, /* power-on */
@@ -82,6 +83,8 @@ struct device_env {
 	u64 activity[ACTIVITY_KINDS]; /* for the lamps of the status bar; device_activity() */
 	struct device *devices; /* in order of creation */
 	struct nic *nics;       /* the network cards (devices/net/nic.h) */
+	struct usb_bus *usb;    /* of the USB controller; NULL: there is none */
+	struct device *tablet;  /* what knows absolute positions (devices/usb/usb.h); NULL: nothing */
 };
 
 /* Fixed ports or MMIO claimed by every instance of a type; a table ends with count or size 0. */

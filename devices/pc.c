@@ -14,6 +14,7 @@
 #include "devices/net/nic.h"
 #include "devices/serial/uart16550.h"
 #include "devices/timer/rtc.h"
+#include "devices/usb/usb.h"
 
 struct board_state { /* what the board itself holds */
 	u16 sources[GSI_COUNT];
@@ -208,6 +209,10 @@ static int make_optional(struct pc *pc, const struct pc_config *cfg, char *err, 
 {
 	char props[PROP_TEXT_SIZE + 64];
 	if (cfg->vga && !(pc->vga = make(pc, "VGA", NULL, NULL, err, n)))
+		return -EINVAL;
+	if (cfg->usb && !make(pc, "piix3-usb-uhci", NULL, NULL, err, n))
+		return -EINVAL;
+	if (cfg->tablet && !make(pc, "usb-tablet", NULL, NULL, err, n))
 		return -EINVAL;
 	if (!cfg->no_hpet && !(pc->hpet = make(pc, "hpet", NULL, NULL, err, n)))
 		return -EINVAL;
@@ -464,7 +469,14 @@ void pc_mouse(struct pc *pc, int dx, int dy, int wheel, unsigned buttons)
 struct pc_input_state pc_input_state(const struct pc *pc)
 {
 	return (struct pc_input_state){.leds = i8042_leds(pc->i8042),
-				       .mouse_wanted = i8042_mouse_wanted(pc->i8042)};
+				       .mouse_wanted = i8042_mouse_wanted(pc->i8042),
+				       .pointer_wanted = pc->env.tablet && usb_tablet_wanted(pc->env.tablet)};
+}
+
+void pc_pointer(struct pc *pc, unsigned x, unsigned y, int wheel, unsigned buttons)
+{
+	if (pc->env.tablet)
+		usb_tablet_move(pc->env.tablet, x, y, wheel, buttons);
 }
 
 void pc_power_button(struct pc *pc)

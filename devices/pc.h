@@ -39,6 +39,7 @@ struct pc_config {
 	struct display *display;           /* where the adapter draws; may be NULL */
 	struct audio *audio;               /* where sound goes; may be NULL */
 	bool vga;                          /* with a display adapter */
+	bool usb, tablet;                  /* with a USB controller; with a tablet at it */
 	const struct drive *drive;         /* their images open; they stay the caller's */
 	unsigned drives;
 };
@@ -114,11 +115,14 @@ unsigned pc_serial_room(struct pc *pc, unsigned port);
 /** A key by its set-1 scan code (0xe0xx for extended keys). */
 void pc_key(struct pc *pc, u16 set1, bool pressed);
 void pc_mouse(struct pc *pc, int dx, int dy, int wheel, unsigned buttons);
+/** The pointer stands at (@x, @y), 0..32767 each. Without a tablet that the guest asks, nothing happens. */
+void pc_pointer(struct pc *pc, unsigned x, unsigned y, int wheel, unsigned buttons);
 void pc_power_button(struct pc *pc);
 /** What the guest has done with keyboard and mouse, for whoever sits at them. */
 struct pc_input_state {
 	u8 leds;           /* 1 Scroll Lock, 2 Num Lock, 4 Caps Lock */
 	bool mouse_wanted; /* the guest asked for mouse reports */
+	bool pointer_wanted; /* the guest asks the tablet where the pointer is */
 };
 struct pc_input_state pc_input_state(const struct pc *pc);
 /** Frames that the card behind @net takes now; 0 when there is none. */

@@ -407,6 +407,9 @@ static void deliver_input(void *ctx, const struct input_event *ev)
 		pc_mouse(&m->pc, (s16)(ev->data[0] | ev->data[1] << 8),
 			 (s16)(ev->data[2] | ev->data[3] << 8), (s8)ev->data[4], ev->data[5]);
 		break;
+	case INPUT_POINTER:
+		pc_pointer(&m->pc, ev->data[0] | ev->data[1] << 8u, ev->data[2] | ev->data[3] << 8u, (s8)ev->data[4], ev->data[5]);
+		break;
 	case INPUT_RESET: hook_reset(m, false); break;
 	case INPUT_POWER: pc_power_button(&m->pc); break;
 	case INPUT_NMI: hook_nmi(m, 0); break;
@@ -487,6 +490,8 @@ static int build_board(struct machine *m, struct errtext *e)
 	    .display = m->display,
 	    .audio = m->audio,
 	    .vga = !m->cfg.no_vga,
+	    .usb = m->cfg.usb,
+	    .tablet = m->cfg.tablet,
 	    .drive = m->cfg.drive,
 	    .drives = m->cfg.drives,
 	};

@@ -73,6 +73,7 @@ struct machine_config {
 		const char *id, *description; /* devices/backends/net.h */
 	} netdev[MACHINE_NETDEVS];           /* up to the first without a name */
 	bool no_vga; /* without a display adapter */
+	bool usb, tablet; /* with a USB controller; with a tablet at it */
 	bool no_hpet, no_reboot, no_shutdown;
 	s64 rtc_start_s; /* seconds since 1970 UTC that the RTC starts from */
 	u64 max_insns;   /* 0: no limit */
@@ -167,6 +168,9 @@ enum machine_pace machine_pace(const struct machine *m);
 bool machine_send_key(struct machine *m, u16 key, bool pressed);
 /** Motion in counts (right, down), wheel steps (towards the user positive), buttons 1 left, 2 right, 4 middle. */
 bool machine_send_mouse(struct machine *m, int dx, int dy, int wheel, unsigned buttons);
+/** Where the pointer stands, 0..32767 from the left and from the top; wheel and buttons as before. For guests whose machine_stats
+ * say pointer_wanted; others do not hear of it. */
+bool machine_send_pointer(struct machine *m, unsigned x, unsigned y, int wheel, unsigned buttons);
 /** Events that may be pushed now without being refused. */
 unsigned machine_input_room(struct machine *m);
 enum machine_button { BUTTON_POWER, BUTTON_RESET, BUTTON_NMI };
@@ -198,6 +202,7 @@ struct machine_stats {
 	bool quitting;       /* machine_quit() was called */
 	u8 leds;             /* of the keyboard: 1 Scroll Lock, 2 Num Lock, 4 Caps Lock */
 	bool mouse_wanted;   /* the guest listens to the mouse */
+	bool pointer_wanted; /* and to positions: machine_send_pointer() */
 };
 /** From any thread, cheap. */
 void machine_stats(const struct machine *m, struct machine_stats *out);

@@ -268,11 +268,29 @@ static void choose_picture(struct machine *m, struct boot_request *req)
 		req->picture = (struct boot_picture){p.w, p.h, p.bpp, p.pitch, p.base, p.bytes};
 }
 
+/* An adapter can also have come by -device. */
+static bool has_display_adapter(const struct machine *m)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(m->pc.pci.fn); i++)
+		if (m->pc.pci.fn[i] && m->pc.pci.fn[i]->ident->class_code >> 16 == 0x03)
+			return true;
+	return false;
+}
+
+struct acpi_config machine_acpi_config(const struct machine *m, u32 pm_base)
+{
+	return (struct acpi_config){
+	    .cpus = m->cfg.cpus,
+	    .low_ram_bytes = m->ram.low_bytes,
+	    .hpet = !m->cfg.no_hpet,
+	    .vga = has_display_adapter(m),
+	    .pm_base = pm_base,
+	};
+}
+
 static int direct_boot(struct machine *m, struct errtext *e)
 {
-	const struct acpi_config acpi = {
-	    .cpus = m->cfg.cpus, .low_ram_bytes = m->ram.low_bytes, .hpet = !m->cfg.no_hpet,
-	    .vga = m->pc.vga != NULL};
+	const struct acpi_config acpi = machine_acpi_config(m, 0);
 	struct boot_request req = {
 	    .name = kernel_name(m),
 	    .kernel = {m->kernel.data, m->kernel.size},

@@ -16,17 +16,6 @@
 #define ITEM_BOOT_MENU 0x0e
 #define ITEM_MAX_CPUS  0x0f
 
-static struct acpi_config acpi_settings(const struct machine *m, u32 pm_base)
-{
-	return (struct acpi_config){
-	    .cpus = m->cfg.cpus,
-	    .low_ram_bytes = m->ram.low_bytes,
-	    .hpet = !m->cfg.no_hpet,
-	    .vga = true,
-	    .pm_base = pm_base,
-	};
-}
-
 static int put_file(struct machine *m, const char *name, const void *data, u32 n)
 {
 	int r = pc_fw_cfg_replace_file(&m->pc, name, data, n);
@@ -36,7 +25,7 @@ static int put_file(struct machine *m, const char *name, const void *data, u32 n
 /* Adds the ACPI files, or brings them up to date. */
 static int put_acpi(struct machine *m, u32 pm_base, struct errtext *e)
 {
-	const struct acpi_config cfg = acpi_settings(m, pm_base);
+	const struct acpi_config cfg = machine_acpi_config(m, pm_base);
 	struct acpi_files *f = malloc(sizeof(*f));
 	int r =
 	    f ? acpi_build_files(&cfg, f, e) : err_set(e, -ENOMEM, "no memory for the ACPI tables");

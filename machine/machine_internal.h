@@ -16,6 +16,7 @@
 #include "devices/display/display.h"
 #include "devices/backends/net.h"
 #include "devices/pc.h"
+#include "machine/acpi.h"
 #include "machine/boot.h"
 #include "machine/machine.h"
 #include "machine/ram.h"
@@ -59,7 +60,7 @@ struct machine_threads {
 	_Atomic u64 instructions, virtual_ns, idle_ns, disk, net;
 	_Atomic(const char *) mode;
 	atomic_uint cpl, leds;
-	atomic_bool halted, running, mouse_wanted;
+	atomic_bool halted, running, mouse_wanted, pointer_wanted;
 };
 
 /*
@@ -140,6 +141,8 @@ bool machine_halted(const struct machine *m);
 /** Makes @cpu the one that runs. */
 void machine_switch_cpu(struct machine *m, struct cpu *cpu);
 
+/** What the ACPI tables say of this machine. @pm_base: of the PM1 block, 0 for the usual one. */
+struct acpi_config machine_acpi_config(const struct machine *m, u32 pm_base);
 /** What firmware reads through fw_cfg: memory map, processors, ACPI and SMBIOS tables, boot order. 0, or -errno with a message. */
 MUST_CHECK int machine_fill_fw_cfg(struct machine *m, struct errtext *e);
 /** Reads the files named in the configuration. 0, or -errno with a message. */

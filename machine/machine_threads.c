@@ -171,6 +171,13 @@ bool machine_send_mouse(struct machine *m, int dx, int dy, int wheel, unsigned b
 	return push(m, INPUT_MOUSE, data, sizeof(data));
 }
 
+bool machine_send_pointer(struct machine *m, unsigned x, unsigned y, int wheel, unsigned buttons)
+{
+	s8 z = (s8)(wheel > 127 ? 127 : wheel < -127 ? -127 : wheel);
+	const u8 data[] = {(u8)x, (u8)(x >> 8), (u8)y, (u8)(y >> 8), (u8)z, (u8)buttons};
+	return push(m, INPUT_POINTER, data, sizeof(data));
+}
+
 unsigned machine_input_room(struct machine *m)
 {
 	return input_room(&m->input);
@@ -203,6 +210,7 @@ void machine_publish_stats(struct machine *m)
 	PUBLISH(halted, machine_halted(m));
 	PUBLISH(leds, in.leds);
 	PUBLISH(mouse_wanted, in.mouse_wanted);
+	PUBLISH(pointer_wanted, in.pointer_wanted);
 }
 
 void machine_stats(const struct machine *m, struct machine_stats *out)
@@ -221,5 +229,6 @@ void machine_stats(const struct machine *m, struct machine_stats *out)
 	    .quitting = atomic_load_explicit(&m->quit, memory_order_relaxed),
 	    .leds = (u8)OBSERVE(leds),
 	    .mouse_wanted = OBSERVE(mouse_wanted),
+	    .pointer_wanted = OBSERVE(pointer_wanted),
 	};
 }

@@ -175,7 +175,28 @@ int pci_set_rom(struct pci_function *f, const void *data, u64 n)
 	f->rom_data = copy;
 	f->rom_bytes = size;
 	pci_put32(f->wmask, PCI_ROM, (u32) ~(size - 1) | 1);
+	f->wmask[PCI_COMMAND] |= PCI_COMMAND_MEMORY; /* a card of ports alone now has memory, too */
 	return 0;
+}
+
+/*
+ * A ROM that serves a family of cards, such as iPXE's, names one of them or none in its PCI data structure; firmware runs only what
+ * names the card (PCI Firmware 3.0, 5.2). Whoever gives this file to this card means it, so the identity is written in, as the tool
+ * does that burns the ROM of a real card; the byte behind the entry jump makes up for the sum.
+ */
+static void adopt_rom(const struct pci_function *f, u8 *rom, u64 size)
+{
+	const u16 vendor = f->ident->vendor, device = f->ident->device;
+	const u8 id[4] = {(u8)vendor, (u8)(vendor >> 8), (u8)device, (u8)(device >> 8)};
+	u64 at = size >= 0x1a ? rom[0x18] | (u64)rom[0x19] << 8 : size;
+	u8 sum = 0;
+	if (at + 0x18 > size || rom[0] != 0x55 || rom[1] != 0xaa || memcmp(rom + at, "PCIR", 4) || rom[at + 0x14])
+		return;
+	for (unsigned i = 0; i < 4; i++) {
+		sum = (u8)(sum + rom[at + 4 + i] - id[i]);
+		rom[at + 4 + i] = id[i];
+	}
+	rom[6] = (u8)(rom[6] + sum);
 }
 
 int pci_rom_file(struct pci_function *f, const char *path, char *err, size_t n)
@@ -186,6 +207,7 @@ int pci_rom_file(struct pci_function *f, const char *path, char *err, size_t n)
 		return 0;
 	int e = host_file_read(path, ROM_MAX, &data, &size);
 	if (!e) {
+		adopt_rom(f, data, size);
 		e = pci_set_rom(f, data, size);
 		free(data);
 	}

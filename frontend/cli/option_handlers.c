@@ -167,7 +167,7 @@ int opt_cpu(struct cli *cli, const char *value)
 }
 
 static const char *const machine_types[] = {"pc", "help", NULL};
-/* Keys of -machine. Only hpet does anything. */
+/* Keys of -machine. Only hpet and usb do anything. */
 static const char *const machine_keys[] = {"accel", "kernel_irqchip",  "kernel-irqchip", "hpet",
 					   "usb",   "vmport",          "graphics",       "smm",
 					   "type",  "dump-guest-core", "mem-merge", "pit", NULL};
@@ -202,11 +202,14 @@ static int machine_key(struct cli *cli, const char *key, const char *value)
 		return machine_type(cli, value);
 	if (!strcmp(key, "accel"))
 		return opt_accel(cli, value);
-	if (!strcmp(key, "hpet")) {
+	bool *off = !strcmp(key, "hpet") ? &cli->cfg.no_hpet : !strcmp(key, "usb") ? &cli->usb_off : NULL;
+	if (off) {
 		if (strcmp(value, "on") && strcmp(value, "off"))
-			return cli_bad(cli, "-machine hpet=%s: expected on or off", value);
-		cli->cfg.no_hpet = !strcmp(value, "off");
+			return cli_bad(cli, "-machine %s=%s: expected on or off", key, value);
+		*off = !strcmp(value, "off");
 	}
+	if (off == &cli->usb_off)
+		cli->usb = !cli->usb_off;
 	return 0;
 }
 
@@ -216,7 +219,7 @@ int opt_machine(struct cli *cli, const char *value)
 	if (is_help(value)) {
 		fprintf(cli->out,
 			"Machines:\n  pc    i440FX, PIIX3, PIIX4 power management (default)\n"
-			"Settings: hpet=on|off; accel, kernel_irqchip, usb, vmport, graphics, smm, "
+			"Settings: hpet=on|off, usb=on|off; accel, kernel_irqchip, vmport, graphics, smm, "
 			"dump-guest-core, mem-merge, pit are accepted and ignored\n");
 		cli->done = true;
 		return 0;
@@ -542,6 +545,23 @@ int opt_device(struct cli *cli, const char *value)
 		return cli_bad(cli, "-device: more than %d", MACHINE_DEVICES);
 	cli->cfg.device[cli->devices++] = value;
 	return 0;
+}
+
+int opt_usb(struct cli *cli, const char *value)
+{
+	cli->usb = true;
+	cli->usb_off = false;
+	return 0;
+}
+
+int opt_usbdevice(struct cli *cli, const char *value)
+{
+	static const char *const kinds[] = {"tablet", NULL};
+	char hint[80];
+	if (strcmp(value, "tablet"))
+		return cli_bad(cli, "-usbdevice %s: the tablet is the one that is modelled%s", value,
+			       cli_did_you_mean(hint, sizeof(hint), value, kinds));
+	return opt_device(cli, "usb-tablet");
 }
 
 int opt_set(struct cli *cli, const char *value)

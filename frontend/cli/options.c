@@ -311,6 +311,31 @@ static int one_argument(struct cli *cli, int argc, char *const *argv, int *i)
 	return cli_option(cli, name, NULL);
 }
 
+static bool has_device(const struct cli *cli, const char *type)
+{
+	size_t n = strlen(type);
+	for (unsigned i = 0; i < cli->devices; i++)
+		if (!strncmp(cli->cfg.device[i], type, n) && strchr(",", cli->cfg.device[i][n]))
+			return true;
+	return false;
+}
+
+/*
+ * What boots through firmware is an operating system as installed: it has the driver for a tablet, and with that the pointer
+ * needs no grab. A kernel started directly gets one if it is asked for.
+ */
+static int settle_usb(struct cli *cli)
+{
+	const bool tablet = has_device(cli, "usb-tablet"), firmware = !cli->demo && !cli->cfg.kernel;
+	if (cli->usb_off && (tablet || has_device(cli, "piix3-usb-uhci")))
+		return cli_bad(cli, "-machine usb=off leaves no place for the USB devices that were asked for");
+	if (has_device(cli, "piix3-usb-uhci"))
+		return 0;
+	cli->cfg.tablet = firmware && !tablet && !cli->nodefaults && !cli->usb_off;
+	cli->cfg.usb = cli->usb || tablet || cli->cfg.tablet;
+	return 0;
+}
+
 /* What follows from the options together. */
 static int settle(struct cli *cli)
 {
@@ -333,7 +358,8 @@ static int settle(struct cli *cli)
 		cli->cfg.typed = cli_mux;
 		cli->cfg.ctx = cli;
 	}
-	return cli_settle_net(cli);
+	r = settle_usb(cli);
+	return r ? r : cli_settle_net(cli);
 }
 
 enum cli_outcome cli_parse(struct cli *cli, int argc, char *const *argv, FILE *out, FILE *notes,

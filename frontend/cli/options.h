@@ -31,6 +31,7 @@ struct cli {
 	bool display_none; /* asked for, so that no note is due */
 	bool display_sdl;  /* asked for: without a window there is a note */
 	bool full_screen;
+	bool usb, usb_off; /* -usb; -machine usb=off */
 	bool audio_asked; /* -audio sdl: without sound there is a note */
 	const char *vnc; /* where to serve the screen; NULL: not */
 	bool serial_given, vga_given;

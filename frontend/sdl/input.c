@@ -1,7 +1,7 @@
 /*
  * Keyboard and mouse of the window into the machine. Keys go by their place; Ctrl+Alt with a
- * letter's place is the window's own. A mouse that reports motion is held inside the window while
- * the guest has it; the title says how to get it back.
+ * letter's place is the window's own. A guest that asks the tablet is told where the pointer stands in its picture. Others get
+ * motion: the mouse is held inside the window while the guest has it, and the title says how to get it back.
  */
 #include "frontend/sdl/keys.h"
 #include "frontend/sdl/window_internal.h"
@@ -20,12 +20,53 @@ static void release(struct window *w, SDL_Scancode code)
 		w->down[code] = 0;
 }
 
+/* Where the pointer stands in the guest's picture; false: outside. */
+static bool in_picture(const struct window *w, unsigned *x, unsigned *y)
+{
+	const SDL_Rect *v = &w->view;
+	int dx = w->px - v->x, dy = w->py - v->y;
+	bool inside = dx >= 0 && dy >= 0 && dx < v->w && dy < v->h;
+	dx = MAX(0, MIN(dx, v->w - 1));
+	dy = MAX(0, MIN(dy, v->h - 1));
+	*x = (unsigned)((s64)dx * 32767 / MAX(v->w - 1, 1));
+	*y = (unsigned)((s64)dy * 32767 / MAX(v->h - 1, 1));
+	return inside;
+}
+
+bool input_follows(struct window *w)
+{
+	struct machine_stats s;
+	unsigned x, y;
+	machine_stats(w->m, &s);
+	bool follows = s.pointer_wanted && !w->grabbed && !w->ended && !w->menu.page;
+	bool hide = follows && w->focused && in_picture(w, &x, &y);
+	if (hide != w->hidden && !w->grabbed) {
+		w->hidden = hide;
+		SDL_ShowCursor(hide ? SDL_DISABLE : SDL_ENABLE);
+	}
+	return follows;
+}
+
+/* Tells the guest of the buttons and @wheel steps, by whichever of its devices it listens to. */
+static void send_buttons(struct window *w, int wheel)
+{
+	unsigned x, y;
+	if (input_follows(w)) {
+		in_picture(w, &x, &y);
+		machine_send_pointer(w->m, x, y, wheel, w->buttons);
+	} else {
+		machine_send_mouse(w->m, 0, 0, wheel, w->buttons);
+	}
+}
+
 void input_release_all(struct window *w)
 {
 	for (unsigned i = 0; i < SDL_NUM_SCANCODES; i++)
 		release(w, (SDL_Scancode)i);
-	if (w->buttons && machine_send_mouse(w->m, 0, 0, 0, 0))
+	if (w->buttons) {
 		w->buttons = 0;
+		send_buttons(w, 0);
+	}
 }
 
 void input_chord(struct window *w, const u16 *keys)
@@ -113,8 +154,14 @@ void input_motion(struct window *w, const SDL_MouseMotionEvent *e)
 		return;
 	}
 	physical(w, &x, &y);
+	w->px = x;
+	w->py = y;
 	if (w->menu.page)
 		menu_pointer(w, x, y, false);
+	unsigned gx, gy;
+	bool inside = in_picture(w, &gx, &gy);
+	if (input_follows(w) && (inside || w->buttons))
+		machine_send_pointer(w->m, gx, gy, 0, w->buttons);
 }
 
 static unsigned button_bit(u8 button)
@@ -145,8 +192,14 @@ static void click(struct window *w, int x, int y)
 void input_button(struct window *w, const SDL_MouseButtonEvent *e)
 {
 	int x = e->x, y = e->y;
+	unsigned gx, gy, bit = button_bit(e->button);
 	physical(w, &x, &y);
-	if (!w->grabbed) {
+	w->px = x;
+	w->py = y;
+	bool inside = in_picture(w, &gx, &gy);
+	/* A button that went down in the picture goes up wherever the pointer is by then. */
+	bool guests = input_follows(w) && (inside || w->buttons);
+	if (!w->grabbed && !guests) {
 		if (e->type == SDL_MOUSEBUTTONDOWN && e->button == SDL_BUTTON_LEFT)
 			click(w, x, y);
 		else if (e->type == SDL_MOUSEBUTTONDOWN && e->button == SDL_BUTTON_RIGHT &&
@@ -154,9 +207,8 @@ void input_button(struct window *w, const SDL_MouseButtonEvent *e)
 			menu_close(w);
 		return;
 	}
-	unsigned bit = button_bit(e->button);
 	w->buttons = e->type == SDL_MOUSEBUTTONDOWN ? w->buttons | bit : w->buttons & ~bit;
-	machine_send_mouse(w->m, 0, 0, 0, w->buttons);
+	send_buttons(w, 0);
 }
 
 void input_wheel(struct window *w, const SDL_MouseWheelEvent *e)
@@ -164,8 +216,8 @@ void input_wheel(struct window *w, const SDL_MouseWheelEvent *e)
 	int steps = e->direction == SDL_MOUSEWHEEL_FLIPPED ? -e->y : e->y;
 	if (w->menu.page)
 		menu_scroll(w, -steps);
-	else if (w->grabbed)
-		machine_send_mouse(w->m, 0, 0, -steps, w->buttons);
+	else if (w->grabbed || input_follows(w))
+		send_buttons(w, -steps);
 }
 
 /* ---- text typed as keys --------------------------------------------------------------------- */

@@ -371,6 +371,7 @@ static void tick(struct window *w)
 {
 	u64 now = host_monotonic_ns();
 	input_type(w, now);
+	input_follows(w);
 	status_sample(w, now);
 	take_picture(w);
 	if (w->toast_until && now >= w->toast_until) {

@@ -77,6 +77,8 @@ struct window {
 	bool full, dirty;
 
 	bool grabbed, focused;
+	bool hidden;           /* the host's pointer, because the guest draws its own in the same place */
+	int px, py;            /* where the pointer was last, physical pixels */
 	u16 down[SDL_NUM_SCANCODES]; /* the key sent to the guest for each one held */
 	unsigned buttons;
 	int wheel_rest;
@@ -103,6 +105,8 @@ void input_motion(struct window *w, const SDL_MouseMotionEvent *e);
 void input_button(struct window *w, const SDL_MouseButtonEvent *e);
 void input_wheel(struct window *w, const SDL_MouseWheelEvent *e);
 void input_grab(struct window *w, bool on);
+/** Does the guest's pointer follow the host's? Shows or hides the latter. */
+bool input_follows(struct window *w);
 /** Lets go of every key and button the guest holds for down. */
 void input_release_all(struct window *w);
 void input_paste(struct window *w);

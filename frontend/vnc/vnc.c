@@ -3,8 +3,8 @@
  * machine's input queue. Everything of libvncserver happens on one thread, which wakes 60 times a second while somebody
  * looks, and 10 times otherwise.
  *
- * Not modelled: clipboard, resizing by the viewer. A PS/2 mouse only knows motion, so the guest's pointer is led to the
- * viewer's by differences, and pushed against the edges to find it again.
+ * Not modelled: clipboard, resizing by the viewer. A guest that asks the tablet is told where the viewer's pointer is. A PS/2
+ * mouse only knows motion, so there the guest's pointer is led by differences, and pushed against the edges to find it again.
  */
 #include "frontend/vnc/vnc.h"
 
@@ -130,6 +130,15 @@ static void on_pointer(int mask, int x, int y, rfbClientPtr client)
 	struct vnc *v = client->screen->screenData;
 	unsigned buttons = (unsigned)((mask & 1) | (mask & 4) >> 1 | (mask & 2) << 1);
 	int wheel = mask & 8 && !(v->buttons & 8) ? -1 : mask & 16 && !(v->buttons & 16) ? 1 : 0, dx = 0, dy = 0;
+	struct machine_stats s;
+	machine_stats(v->m, &s);
+	if (s.pointer_wanted) {
+		unsigned px = (unsigned)MAX(x, 0) * 32767u / MAX(v->w - 1, 1u), py = (unsigned)MAX(y, 0) * 32767u / MAX(v->h - 1, 1u);
+		if (machine_send_pointer(v->m, MIN(px, 32767u), MIN(py, 32767u), wheel, buttons))
+			v->buttons = mask;
+		v->pointer_known = false;
+		return;
+	}
 	if (v->pointer_known) {
 		dx = motion(v->x, x, v->w, v->fx);
 		dy = motion(v->y, y, v->h, v->fy);

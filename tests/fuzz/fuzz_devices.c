@@ -168,6 +168,7 @@ static void step(struct world *w, struct input *in)
 		break;
 	case 11:
 		pc_key(&w->pc, (u16)v, v >> 16 & 1);
+		pc_pointer(&w->pc, (u16)v, (u16)(v >> 8), (s8)(v >> 16), v >> 24 & 31);
 		pc_mouse(&w->pc, (s8)v, (s8)(v >> 8), (s8)(v >> 16), v >> 24 & 7);
 		break;
 	case 12:
@@ -215,6 +216,8 @@ static void run(const u8 *data, size_t n)
 				      .serial = {""},
 				      .audio = w->audio,
 				      .display = w->display,
+				      .usb = true,
+				      .tablet = true,
 				      .drive = w->drive,
 				      .drives = DRIVES};
 	struct input in = {data, n};
