@@ -18,6 +18,7 @@ static const struct {
     {EXIT_IMAGE, "a file is missing, unreadable, or not something that can be booted"},
     {EXIT_INTERNAL, "the emulator failed"},
     {EXIT_QUIT, "ended by the user (Ctrl-C, Ctrl-A x) or by a signal"},
+    {EXIT_LAB, "orrery lab: not everything was observed as the lab expects"},
 };
 
 int exit_status(const struct machine_result *r)

@@ -18,6 +18,7 @@ enum exit_code {
 	EXIT_IMAGE = 76,
 	EXIT_INTERNAL = 78,
 	EXIT_QUIT = 80,
+	EXIT_LAB = 82,
 };
 
 /** The status of a run that ended so. */

@@ -7,6 +7,7 @@
 #include "bios/image.h"
 #include "frontend/cli/exitcode.h"
 #include "frontend/cli/img.h"
+#include "frontend/cli/lab.h"
 #include "frontend/cli/options.h"
 #include "frontend/cli/verdict.h"
 #include "machine/demo/demo.h"
@@ -267,6 +268,8 @@ int main(int argc, char **argv)
 	int status = EXIT_POWER_OFF;
 	if (argc > 1 && !strcmp(argv[1], "img"))
 		return img_main(argc - 2, argv + 2, stdout, stderr);
+	if (argc > 1 && !strcmp(argv[1], "lab"))
+		return lab_main(argc - 2, argv + 2, stdin, stdout, stderr);
 	switch (cli_parse(&cli, argc, argv, stdout, stderr, &e)) {
 	case CLI_RUN: status = start(&cli, &e); break;
 	case CLI_BAD: status = fail(&cli, EXIT_USAGE, "usage", e.s); break;

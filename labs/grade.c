@@ -1,0 +1,201 @@
+/* What was observed against what was expected, and the tables a lab wants filled. See labs.h. */
+#include <stdlib.h>
+#include <string.h>
+#include "debug/view.h"
+#include "labs/labs.h"
+
+static const json_t *phase_find(const json_t *run, const char *name)
+{
+	size_t i;
+	json_t *p;
+
+	json_array_foreach(json_object_get(run, "phases"), i, p)
+	{
+		if (!strcmp(json_string_value(json_object_get(p, "name")), name))
+			return p;
+	}
+	return NULL;
+}
+
+/* A counter's name: everything else must have been observed. */
+static bool is_counter(const char *key)
+{
+	static const char *const exact[] = {"insns", "faults", "interrupts", "entries", "entries.failed", "exits", "walks", "refs",
+					    "rdmsr", "wrmsr", "task_switches", "cr0_writes", "cr3_writes", "cr4_writes", NULL};
+	static const char *const prefix[] = {"fault.", "ring.", "io.", "exit.", "refs.", "stage2.", "flush.", NULL};
+
+	for (unsigned i = 0; exact[i]; i++)
+		if (!strcmp(exact[i], key))
+			return true;
+	for (unsigned i = 0; prefix[i]; i++)
+		if (!strncmp(prefix[i], key, strlen(prefix[i])))
+			return true;
+	return false;
+}
+
+bool lab_value(const json_t *run, const char *phase, const char *key, u64 *v)
+{
+	const json_t *p = phase_find(run, phase), *j;
+
+	*v = 0;
+	if (!p)
+		return false;
+	if (!(j = json_object_get(json_object_get(p, "obs"), key)))
+		j = json_object_get(json_object_get(p, "counts"), key);
+	if (j)
+		*v = (u64)json_integer_value(j);
+	return j || is_counter(key);
+}
+
+static void number_text(char *buf, size_t n, u64 v)
+{
+	if (v > 0xffff)
+		snprintf(buf, n, "0x%llx", (unsigned long long)v);
+	else
+		snprintf(buf, n, "%llu", (unsigned long long)v);
+}
+
+static void add_text(char *buf, size_t n, const char *word, u64 v)
+{
+	char num[32];
+	size_t used = strlen(buf);
+
+	number_text(num, sizeof(num), v);
+	snprintf(buf + used, n - used, "%s%s%s", used ? ", " : "", word, num);
+}
+
+/* One relation to a value elsewhere. False: that value does not exist. */
+static bool relation(const json_t *run, const json_t *to, const char *word, char *text, size_t n, u64 *v)
+{
+	const char *phase = json_string_value(json_object_get(to, "phase")), *key = json_string_value(json_object_get(to, "key"));
+	bool have = lab_value(run, phase, key, v);
+	size_t used = strlen(text);
+
+	snprintf(text + used, n - used, "%s%s %s of %s", used ? ", " : "", word, key, phase);
+	if (have) {
+		used = strlen(text);
+		snprintf(text + used, n - used, " (%llu)", (unsigned long long)*v);
+	}
+	return have;
+}
+
+static bool holds(const json_t *run, const json_t *x, bool have, u64 v, char *text, size_t n)
+{
+	const json_t *j;
+	u64 w;
+	bool ok = have;
+
+	if (lab_number(json_object_get(x, "is"), &w)) {
+		add_text(text, n, "", w);
+		ok &= v == w;
+	}
+	if (lab_number(json_object_get(x, "min"), &w)) {
+		add_text(text, n, "at least ", w);
+		ok &= v >= w;
+	}
+	if (lab_number(json_object_get(x, "max"), &w)) {
+		add_text(text, n, "at most ", w);
+		ok &= v <= w;
+	}
+	if ((j = json_object_get(x, "same_as")))
+		ok &= relation(run, j, "the same as", text, n, &w) && v == w;
+	if ((j = json_object_get(x, "more_than")))
+		ok &= relation(run, j, "more than", text, n, &w) && v > w;
+	if ((j = json_object_get(x, "less_than")))
+		ok &= relation(run, j, "less than", text, n, &w) && v < w;
+	return ok;
+}
+
+static bool check_one(const json_t *run, const json_t *x, json_t *checks)
+{
+	const char *phase = json_string_value(json_object_get(x, "phase")), *key = json_string_value(json_object_get(x, "key"));
+	char text[400] = "", num[32];
+	u64 v;
+	bool have = lab_value(run, phase, key, &v), ok = holds(run, x, have, v, text, sizeof(text));
+	json_t *o = view_object(checks, NULL);
+
+	number_text(num, sizeof(num), v);
+	view_text(o, "phase", phase);
+	view_text(o, "key", key);
+	view_text(o, "expected", text);
+	view_text(o, "observed",
+		  have                     ? num
+		  : phase_find(run, phase) ? "the phase ran, but this was not observed"
+					   : "the guest never came to this phase");
+	view_bool(o, "ok", ok);
+	view_text(o, "why", json_string_value(json_object_get(x, "why")));
+	return ok;
+}
+
+json_t *lab_grade(const struct lab *l, const json_t *run)
+{
+	json_t *g = json_object(), *checks, *end = json_object_get(run, "end"), *x;
+	const char *want = json_string_value(json_object_get(l->desc, "end"));
+	u64 score = 0, of = 1;
+	size_t i;
+
+	if (!want)
+		want = "finished";
+	bool ended = !strcmp(json_string_value(json_object_get(end, "reason")), want);
+	score += ended;
+	view_text(g, "lab", l->name);
+	json_object_set(g, "end", end);
+	view_text(g, "expected_end", want);
+	checks = json_array();
+	json_array_foreach(json_object_get(l->desc, "expect"), i, x)
+	{
+		of++;
+		score += check_one(run, x, checks);
+	}
+	view_bool(g, "passed", score == of);
+	view_num(g, "score", score);
+	view_num(g, "of", of);
+	json_object_set_new(g, "checks", checks);
+	json_object_set(g, "phases", json_object_get(run, "phases"));
+	return g;
+}
+
+/* ---- tables ---------------------------------------------------------------------------------- */
+
+static void cell(json_t *row, const json_t *run, const char *phase, const char *key, u64 per)
+{
+	u64 v;
+
+	if (!lab_value(run, phase, key, &v))
+		json_array_append_new(row, json_string("-"));
+	else if (!per)
+		json_array_append_new(row, json_sprintf("%llu", (unsigned long long)v));
+	else
+		json_array_append_new(row, json_sprintf("%llu.%llu", (unsigned long long)(v / per),
+							(unsigned long long)(v % per * 10 / per)));
+}
+
+json_t *lab_tables(const struct lab *l, const json_t *run)
+{
+	json_t *out = json_array(), *t, *column, *phase;
+	size_t i, j;
+	const char *label;
+
+	json_array_foreach(json_object_get(l->desc, "tables"), i, t)
+	{
+		json_t *o = view_object(out, NULL), *head = view_array(o, "head"), *rows = view_array(o, "rows");
+		const char *per = json_string_value(json_object_get(t, "per"));
+		json_object_set(o, "title", json_object_get(t, "title"));
+		json_array_append_new(head, json_string("phase"));
+		json_object_foreach(json_object_get(t, "columns"), label, column) json_array_append_new(head, json_string(label));
+		json_array_foreach(json_object_get(t, "phases"), j, phase)
+		{
+			json_t *row = view_array(rows, NULL);
+			const char *name = json_string_value(phase);
+			u64 n = 0;
+			if (!name)
+				continue;
+			json_array_append(row, phase);
+			if (per)
+				lab_value(run, name, per, &n);
+			json_object_foreach(json_object_get(t, "columns"), label, column)
+			    cell(row, run, name, json_is_string(column) ? json_string_value(column) : "", n);
+		}
+	}
+	return out;
+}

@@ -1,0 +1,84 @@
+/*
+ * The teaching sandbox: labs, how they are run, graded and shown. No operating system here; the command is frontend/cli/lab.c.
+ *
+ * A lab is a folder: lab.json (title, processor, budget, questions, expected observations, tables), text.md (a page to read
+ * before), guest.c and other sources (built with labs/common). The built-in ones are linked into the program.
+ *
+ * A run becomes one JSON tree, from which the terminal, the verdict, the report and its pictures are made:
+ *
+ *   lab, title
+ *   end       {reason, code, instructions, explanation}
+ *   output    what the guest printed; output_dropped: bytes beyond what is kept
+ *   phases    [{name, obs: {NAME: n}, counts: {KEY: n}, from, to}]   counts: only what is not 0
+ *   timeline  [{at, phase, kind, cpl, root, mode, from, to, via}]; timeline_dropped
+ *   edges     [{from, to, root, via, count}]                          every change of ring, by how it was made
+ *   walks     [{phase, address, cpl, root, steps: [{level, stage, at, entry}], verdict | gpa, page_size}]
+ *   shows     [{phase, what, view}]
+ */
+#ifndef ORRERY_LABS_H
+#define ORRERY_LABS_H
+
+#include <jansson.h>
+#include "machine/machine.h"
+
+struct lab_file {
+	const char *name;
+	const u8 *data, *end;
+};
+
+/* A lab that is linked into the program. files: lab.json, text.md, the sources; ends with name NULL. */
+struct lab_builtin {
+	const char *name;
+	const u8 *image, *image_end;
+	const struct lab_file *files;
+};
+extern const struct lab_builtin lab_builtins[]; /* ends with name NULL */
+extern const struct lab_file lab_common[];      /* start.S, lab.c, ...: what every lab is built with */
+
+const struct lab_builtin *lab_builtin_find(const char *name); /* NULL: there is none */
+const struct lab_file *lab_file_find(const struct lab_file *files, const char *name);
+
+struct lab {
+	char name[64];
+	json_t *desc;      /* checked lab.json */
+	char *text;        /* text.md */
+	const u8 *image;   /* a Multiboot image; lives as long as the lab */
+	u64 image_bytes;
+};
+
+/**
+ * Checks a lab's description and takes it into @l (name given, image left alone). 0, or -EINVAL with a message that says which
+ * part of lab.json is missing or wrong: "lab.json:12: ..." or "lab.json: questions[2].ask: missing".
+ */
+MUST_CHECK int lab_parse(struct lab *l, const char *name, const void *json, size_t n, const char *text, size_t text_n,
+			 struct errtext *e);
+void lab_free(struct lab *l);
+/** "mode" and the other simple values, with their defaults. */
+unsigned lab_mode(const struct lab *l);
+u64 lab_budget(const struct lab *l);
+
+/** Runs the lab's guest to its end or its budget; NULL with a message: the machine cannot be built. The tree is the caller's. */
+json_t *lab_run(const struct lab *l, struct errtext *e);
+/** What was observed: an observation or a counter (0 if it never counted); "insns", "fault.GP", ... False: no such phase or observation. */
+bool lab_value(const json_t *run, const char *phase, const char *key, u64 *v);
+/** A value of lab.json: an integer, or a string of digits. */
+bool lab_number(const json_t *j, u64 *v);
+
+/** {lab, passed, score, of, end, checks: [{phase, key, expected, observed, ok, why}], phases}; of run only what is needed. */
+json_t *lab_grade(const struct lab *l, const json_t *run);
+/** The tables of the description filled with what was observed: [{title, head: [..], rows: [[..]]}]. */
+json_t *lab_tables(const struct lab *l, const json_t *run);
+
+/* ---- pictures and pages; all take a stream ---- */
+
+/** One of: "rings", "timeline", "walk" (the @n-th), "exits", "map" (the @n-th show of it). False: nothing to draw. */
+bool lab_svg(FILE *f, const json_t *run, const char *what, unsigned n);
+/** A page that stands for itself: text, questions with their answers, tables, pictures, checks. */
+void lab_html(FILE *f, const struct lab *l, const json_t *run, const json_t *grade);
+/** A table, a walk, the rings, the timeline as text. */
+void lab_print_tables(FILE *f, const json_t *tables);
+void lab_print_walks(FILE *f, const json_t *run);
+void lab_print_rings(FILE *f, const json_t *run);
+void lab_print_timeline(FILE *f, const json_t *run, unsigned max);
+
+#endif

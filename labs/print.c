@@ -1,0 +1,113 @@
+/* The same pictures as text. See labs.h. */
+#include <string.h>
+#include "labs/labs.h"
+
+static const char *text(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "";
+}
+
+static int num(const json_t *o, const char *key)
+{
+	return (int)json_integer_value(json_object_get(o, key));
+}
+
+static void table_row(FILE *f, const json_t *row, const size_t *width)
+{
+	size_t i;
+	json_t *c;
+
+	json_array_foreach((json_t *)row, i, c)
+	{
+		if (i < 16)
+			fprintf(f, i ? "  %*s" : "  %-*s", (int)width[i], json_string_value(c));
+	}
+	fputc('\n', f);
+}
+
+static void widths(const json_t *row, size_t *width)
+{
+	size_t i;
+	json_t *c;
+
+	json_array_foreach((json_t *)row, i, c)
+	{
+		size_t n = json_string_length(c);
+		if (i < 16 && n > width[i])
+			width[i] = n;
+	}
+}
+
+void lab_print_tables(FILE *f, const json_t *tables)
+{
+	size_t i, j;
+	json_t *t, *row;
+
+	json_array_foreach((json_t *)tables, i, t)
+	{
+		size_t width[16] = {0};
+		widths(json_object_get(t, "head"), width);
+		json_array_foreach(json_object_get(t, "rows"), j, row) widths(row, width);
+		fprintf(f, "\n%s\n", text(t, "title"));
+		table_row(f, json_object_get(t, "head"), width);
+		json_array_foreach(json_object_get(t, "rows"), j, row) table_row(f, row, width);
+	}
+}
+
+void lab_print_walks(FILE *f, const json_t *run)
+{
+	static const char *const names[] = {"", "PTE", "PDE", "PDPTE", "PML4E", "PML5E"};
+	size_t i, j;
+	json_t *w, *s;
+
+	json_array_foreach(json_object_get(run, "walks"), i, w)
+	{
+		fprintf(f, "\nwalk of %s in %s, ring %d%s: %d entries read\n", text(w, "address"), text(w, "phase"), num(w, "cpl"),
+			json_is_true(json_object_get(w, "root")) ? "" : ", non-root", (int)json_array_size(json_object_get(w, "steps")));
+		json_array_foreach(json_object_get(w, "steps"), j, s)
+		{
+			int level = num(s, "level"), stage = num(s, "stage");
+			fprintf(f, "  %s%s%-5s at %-12s = %s\n", stage ? "      " : "", stage ? "EPT " : "",
+				level >= 1 && level <= 5 ? names[level] : "?", text(s, "at"), text(s, "entry"));
+		}
+		if (*text(w, "verdict"))
+			fprintf(f, "  -> %s\n", text(w, "verdict"));
+		else
+			fprintf(f, "  -> %s, a page of %d KiB\n", text(w, "gpa"), num(w, "page_size") / 1024);
+	}
+}
+
+void lab_print_rings(FILE *f, const json_t *run)
+{
+	size_t i;
+	json_t *e;
+
+	json_array_foreach(json_object_get(run, "edges"), i, e)
+	{
+		fprintf(f, "  ring %d %s ring %d %8d times by %s%s\n", num(e, "from"), "->",
+			num(e, "to"), num(e, "count"), text(e, "via"), json_is_true(json_object_get(e, "root")) ? "" : " (non-root)");
+	}
+}
+
+void lab_print_timeline(FILE *f, const json_t *run, unsigned max)
+{
+	const json_t *list = json_object_get(run, "timeline");
+	size_t i;
+	json_t *e;
+
+	json_array_foreach((json_t *)list, i, e)
+	{
+		if (i == max) {
+			fprintf(f, "  ... %d more\n", (int)(json_array_size(list) - max));
+			break;
+		}
+		if (!strcmp(text(e, "kind"), "phase")) {
+			fprintf(f, "  %9d -- %s\n", num(e, "at"), text(e, "via"));
+			continue;
+		}
+		fprintf(f, "  %9d %s%.*s%d%-*s %-10s %s %s\n", num(e, "at"), json_is_true(json_object_get(e, "root")) ? " " : "V",
+			2 * num(e, "cpl"), "      ", num(e, "cpl"), 7 - 2 * num(e, "cpl"), "", text(e, "kind"), text(e, "via"),
+			text(e, "why"));
+	}
+}

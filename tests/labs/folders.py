@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""orrery lab with folders: a new one works; broken ones say what is missing; bad guests end in a verdict. usage: folders.py ORRERY [CHROMIUM]"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+EMU = os.path.abspath(sys.argv[1])
+EXIT_LAB, EXIT_IMAGE, EXIT_USAGE = 82, 76, 74
+failures = []
+
+
+def lab(*args, text=""):
+    p = subprocess.run([EMU, "lab", *args], input=text, capture_output=True, text=True, timeout=100)
+    return p.returncode, p.stdout + p.stderr
+
+
+def check(what, ok, output=""):
+    print("ok  " if ok else "FAIL", what)
+    if not ok:
+        print(output)
+        failures.append(what)
+
+
+def says(what, status, words, *args, **more):
+    got, out = lab(*args, **more)
+    check("%s: status %d, says '%s'" % (what, status, words), got == status and words in out, "status %d\n%s" % (got, out))
+    return out
+
+
+def write(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+
+
+def guest(folder, body):
+    write(folder + "/guest.c", '#include "lab.h"\nvoid lab_main(void)\n{\n%s\n}\n' % body)
+
+
+def folders():
+    says("a new folder", 0, "made", "new", "mine")
+    says("which is there already", EXIT_USAGE, "is there already", "new", "mine")
+    says("a bad name", EXIT_USAGE, "letters", "new", "a b")
+    says("it passes", 0, "3 of 3 as expected", "./mine", "-q")
+    out = says("its guided screen", 0, "You predicted 1 of 1", "./mine", text="3\n")
+    check("in four steps", [out.index(x) for x in ("Prediction", "Observation", "Explanation")] ==
+          sorted(out.index(x) for x in ("Prediction", "Observation", "Explanation")))
+    says("a wrong prediction", 0, "you said", "./mine", text="1\n")
+    says("a copy of a built-in one", 0, "made", "new", "copy", "-from", "rings")
+    says("it passes too", 0, "as expected", "./copy", "-q")
+    says("no such lab", EXIT_IMAGE, "no such lab", "nowhere")
+    for part in ("lab.json", "text.md", "guest.c"):
+        shutil.copytree("mine", "broken")
+        os.unlink("broken/" + part)
+        says("without " + part, EXIT_IMAGE, "broken/%s is missing" % part, "./broken", "-verdict", "v.json")
+        verdict = json.load(open("v.json"))
+        check("and its verdict", verdict["passed"] is False and part in verdict["error"], str(verdict))
+        shutil.rmtree("broken")
+    shutil.copytree("mine", "syntax")
+    guest("syntax", "no_such_thing();;;  int x = ;")
+    says("a program that does not compile", EXIT_IMAGE, "syntax/guest.c:4", "./syntax", "-q")
+
+
+BAD = {
+    "loops": ("for (;;) ;", "instruction-limit", "loop that never ends"),
+    "triple-faults": ("struct { u16 l; uw b; } __attribute__((packed)) d = {0, 0}; ASM(\"lidt %0; ud2\" : : \"m\"(d));",
+                      "triple-fault", "IDT"),
+    "prints megabytes": ("for (;;) say(\"spam spam spam spam spam\\n\");", "instruction-limit", "budget"),
+    "halts": ("ASM(\"cli; hlt\");", "hang", "halt"),
+    "faults": ("ASM(\"ud2\");", "gave-up", "code 99"),
+    "names phases": ("for (uw i = 0; ; i++) { char n[8] = \"p\"; n[1] = '0' + i % 10; n[2] = '0' + i / 10 % 10;"
+                     "n[3] = '0' + i / 100 % 10; n[4] = 0; phase(n); obs(n, i); }", "instruction-limit", "budget"),
+    "writes strange bytes": ("for (uw i = 0; i < 3000; i++) outb(0xe9, (u8)(i * 7)); lab_exit(0);", "finished", ""),
+    "resets": ("for (;;) outb(0x64, 0xfe);", "reset", ""),
+}
+
+
+def bad_guests():
+    for name, (body, reason, words) in BAD.items():
+        shutil.copytree("mine", "bad")
+        guest("bad", body)
+        got, out = lab("./bad", "-verdict", "v.json", "-html", "v.html", "-json", "run.json")
+        verdict = json.load(open("v.json"))
+        check("a guest that %s: %s" % (name, reason), got == EXIT_LAB and verdict["end"]["reason"] == reason
+              and words in verdict["end"].get("explanation", "") and not verdict["passed"], str(verdict["end"]) + out)
+        check("its files are small", os.path.getsize("v.html") < 4 << 20 and os.path.getsize("run.json") < 4 << 20)
+        json.load(open("run.json"))
+        shutil.rmtree("bad")
+
+
+def report():
+    says("a report", 0, "", "rings", "-html", "r.html", "-verdict", "r.json")
+    page = open("r.html").read()
+    check("stands for itself", not re.search(r"(src|href)=", page) and page.count("<svg") >= 3)
+    verdict = json.load(open("r.json"))
+    check("its verdict", verdict["passed"] and verdict["score"] == verdict["of"] and len(verdict["checks"]) + 1 == verdict["of"])
+
+
+def browser():
+    """Chromium, headless: the pictures have a size, and nothing was asked from elsewhere."""
+    chromium = shutil.which("chromium")
+    if not chromium:
+        print("no chromium: the report is not opened")
+        return
+    out = subprocess.run([chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1100,2400",
+                          "--screenshot=r.png", "file://" + os.path.abspath("r.html")], capture_output=True, text=True, timeout=120)
+    check("a browser opens it", out.returncode == 0 and os.path.getsize("r.png") > 40000, out.stderr)
+    dom = subprocess.run([chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom",
+                          "file://" + os.path.abspath("r.html")], capture_output=True, text=True, timeout=120)
+    check("and finds its pictures", dom.stdout.count("<svg") == open("r.html").read().count("<svg") and "parsererror" not in dom.stdout)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as d:
+        os.chdir(d)
+        folders()
+        bad_guests()
+        report()
+        if "--browser" in sys.argv:
+            browser()
+        os.chdir("/")
+    print("%d failures" % len(failures))
+    return 1 if failures else 0
+
+
+sys.exit(main())
