@@ -11,6 +11,7 @@
 #include "cpu/mmu/mmu.h"
 #include "cpu/vmx/vmx.h"
 #include "cpu/watch.h"
+#include "debug/explain.h"
 #include "debug/view.h"
 #include "labs/labs.h"
 #include "labs/shows.h"
@@ -508,6 +509,24 @@ static json_t *edges_json(const struct recorder *r)
 	return a;
 }
 
+/* The fault that ended it, at length: a triple fault, or what the guest gave up at. */
+static void explain_end(json_t *end, const struct recorder *r, const struct machine_result *res)
+{
+	json_t *tree = NULL;
+	char *text;
+
+	if (res->reason == END_TRIPLE_FAULT)
+		tree = explain_shutdown(r->m, 0, NULL);
+	else if (res->reason == END_DEBUG_EXIT && res->debug_code)
+		tree = explain_last(r->m, 0, -1, NULL);
+	if (tree && (text = explain_to_text(tree))) {
+		json_object_set(end, "fault", tree);
+		json_object_set_new(end, "explanation", json_sprintf("%s%s", res->debug_code ? "the guest gave up; its last exception:\n" : "", text));
+		free(text);
+	}
+	json_decref(tree);
+}
+
 static void end_json(json_t *run, const struct recorder *r, const struct machine_result *res, u64 budget)
 {
 	json_t *o = view_object(run, "end");
@@ -531,6 +550,7 @@ static void end_json(json_t *run, const struct recorder *r, const struct machine
 		view_format(o, "explanation", "the guest gave up with code %u; its last lines say why", res->debug_code);
 	else if (res->reason == END_TIMEOUT)
 		view_text(o, "explanation", "it took more than a minute of real time");
+	explain_end(o, r, res);
 	if (r->note[0])
 		view_text(o, "note", r->note);
 }

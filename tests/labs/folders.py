@@ -70,7 +70,7 @@ BAD = {
                       "triple-fault", "IDT"),
     "prints megabytes": ("for (;;) say(\"spam spam spam spam spam\\n\");", "instruction-limit", "budget"),
     "halts": ("ASM(\"cli; hlt\");", "hang", "halt"),
-    "faults": ("ASM(\"ud2\");", "gave-up", "code 99"),
+    "faults": ("ASM(\"ud2\");", "gave-up", "#UD"),
     "names phases": ("for (uw i = 0; ; i++) { char n[8] = \"p\"; n[1] = '0' + i % 10; n[2] = '0' + i / 10 % 10;"
                      "n[3] = '0' + i / 100 % 10; n[4] = 0; phase(n); obs(n, i); }", "instruction-limit", "budget"),
     "writes strange bytes": ("for (uw i = 0; i < 3000; i++) outb(0xe9, (u8)(i * 7)); lab_exit(0);", "finished", ""),
