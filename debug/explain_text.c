@@ -153,9 +153,17 @@ static void print_stack(FILE *f, const json_t *o)
 
 	if (json_array_size(list))
 		fprintf(f, "  stack:\n");
-	json_array_foreach (list, i, e)
-		fprintf(f, "       %-20s %s%s%s\n", str(e, "sp"), str(e, "value"),
-			has(e, "return_address") ? "  return address " : "", str(e, "symbol"));
+	const char *last = "";
+	unsigned same = 0;
+	json_array_foreach (list, i, e) { /* of equal words, the first two */
+		same = strcmp(last, str(e, "value")) ? 0 : same + 1;
+		last = str(e, "value");
+		if (same < 2)
+			fprintf(f, "       %-20s %s%s%s%s\n", str(e, "sp"), str(e, "value"),
+				has(e, "return_address") ? "  return address" : "", has(e, "symbol") ? " " : "", str(e, "symbol"));
+		else if (same == 2)
+			fprintf(f, "       ...\n");
+	}
 }
 
 static void print_list(FILE *f, const json_t *list)

@@ -188,8 +188,8 @@ void value_pte(char *t, u64 e, unsigned size, bool leaf)
 
 void value_epte(char *t, u64 e, bool leaf)
 {
-	static const char *const types[] = {"UC", "WC", "type 2 (reserved)", "type 3 (reserved)", "WT", "WP", "WB",
-					    "type 7 (reserved)"};
+	static const char *const types[] = {"UC", "WC", "2 (reserved)", "3 (reserved)", "WT", "WP", "WB",
+					    "7 (reserved)"};
 
 	*t = 0;
 	if (!(e & 7)) {

@@ -328,7 +328,7 @@ static bool misaligned(const struct cpu *cpu, u64 lin, unsigned n, unsigned acc)
 
 static int alignment_fault(struct cpu *cpu, u64 lin)
 {
-	return cpu_fault(cpu, EXC_AC, 0, "misaligned user access with CR0.AM = 1, RFLAGS.AC = 1",
+	return cpu_fault(cpu, EXC_AC, 0, "misaligned access with CR0.AM = 1, RFLAGS.AC = 1, CPL = 3",
 			 lin);
 }
 
