@@ -71,6 +71,9 @@ void seg_install(struct cpu *cpu, unsigned seg, u16 sel, u64 raw)
 void seg_install_real(struct cpu *cpu, unsigned seg, u16 sel, bool v86)
 {
 	struct seg *s = &cpu->seg[seg];
+	/* Since the Pentium a far transfer in real mode leaves CS what protected mode made it: only after RESET it is a data
+	 * segment (SDM Vol. 3A, table 9-1). Xen's emulator looks at the type as soon as CR0.PE is set. */
+	u32 type = seg == CS && (s->ar & AR_TYPE_CODE) && !v86 ? s->ar & (AR_TYPE_CODE | AR_TYPE_WR) : AR_TYPE_WR;
 
 	/* Real mode keeps limit and size of the last load ("unreal mode"); a null segment has none
 	 * to keep. */
@@ -78,7 +81,7 @@ void seg_install_real(struct cpu *cpu, unsigned seg, u16 sel, bool v86)
 		s->limit = 0xffff;
 		s->ar = 0;
 	}
-	s->ar = (s->ar & (AR_DB | AR_G)) | AR_P | AR_S | AR_TYPE_WR | AR_TYPE_ACCESSED;
+	s->ar = (s->ar & (AR_DB | AR_G)) | AR_P | AR_S | type | AR_TYPE_ACCESSED;
 	if (v86)
 		s->ar |= AR_DPL;
 	s->sel = sel;

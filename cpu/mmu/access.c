@@ -211,9 +211,9 @@ static const struct l2_entry *walk_and_fill(struct cpu *cpu, struct walk *w)
 /*
  * The translation of @lin for @acc, from the second level or by a walk, entered into the first.
  * NULL: @w says which #PF. A cached translation that denies the access is not believed: the walk
- * decides.
+ * decides. @n: the access's length in this page, 0 if it is not known.
  */
-static const struct l2_entry *find_page(struct cpu *cpu, u64 lin, unsigned acc, struct walk *w)
+static const struct l2_entry *find_page(struct cpu *cpu, u64 lin, unsigned n, unsigned acc, struct walk *w)
 {
 	enum tlb_class cls = mmu_class(cpu, acc);
 	const struct l2_entry *e;
@@ -226,7 +226,7 @@ static const struct l2_entry *find_page(struct cpu *cpu, u64 lin, unsigned acc, 
 		fill(cpu, e, acc, cls);
 		return e;
 	}
-	*w = (struct walk){.cpu = cpu, .lin = lin, .acc = acc, .cls = cls};
+	*w = (struct walk){.cpu = cpu, .lin = lin, .acc = acc, .cls = cls, .nbytes = n};
 	return walk_and_fill(cpu, w);
 }
 
@@ -281,7 +281,7 @@ static COLD int apic_span(struct cpu *cpu, u64 lin, unsigned acc, struct span *s
 static int find_span(struct cpu *cpu, u64 lin, unsigned n, unsigned acc, struct span *s)
 {
 	struct walk w;
-	const struct l2_entry *e = find_page(cpu, lin, acc, &w);
+	const struct l2_entry *e = find_page(cpu, lin, n, acc, &w);
 
 	if (!e)
 		return mmu_walk_fault(cpu, &w);
@@ -447,7 +447,7 @@ u8 *mem_host(struct cpu *cpu, u64 lin, unsigned n, unsigned acc)
 	if (n > PAGE_SIZE - (lin & 0xfff) || ((cpu->mode & MODE_AC) && !(acc & ACC_SYS)))
 		return NULL;
 	if (unlikely(lin - e->tag > PAGE_SIZE - n) &&
-	    (!find_page(cpu, lin, acc, &w) || lin - e->tag > PAGE_SIZE - n))
+	    (!find_page(cpu, lin, 0, acc, &w) || lin - e->tag > PAGE_SIZE - n))
 		return NULL;
 	return (u8 *)(e->host + lin);
 }
@@ -457,7 +457,7 @@ u8 *mem_host(struct cpu *cpu, u64 lin, unsigned n, unsigned acc)
 int mmu_translate(struct cpu *cpu, u64 lin, unsigned acc, struct xlat *out)
 {
 	struct walk w;
-	const struct l2_entry *e = find_page(cpu, lin, acc, &w);
+	const struct l2_entry *e = find_page(cpu, lin, 1, acc, &w);
 
 	if (!e)
 		return mmu_walk_fault(cpu, &w);
@@ -477,7 +477,8 @@ int mmu_walk_record(struct cpu *cpu, u64 lin, unsigned acc, struct xlat *out,
 			 .rec = rec,
 			 .lin = lin & linear_mask(cpu),
 			 .acc = acc,
-			 .cls = mmu_class(cpu, acc)};
+			 .cls = mmu_class(cpu, acc),
+			 .nbytes = 1};
 	bool ok;
 
 	rec->n = 0;

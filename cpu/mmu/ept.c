@@ -3,8 +3,8 @@
  *
  * Modelled: 4- and 5-level tables, 4-KiB, 2-MiB and 1-GiB pages, execute-only pages, mode-based execute
  * control, accessed and dirty flags, the page-modification log, violations and misconfigurations with their
- * exit qualification, a cache of guest-physical mappings. Memory types are checked, and have no effect.
- * Not modelled: sub-page write permissions, advanced exit information (qualification bits 9-11).
+ * exit qualification, a cache of guest-physical mappings, sub-page write permissions. Memory types are checked, and have
+ * no effect. Not modelled: advanced exit information (qualification bits 9-11).
  */
 #include "cpu/mmu/internal.h"
 
@@ -15,6 +15,7 @@
 #define EPT_A        0x100u
 #define EPT_D        0x200u
 #define EPT_XU       0x400u /* execute for user-mode linear addresses, with mode-based control */
+#define EPT_SPP      BIT64(61) /* of a 4-KiB page: sub-page write permissions */
 #define EPT_SUPPRESS BIT64(63) /* suppress #VE */
 #define EPT_RIGHTS   (EPT_R | EPT_W | EPT_X | EPT_XU)
 #define EPT_ADDR     ((BIT64(MMU_PHYS_BITS) - 1) & PAGE_MASK)
@@ -23,12 +24,15 @@
 #define REASON_PML      62
 #define REASON_EPT_VIOL 48
 #define REASON_EPT_CONF 49
+#define REASON_SPP      66
+
+#define SPP_MISS BIT(11) /* exit qualification: an entry of the table is not valid; else it has a reserved bit set */
 
 /* One walk through the EPT. */
 struct ept {
 	u64 addr[5], entry[5];
 	unsigned n, shift;
-	u32 rights;
+	u32 rights, upper; /* of all entries used; of those above the leaf */
 	u64 hpa;
 };
 
@@ -98,7 +102,7 @@ static bool ept_walk(struct walk *w, u64 gpa, unsigned acc, enum s2_use use, str
 	u64 table = mmu->vm.eptp & EPT_ADDR, e = 0;
 
 	t->n = 0;
-	t->rights = EPT_RIGHTS;
+	t->rights = t->upper = EPT_RIGHTS;
 	for (unsigned level = (mmu->vm.eptp >> 3 & 7) + 1;; level--) {
 		u64 at = table + (gpa >> (12 + 9 * (level - 1)) & 511) * 8;
 		const char *why;
@@ -113,6 +117,7 @@ static bool ept_walk(struct walk *w, u64 gpa, unsigned acc, enum s2_use use, str
 		why = misconfigured(w->cpu, level, e);
 		if (why)
 			return s2_fail(w, REASON_EPT_CONF, 0, gpa, why, e);
+		t->upper = t->rights;
 		t->rights &= (u32)e;
 		if (ept_leaf(level, e)) {
 			t->shift = 12 + 9 * (level - 1);
@@ -176,6 +181,54 @@ static bool set_ept_flags(struct walk *w, struct ept *t, u64 gpa, bool write)
 	return true;
 }
 
+/*
+ * Sub-page write permissions (28.2.4 of 2019 on): a page that only its own entry keeps from being written may be writable
+ * in 128-byte pieces. Writes to paging structures and those of unknown length are not eligible: EPT violations.
+ */
+static bool spp_eligible(const struct walk *w, const struct ept *t, u32 need, unsigned acc, enum s2_use use)
+{
+	u64 leaf = t->entry[t->n - 1];
+
+	return w->cpu->mmu->vm.spptp && use == S2_FINAL && (acc & ACC_W) && w->nbytes && t->shift == 12 &&
+	       (leaf & EPT_SPP) && (t->upper & EPT_W) && (t->rights & need) == (need & ~EPT_W);
+}
+
+/* The leaf of the sub-page-permission table for @gpa: bit 2n lets sub-page n be written. */
+static bool spp_vector(struct walk *w, u64 gpa, u64 *vector)
+{
+	u64 table = w->cpu->mmu->vm.spptp & EPT_ADDR, reserved = 0xffe | ~(BIT64(MMU_PHYS_BITS) - 1);
+
+	for (unsigned level = 4; level; level--) {
+		u64 at = table + (gpa >> (12 + 9 * (level - 1)) & 511) * 8;
+
+		phys_read(w->cpu, at, vector, 8);
+		record(w, level, at, *vector);
+		if (level == 1)
+			break;
+		if (!(*vector & 1))
+			return s2_fail(w, REASON_SPP, SPP_MISS, gpa, "the sub-page-permission table has no entry", *vector);
+		if (*vector & reserved)
+			return s2_fail(w, REASON_SPP, 0, gpa, "a sub-page-permission entry has a reserved bit set", *vector);
+		table = *vector & EPT_ADDR;
+	}
+	if (*vector & 0xaaaaaaaaaaaaaaaa)
+		return s2_fail(w, REASON_SPP, 0, gpa, "a sub-page-permission vector has a reserved bit set", *vector);
+	return true;
+}
+
+/* May the bytes at @gpa be written? False with the exit in w->vm. */
+static bool spp_allows(struct walk *w, u64 gpa, const struct ept *t, u64 qual)
+{
+	u64 vector;
+
+	if (!spp_vector(w, gpa, &vector))
+		return false;
+	for (u64 i = (gpa & 0xfff) >> 7; i <= ((gpa & 0xfff) + w->nbytes - 1) >> 7; i++)
+		if (!(vector >> 2 * i & 1))
+			return s2_fail(w, REASON_EPT_VIOL, qual, gpa, "the sub-page may not be written", t->entry[t->n - 1]);
+	return true;
+}
+
 static struct s2_entry *s2_slot(struct mmu *mmu, u64 gpa)
 {
 	return &mmu->s2[(gpa >> 12 ^ gpa >> 22) & (S2_ROWS - 1)];
@@ -218,11 +271,17 @@ bool mmu_ept(struct walk *w, u64 *gpa, unsigned acc, enum s2_use use)
 			note(w, *gpa, &t);
 			return false;
 		}
-		if ((t.rights & need) != need)
+		if ((t.rights & need) != need) {
+			u64 qual = access_qual(acc, use) | rights_qual(w->cpu, t.rights);
+			bool eligible = spp_eligible(w, &t, need, acc, use);
+
 			note(w, *gpa, &t);
-		if ((t.rights & need) != need)
-			return s2_fail(w, REASON_EPT_VIOL, access_qual(acc, use) | rights_qual(w->cpu, t.rights), *gpa,
-				       "the EPT does not allow the access", t.entry[t.n - 1]);
+			if (!eligible)
+				return s2_fail(w, REASON_EPT_VIOL, qual, *gpa, "the EPT does not allow the access",
+					       t.entry[t.n - 1]);
+			if (!spp_allows(w, *gpa, &t, qual))
+				return false;
+		}
 		if (ad && !w->rec && !set_ept_flags(w, &t, *gpa, acc & ACC_W))
 			return false;
 		struct s2_entry found = {.key = page | 1, .eptp = mmu->vm.eptp, .hpa = t.hpa & PAGE_MASK,

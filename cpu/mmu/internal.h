@@ -153,6 +153,7 @@ struct walk {
 	u64 lin;
 	unsigned acc;
 	enum tlb_class cls;
+	unsigned nbytes; /* how long an access is, for sub-page permissions; 0: not known */
 	u64 entry_gpa[5], entry[5]; /* where each entry is in memory, behind the second stage */
 	u64 entry_guest[5];         /* the same before it */
 	unsigned n, entry_size;

@@ -168,6 +168,7 @@ struct mmu_vm {
 	u16 vpid;       /* 0: root operation, or no VPID */
 	u64 eptp;       /* the EPTP, or 0: no second stage */
 	u64 apic_page;  /* APIC-access page, or ~0 */
+	u64 spptp;      /* sub-page-permission table, with bit 0 set; 0: no sub-page write permissions */
 	u64 *pml_index; /* the VMCS field, or NULL: no page-modification log */
 	u64 pml_addr;
 };

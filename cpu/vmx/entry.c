@@ -29,6 +29,7 @@ void vmx_set_mmu(struct cpu *cpu)
 		if (VMX_P2(EPT)) {
 			vm.eptp = VF(EPTP);
 			vm.mbec = VMX_P2(MBEC);
+			vm.spptp = VMX_P2(SPP) ? VF(SPPTP) | 1 : 0;
 		}
 		if (VMX_P2(APIC_ACCESS))
 			vm.apic_page = VF(APIC_ACCESS_ADDR);
@@ -622,7 +623,8 @@ void vmx_fault_exit(struct cpu *cpu)
 	VF(EXIT_INSN_INFO) = v->insn_info;
 	if (v->len)
 		VF(EXIT_INSN_LEN) = v->len;
-	if (v->reason == VR_EPT_VIOLATION || v->reason == VR_EPT_MISCONFIG || v->reason == VR_PML_FULL) {
+	if (v->reason == VR_EPT_VIOLATION || v->reason == VR_EPT_MISCONFIG || v->reason == VR_PML_FULL ||
+	    v->reason == VR_SPP) {
 		VF(GUEST_PHYS_ADDR) = v->gpa;
 		if (nmi_unblocked(cpu))
 			qual |= BIT64(12);

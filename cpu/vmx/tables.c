@@ -143,7 +143,7 @@ static void drop_dependent(struct vmx_caps *c)
 	if (!(c->allowed1[VG_P1] >> P1_SECONDARY_BIT & 1))
 		*p2 = 0;
 	if (!(*p2 >> P2_EPT_BIT & 1))
-		*p2 &= ~(BIT64(P2_UNRESTRICTED_BIT) | BIT64(P2_PML_BIT) | BIT64(P2_VE_BIT) | BIT64(P2_MBEC_BIT));
+		*p2 &= ~(BIT64(P2_UNRESTRICTED_BIT) | BIT64(P2_PML_BIT) | BIT64(P2_VE_BIT) | BIT64(P2_MBEC_BIT) | BIT64(P2_SPP_BIT));
 	if (!(c->allowed1[VG_P1] >> P1_TPR_SHADOW_BIT & 1))
 		*p2 &= ~(BIT64(P2_X2APIC_BIT) | BIT64(P2_APIC_REG_BIT) | BIT64(P2_VID_BIT));
 	if (!(*p2 >> P2_VID_BIT & 1))

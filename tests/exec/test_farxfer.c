@@ -193,6 +193,27 @@ START_TEST(real_mode_far)
 }
 END_TEST
 
+/* A code segment that protected mode left behind stays one, and may be written to all the same. */
+START_TEST(real_mode_code_segment)
+{
+	struct box *r = box_new("max");
+	u64 lin;
+
+	r->cpu.seg[CS].ar = AR_P | AR_S | AR_TYPE_CODE | AR_TYPE_WR | AR_TYPE_ACCESSED;
+	seg_install_real(&r->cpu, CS, 0x1000, false);
+	r->cpu.rip = 0x10;
+	cpu_mode_changed(&r->cpu);
+	RUNS(r, 0xea, 0x34, 0x12, 0x00, 0x30);
+	ck_assert_uint_eq(seg_base(&r->cpu, CS), 0x30000);
+	ck_assert_uint_eq(r->cpu.seg[CS].ar, 0x9b);
+	ck_assert_int_eq(seg_linear(&r->cpu, CS, 0x4000, 4, ACC_W, &lin), 0);
+	ck_assert_uint_eq(lin, 0x34000);
+	seg_install_real(&r->cpu, DS, 0x1000, false);
+	ck_assert_uint_eq(r->cpu.seg[DS].ar, 0x93);
+	box_free(r);
+}
+END_TEST
+
 /* ---- IA-32e mode --------------------------------------------------------------------- */
 
 START_TEST(long_call_gate)
@@ -338,6 +359,7 @@ int main(void)
 	tcase_add_test(t, gate_to_inner_level_copies_parameters);
 	tcase_add_test(t, return_faults);
 	tcase_add_test(t, real_mode_far);
+	tcase_add_test(t, real_mode_code_segment);
 	tcase_add_test(t, long_call_gate);
 	tcase_add_test(t, long_to_compatibility_and_back);
 	tcase_add_test(t, syscall_and_sysret);

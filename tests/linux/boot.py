@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Boots a test guest on its serial console, types at it, checks what it says, and powers it off.
 
-usage: boot.py CACHE {amd64|i386|kvm|memtest|pvh|xen} [--timeout SECONDS] [--log FILE]
+usage: boot.py CACHE {amd64|i386|kvm|memtest|pvh|xen|xenguests} [--timeout SECONDS] [--log FILE]
 The emulator is $EMU (default: orrery); anything with the same command line will do, so
 EMU=qemu-system-x86_64 checks the test itself. $CPUS gives the guest several processors. Exit status 0 when every check held.
 The emulator gets a small stack: an interpreter that leaves frames behind, one for each instruction, would overrun it.
@@ -200,6 +200,43 @@ def xen(args, log):
     return con
 
 
+# Guests of Xen, and whether with nested paging (hap=1) or shadow paging (hap=0): Debian's Xen has been built without
+# CONFIG_SHADOW_PAGING, so $WAYS="pvh:0 hvm:0" is for another one.
+XEN_WAYS = ["pvh:1", "hvm:1"]
+
+
+def xenguests(args, log):
+    """Xen's first domain gives a shell; PVH and HVM guests come up and power off."""
+    con = None
+    for ways in ("", "+".join(os.environ.get("WAYS", " ".join(XEN_WAYS)).split())):
+        argv = [
+            os.environ.get("EMU", "orrery"), "-nographic", "-m", "1024", "-no-reboot", "-kernel", args.cache + "/xenguests.xen",
+            "-append", "console=com1 com1=115200,8n1 dom0_mem=512M loglvl=warning guest_loglvl=warning",
+            "-initrd", "%s/xenguests.kernel console=hvc0 quiet %s,%s/xenguests.initrd"
+            % (args.cache, ways and "WAYS=" + ways, args.cache),
+        ] + shlex.split(os.environ.get("EMU_ARGS", ""))
+        con = Console(argv, log)
+        begin = last = time.monotonic()
+        try:
+            con.expect(r"^virt_caps.*hvm hap", args.timeout)
+            if not ways:
+                con.expect(PROMPT, args.timeout)
+                con.type("xl list\n")
+                con.expect(r"^Domain-0 .* r-----", args.timeout)
+                con.type("exit\n")
+            for way in ways.split("+") if ways else []:
+                con.expect(r"^L2-UP", args.timeout)
+                con.expect(r"^L2-ENDED %s 0 " % way, args.timeout)
+                print("ok   %s: %.1f s" % (way, time.monotonic() - last), flush=True)
+                last = time.monotonic()
+            if con.finish(args.timeout) != 0:
+                raise Failed("xen: no clean power-off")
+            print("ok   dom0 %s: %.1f s" % ("guests" if ways else "shell", time.monotonic() - begin), flush=True)
+        finally:
+            con.kill()
+    return con
+
+
 # Parameters of kvm-intel under which the guest's guest must come up.
 KVM_WAYS = ["", "vpid=0", "ept=0", "unrestricted_guest=0"]
 
@@ -230,13 +267,13 @@ def kvm(args, log):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("cache")
-    parser.add_argument("guest", choices=sorted(list(GUESTS) + ["kvm", "memtest", "xen"]))
+    parser.add_argument("guest", choices=sorted(list(GUESTS) + ["kvm", "memtest", "xen", "xenguests"]))
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--log", help="file that receives the raw console")
     args = parser.parse_args()
     log = open(args.log, "wb") if args.log else None
     try:
-        {"kvm": kvm, "memtest": memtest, "xen": xen}.get(args.guest, linux)(args, log)
+        {"kvm": kvm, "memtest": memtest, "xen": xen, "xenguests": xenguests}.get(args.guest, linux)(args, log)
     except Failed as failed:
         print("FAIL %s: %s" % (args.guest, failed))
         return 1

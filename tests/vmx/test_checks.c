@@ -78,7 +78,9 @@ static void ctx_ept(struct box *b)
 	struct vmx *vmx = b->cpu.vmx;
 
 	vbox_ept(b);
-	vbox_secondary(b, P2BIT(VPID) | P2BIT(PML) | P2BIT(VMFUNC) | P2BIT(SHADOW) | P2BIT(VE) | P2BIT(TSC_SCALING));
+	vbox_secondary(b, P2BIT(VPID) | P2BIT(PML) | P2BIT(VMFUNC) | P2BIT(SHADOW) | P2BIT(VE) | P2BIT(TSC_SCALING) |
+			       P2BIT(SPP));
+	SET(SPPTP, ZERO_PAGE);
 	SET(VPID, 1);
 	SET(PML_ADDR, PML_LOG);
 	SET(VMFUNC_CTLS, 1);

@@ -231,6 +231,19 @@ static void on_pml(struct box *b)
 	SET(PML_INDEX, 0xffff);
 }
 
+/* The page at 200000h read-only but for its sub-pages, and no table for those. */
+static void on_spp(struct box *b)
+{
+	struct vmx *vmx = b->cpu.vmx;
+
+	vbox_ept(b);
+	vbox_secondary(b, P2BIT(SPP));
+	SET(SPPTP, ZERO_PAGE);
+	memset(b->ram + EPT_TABLES + 0x3000, 0, 0x1000);
+	poke(b, EPT_TABLES + 0x3000, 0x200035 | BIT64(61), 8);
+	poke(b, EPT_TABLES + 0x2008, (EPT_TABLES + 0x3000) | 7, 8);
+}
+
 /* A 32-bit guest jumps to a task-state segment. */
 static void on_task(struct box *b)
 {
@@ -318,6 +331,7 @@ static const struct exit_case cases[] = {
     {"INVPCID", {0x66, 0x0f, 0x38, 0x82, MEM(0x04)}, 10, VR_INVPCID, 0x200000, 10, on_invpcid},
     {"VMFUNC", {0x0f, 0x01, 0xd4}, 3, VR_VMFUNC, 0, 3, on_vmfunc},
     {"RDSEED", {0x0f, 0xc7, 0xf8}, 3, VR_RDSEED, 0, 3, on_rdseed},
+    {"SPP miss", {0x89, MEM(0x04)}, 7, VR_SPP, 0x800, 0, on_spp},
     {"PML full", {0x89, MEM(0x04)}, 7, VR_PML_FULL, 0, 0, on_pml},
     {"XSAVES", {0x0f, 0xc7, MEM(0x2c)}, 8, VR_XSAVES, 0x200000, 8, on_xss},
     {"XRSTORS", {0x0f, 0xc7, MEM(0x1c)}, 8, VR_XRSTORS, 0x200000, 8, on_xss},
