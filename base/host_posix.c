@@ -95,7 +95,7 @@ int host_file_write_atomic(const char *path, const void *data, u64 n)
 	if (fd < 0)
 		return -errno;
 	int err = write_all(fd, data, n);
-	if (!err && fchmod(fd, 0644))
+	if (!err && (fchmod(fd, 0644) || fsync(fd)))
 		err = -errno;
 	if (close(fd) && !err)
 		err = -errno;

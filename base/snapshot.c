@@ -146,7 +146,8 @@ static int get(struct snap_reader *r, void *out, size_t n)
 {
 	if (r->len - r->pos < n)
 		return bad(r, "the file ends inside", "data");
-	memcpy(out, r->data + r->pos, n);
+	if (out)
+		memcpy(out, r->data + r->pos, n);
 	r->pos += n;
 	return 0;
 }
@@ -204,9 +205,9 @@ static int get_timer(struct snap_reader *r, struct timer *t)
 	u64 deadline;
 	if (get(r, &armed, 1) || get(r, &deadline, 8))
 		return -EINVAL;
-	if (armed)
+	if (t && armed)
 		timer_arm(t, deadline);
-	else
+	else if (t)
 		timer_disarm(t);
 	return 0;
 }
@@ -216,10 +217,17 @@ static int get_irq(struct snap_reader *r, struct irq_line *line)
 	u8 level;
 	if (get(r, &level, 1))
 		return -EINVAL;
-	line->level = level;
+	if (line)
+		line->level = level;
 	return 0;
 }
 
+static void *element(u8 *member, u32 at)
+{
+	return member ? member + at : NULL;
+}
+
+/* Without @member the data is only looked at. */
 static int get_field(struct snap_reader *r, const struct field *f, u8 *member)
 {
 	u8 kind, elem;
@@ -234,17 +242,17 @@ static int get_field(struct snap_reader *r, const struct field *f, u8 *member)
 	case FIELD_INT: return get(r, member, f->size);
 	case FIELD_TIMER:
 		for (u32 at = 0; at < f->size; at += f->elem)
-			if (get_timer(r, (void *)(member + at)))
+			if (get_timer(r, element(member, at)))
 				return -EINVAL;
 		return 0;
 	case FIELD_IRQ:
 		for (u32 at = 0; at < f->size; at += f->elem)
-			if (get_irq(r, (void *)(member + at)))
+			if (get_irq(r, element(member, at)))
 				return -EINVAL;
 		return 0;
 	case FIELD_STRUCT:
 		for (u32 at = 0; at < f->size; at += f->sub->size)
-			if (get_fields(r, f->sub, member + at))
+			if (get_fields(r, f->sub, element(member, at)))
 				return -EINVAL;
 		return 0;
 	case FIELD_HOST: break;
@@ -278,7 +286,7 @@ static int get_fields(struct snap_reader *r, const struct snapshot_desc *desc, u
 		const struct field *field = find_field(f, n, name);
 		if (!field)
 			return bad(r, "unknown field", name);
-		if (get_field(r, field, state + field->offset))
+		if (get_field(r, field, element(state, field->offset)))
 			return -EINVAL;
 	}
 	return 0;

@@ -123,7 +123,7 @@ const char *snapshot_next(struct snap_reader *r);
 /**
  * Reads the section at the reader's place, which must be @id of @desc. 0, or -EINVAL with r->error
  * saying which section, field and what was wrong; @state may then be half loaded. Timers are
- * re-armed; lines are not driven.
+ * re-armed; lines are not driven. @state NULL: only looks whether it could be loaded.
  */
 MUST_CHECK int snapshot_load(struct snap_reader *r, const struct snapshot_desc *desc,
 			     const char *id, void *state);

@@ -343,6 +343,35 @@ void devices_save(struct device_env *env, struct snap_buf *b)
 	}
 }
 
+static int check_memory(struct device *d, struct snap_reader *r)
+{
+	u64 n, piece;
+	char prefix[64], name[sizeof(r->id)];
+	const char *id;
+	size_t len = (size_t)snprintf(prefix, sizeof(prefix), "%s.memory.", d->id);
+	d->type->memory(d, &n);
+	while ((id = snapshot_next(r)) && !strncmp(id, prefix, len)) {
+		snprintf(name, sizeof(name), "%s", id);
+		if (parse_uint(id + len, &piece) || piece >= n / MEMORY_PIECE ||
+		    snapshot_load_bytes(r, name, NULL, MEMORY_PIECE)) {
+			snprintf(r->error, sizeof(r->error), "%.200s: no such piece of memory", name);
+			return -EINVAL;
+		}
+	}
+	return r->error[0] ? -EINVAL : 0;
+}
+
+int devices_check(struct device_env *env, struct snap_reader *r)
+{
+	for (struct device *d = env->devices; d; d = d->next) {
+		if (d->type->snapshot && snapshot_load(r, d->type->snapshot, d->id, NULL))
+			return -EINVAL;
+		if (d->type->memory && check_memory(d, r))
+			return -EINVAL;
+	}
+	return 0;
+}
+
 int devices_load(struct device_env *env, struct snap_reader *r)
 {
 	for (struct device *d = env->devices; d; d = d->next) {

@@ -179,6 +179,8 @@ void devices_reset(struct device_env *env, enum reset_kind kind);
 struct device *device_by_id(struct device_env *env, const char *id);
 /** Snapshot of all devices, in order of creation. */
 void devices_save(struct device_env *env, struct snap_buf *b);
+/** Could devices_load() read this? Nothing is changed. */
+MUST_CHECK int devices_check(struct device_env *env, struct snap_reader *r);
 MUST_CHECK int devices_load(struct device_env *env, struct snap_reader *r);
 u64 devices_hash(struct device_env *env, u64 seed);
 

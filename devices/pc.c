@@ -547,6 +547,13 @@ void pc_save(struct pc *pc, struct snap_buf *b)
 	devices_save(&pc->env, b);
 }
 
+int pc_check(struct pc *pc, struct snap_reader *r)
+{
+	if (snapshot_load(r, &board_snapshot, "board", NULL))
+		return -EINVAL;
+	return devices_check(&pc->env, r);
+}
+
 int pc_load(struct pc *pc, struct snap_reader *r)
 {
 	struct board_state s;

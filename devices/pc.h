@@ -154,6 +154,8 @@ u16 pc_pm_base(struct pc *pc);
 /* ---- state ------------------------------------------------------------------------------- */
 
 void pc_save(struct pc *pc, struct snap_buf *b);
+/** Could pc_load() read this? Nothing is changed. */
+MUST_CHECK int pc_check(struct pc *pc, struct snap_reader *r);
 MUST_CHECK int pc_load(struct pc *pc, struct snap_reader *r);
 u64 pc_hash(struct pc *pc, u64 seed);
 

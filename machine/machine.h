@@ -78,6 +78,9 @@ struct machine_config {
 	s64 rtc_start_s; /* seconds since 1970 UTC that the RTC starts from */
 	u64 max_insns;   /* 0: no limit */
 	u64 timeout_ns;  /* host time; 0: no limit */
+	const char *options; /* how to make this machine again, for whoever loads a snapshot of it; NULL: not said */
+	const char *save_path; /* a snapshot is saved there, when save_at instructions have run or (0) at the end; NULL: none */
+	u64 save_at;
 	u32 log_classes; /* bits of enum log_class */
 	FILE *log_file;  /* NULL: stderr */
 	/* Sees the bytes typed at serial port 0 before the guest: returns how many remain in @data.

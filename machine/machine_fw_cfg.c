@@ -51,6 +51,13 @@ static void file_selected(void *ctx, const char *name)
 		log_line(&m->log, LOG_GUEST_ERRORS, "fw_cfg: %s", e.s);
 }
 
+void machine_fw_cfg_loaded(struct machine *m)
+{
+	struct errtext e;
+	if (m->acpi_pm_base && put_acpi(m, m->acpi_pm_base, &e))
+		log_line(&m->log, LOG_GUEST_ERRORS, "fw_cfg: %s", e.s);
+}
+
 static int put_smbios(struct machine *m)
 {
 	const struct smbios_config cfg = {

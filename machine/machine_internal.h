@@ -145,6 +145,8 @@ void machine_switch_cpu(struct machine *m, struct cpu *cpu);
 struct acpi_config machine_acpi_config(const struct machine *m, u32 pm_base);
 /** What firmware reads through fw_cfg: memory map, processors, ACPI and SMBIOS tables, boot order. 0, or -errno with a message. */
 MUST_CHECK int machine_fill_fw_cfg(struct machine *m, struct errtext *e);
+/** After a snapshot was loaded: the files say what they said then. */
+void machine_fw_cfg_loaded(struct machine *m);
 /** Reads the files named in the configuration. 0, or -errno with a message. */
 MUST_CHECK int machine_load_files(struct machine *m, struct errtext *e);
 void machine_free_files(struct machine *m);
@@ -159,6 +161,23 @@ void machine_reset(struct machine *m);
 void machine_wake(struct machine *m);
 /** Real, protected, ...: how the processor runs. */
 const char *machine_mode_name(const struct cpu *c);
+
+/* ---- state (machine_state.c) ---- */
+
+/**
+ * Drops what is remembered of translations and code, so that a machine that is loaded from what is saved now goes on as this one
+ * does. Recorded, for it can be noticed.
+ */
+void machine_forget(struct machine *m);
+/** Appends everything but RAM and what is on drives. Between slices. */
+void machine_state_save(struct machine *m, struct snap_buf *b);
+/** Is that the state of such a machine? 0, or -EINVAL with a message. Nothing is changed. */
+MUST_CHECK int machine_state_check(struct machine *m, const void *data, size_t n, struct errtext *e);
+/**
+ * Takes on such a state; RAM and disks first, for devices begin again what was under way. -EINVAL with a message: what was
+ * checked before contradicts itself all the same, and the machine was reset.
+ */
+MUST_CHECK int machine_state_load(struct machine *m, const void *data, size_t n, struct errtext *e);
 
 /* machine_threads.c: machine_run()'s side. */
 MUST_CHECK int machine_threads_init(struct machine *m, struct errtext *e);

@@ -1,55 +1,126 @@
-/* The state hash, and explanations of why a machine cannot go on. */
+/*
+ * What is saved, loaded and hashed of a machine, all from the same lists of fields; and explanations of why a machine cannot go
+ * on. Drives' images and RAM are not in the lists: machine/snapshot_file.c has those.
+ */
 #include "machine/machine_internal.h"
 
+#include <stdlib.h>
 #include "cpu/exec/flags.h"
+#include "cpu/exec/state.h"
 #include "cpu/vmx/vmx.h"
 
-/* ---- hash: 64-bit multiply-xor over words; order and names of what goes in are fixed
- * ---------------------- */
+/* ---- what a machine is ------------------------------------------------------------------------------------------ */
 
-static u64 mix(u64 h, u64 v)
+/* clang-format off */
+#define MACHINE_FIELDS(V, S, H, P) \
+	H(cfg) H(cpu) H(cpus) H(watchers) H(cpu_count) P(4) V(others_icount) V(switch_at) H(ram) H(bus) H(clock) H(input) H(log) H(pc) \
+	H(pc_ready) P(7) H(serial) H(debugcon) H(display) H(audio) H(shots_taken) P(4) H(net) H(net_kick) P(7) \
+	H(kernel) H(bios) H(module_file) H(module) H(module_count) P(4) H(initrd_text) H(kind) P(4) H(rom) \
+	V(idle_ns) H(next_poll) H(started_real_ns) H(spent_real_ns) H(asleep_real_ns) H(sync_real_ns) H(sync_virtual_ns) \
+	V(halt_virtual_ns) H(steps) V(reset_wanted) V(reset_cpu_only) V(off_wanted) P(1) V(acpi_pm_base) V(suspended) P(3) \
+	V(triple_faults) H(end) V(debug_code) H(quit) P(MACHINE_PAD_THREADS) H(threads) H(explanation)
+/* clang-format on */
+#define MACHINE_PAD_THREADS (offsetof(struct machine, threads) - offsetof(struct machine, quit) - sizeof(atomic_bool))
+
+SNAPSHOT(machine_snapshot, "machine", 1, struct machine, MACHINE_FIELDS);
+
+struct running {
+	u64 icount;
+	u32 cpu, cpus;
+};
+
+#define RUNNING_FIELDS(V, S, H, P) V(icount) V(cpu) V(cpus)
+SNAPSHOT(running_snapshot, "running", 1, struct running, RUNNING_FIELDS);
+
+static struct running running(const struct machine *m)
 {
-	h = (h ^ v) * 0x9e3779b97f4a7c15ull;
-	return h ^ h >> 32;
+	return (struct running){.icount = machine_icount(m), .cpu = m->cpu->index, .cpus = m->cpu_count};
 }
 
-static u64 mix_bytes(u64 h, const void *p, size_t n)
+void machine_forget(struct machine *m)
 {
-	const u8 *b = p;
-	for (; n >= 8; n -= 8, b += 8) {
-		u64 v;
-		memcpy(&v, b, 8);
-		h = mix(h, v);
-	}
-	u64 last = 0;
-	memcpy(&last, b, n);
-	return n ? mix(h, last) : h;
+	cpu_state_forget(m->cpu);
 }
 
-static u64 hash_cpu(struct cpu *c, u64 h)
+void machine_state_save(struct machine *m, struct snap_buf *b)
 {
-	h = mix_bytes(h, c->r, 16 * 8);
-	h = mix(mix(mix(h, c->rip), cpu_rflags(c)), cpu_icount(c));
-	for (unsigned i = 0; i < NSEGS; i++)
-		h = mix(mix(mix(h, seg_base(c, i)), c->seg[i].sel),
-			(u64)c->seg[i].ar << 32 | c->seg[i].limit);
-	h = mix(mix(h, c->gdtr.base ^ (u64)c->gdtr.limit << 48),
-		c->idtr.base ^ (u64)c->idtr.limit << 48);
-	h = mix(mix(mix(mix(mix(h, c->cr0), c->cr2), c->cr3), c->cr4), c->xcr0);
-	h = mix_bytes(h, c->dr, sizeof(c->dr));
-	h = mix(mix(h, c->pkru), c->mxcsr);
-	for (unsigned i = 0; i < 8; i++)
-		h = mix(mix(h, c->x87.r[i].mant), c->x87.r[i].se);
-	h = mix(h, c->x87.cw | c->x87.sw << 16 | (u64)c->x87.valid << 32);
-	h = mix_bytes(h, c->v, sizeof(c->v));
-	h = mix(mix(mix(mix(mix(h, c->efer), c->star), c->lstar), c->cstar), c->sfmask);
-	h = mix(mix(mix(h, c->kernel_gs_base), c->tsc_aux), c->tsc_offset);
-	h = mix(mix(mix(h, c->sysenter_cs), c->sysenter_esp), c->sysenter_eip);
-	if (c->vmx)
-		h = mix_bytes(mix(mix(h, c->vmx_mode), c->vmx->current), &c->vmx->vmcs, sizeof(c->vmx->vmcs));
-	return mix(mix(h, c->pat),
-		   c->activity | c->cpl << 8 | (u64)c->events << 16 | (u64)c->smm << 48);
+	struct running now = running(m);
+	snapshot_save(b, &running_snapshot, "running", &now);
+	snapshot_save(b, &machine_snapshot, "machine", m);
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		cpu_state_save(m->cpus[i], b);
+	pc_save(&m->pc, b);
 }
+
+static int bad_state(struct snap_reader *r, const char *why)
+{
+	if (!r->error[0])
+		snprintf(r->error, sizeof(r->error), "snapshot: %s", why);
+	return -EINVAL;
+}
+
+/* Timers ask for the time while they are armed: the processors come first, devices last. */
+static int load_sections(struct machine *m, struct snap_reader *r)
+{
+	struct running was = {0};
+	if (snapshot_load(r, &running_snapshot, "running", &was))
+		return -EINVAL;
+	if (was.cpus != m->cpu_count || was.cpu >= m->cpu_count)
+		return bad_state(r, "another number of processors");
+	if (snapshot_load(r, &machine_snapshot, "machine", m))
+		return -EINVAL;
+	m->cpu = m->cpus[was.cpu];
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		if (cpu_state_load(m->cpus[i], r))
+			return -EINVAL;
+	if (machine_icount(m) != was.icount)
+		return bad_state(r, "the processors' instruction counts do not add up");
+	if (pc_load(&m->pc, r))
+		return bad_state(r, "a device refuses its state");
+	if (snapshot_next(r) || r->error[0])
+		return bad_state(r, "there is more than this machine has");
+	return 0;
+}
+
+static void loaded(struct machine *m)
+{
+	m->pc.current_cpu = m->cpu->index;
+	cpu_state_forget(m->cpu);
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		cpu_event_set(m->cpus[i], CPU_EV_STOP);
+	m->next_poll = 0;
+	m->sync_real_ns = 0;
+	m->net_kick = false;
+	machine_fw_cfg_loaded(m);
+}
+
+int machine_state_check(struct machine *m, const void *data, size_t n, struct errtext *e)
+{
+	struct snap_reader r = {.data = data, .len = n};
+	struct running was = {0};
+	int bad = snapshot_load(&r, &running_snapshot, "running", &was);
+	if (!bad && (was.cpus != m->cpu_count || was.cpu >= m->cpu_count))
+		bad = bad_state(&r, "another number of processors");
+	bad = bad || snapshot_load(&r, &machine_snapshot, "machine", NULL);
+	for (unsigned i = 0; i < m->cpu_count && !bad; i++)
+		bad = cpu_state_check(m->cpus[i], &r);
+	bad = bad || pc_check(&m->pc, &r);
+	if (!bad && (snapshot_next(&r) || r.error[0]))
+		bad = bad_state(&r, "there is more than this machine has");
+	return bad ? err_set(e, -EINVAL, "%s", r.error) : 0;
+}
+
+int machine_state_load(struct machine *m, const void *data, size_t n, struct errtext *e)
+{
+	struct snap_reader r = {.data = data, .len = n};
+	int bad = load_sections(m, &r);
+	if (bad)
+		machine_reset(m);
+	loaded(m);
+	return bad ? err_set(e, -EINVAL, "%s: the machine was reset", r.error) : 0;
+}
+
+/* ---- hash ------------------------------------------------------------------------------------------------------- */
 
 static bool zero_page(const u8 *p)
 {
@@ -64,15 +135,14 @@ static bool zero_page(const u8 *p)
 
 u64 machine_state_hash(struct machine *m)
 {
-	u64 h = 0x6f72726572790001ull;
+	struct running now = running(m);
+	u64 h = snapshot_hash(0x6f72726572790002ull, &running_snapshot, &now);
+	h = snapshot_hash(h, &machine_snapshot, m);
 	for (unsigned i = 0; i < m->cpu_count; i++)
-		h = hash_cpu(m->cpus[i], h);
-	h = mix(mix(h, machine_now(m)), m->cpu->index);
-	if (m->cpu_count > 1)
-		h = mix(h, m->switch_at - machine_icount(m));
+		h = cpu_state_hash(m->cpus[i], h);
 	for (u64 at = 0; at < m->ram.size_bytes; at += 4096)
 		if (!zero_page(m->ram.host + at))
-			h = mix_bytes(mix(h, at), m->ram.host + at, 4096);
+			h = hash_bytes(h ^ at, m->ram.host + at, 4096);
 	return pc_hash(&m->pc, h);
 }
 

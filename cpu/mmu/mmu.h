@@ -144,6 +144,7 @@ MUST_CHECK int mmu_code_page(struct cpu *cpu, u64 lin, u64 *phys_page, u8 **host
 /* ---- invalidation (SDM Vol. 3A, 4.10) --------------------------------------------------------------- */
 
 void mmu_flush_all(struct cpu *cpu);           /* every set of every VPID, global pages too; host mappings as well */
+void mmu_forget(struct cpu *cpu);              /* the same, down to which set is taken next: as after mmu_init() */
 void mmu_flush_vpid(struct cpu *cpu);          /* the current VPID's, global pages too: MOV to CR0 or CR4 */
 void mmu_flush_nonglobal(struct cpu *cpu);     /* the current PCID's, global kept (may over-invalidate) */
 void mmu_invlpg(struct cpu *cpu, u64 lin);

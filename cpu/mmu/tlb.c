@@ -417,6 +417,23 @@ void mmu_refill(struct cpu *cpu)
 	mmu_select(cpu);
 }
 
+void mmu_forget(struct cpu *cpu)
+{
+	struct mmu *mmu = cpu->mmu;
+
+	drop_all(mmu);
+	for (unsigned i = 0; i < NSETS; i++) {
+		mmu->sets[i].valid = false;
+		mmu->sets[i].used = 0;
+	}
+	for (unsigned i = 0; i < NSPACES; i++) {
+		mmu->spaces[i].valid = false;
+		mmu->spaces[i].used = 0;
+	}
+	enter_space(cpu);
+	mmu_select(cpu);
+}
+
 void mmu_flush_vpid(struct cpu *cpu)
 {
 	drop_vpid(cpu->mmu, cpu->mmu->vm.vpid, true);

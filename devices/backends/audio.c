@@ -178,6 +178,14 @@ void audio_advance(struct audio *a, u64 virtual_ns)
 	}
 }
 
+void audio_restart(struct audio *a, u64 virtual_ns)
+{
+	a->done = audio_frame_at(virtual_ns);
+	memset(a->mix, 0, sizeof(a->mix));
+	for (struct audio_voice *v = a->voices; v; v = v->other)
+		v->next = UINT64_MAX;
+}
+
 void audio_write(struct audio_voice *v, u64 virtual_ns, const s16 *samples, u32 frames)
 {
 	if (!v || !frames)

@@ -578,6 +578,83 @@ int block_create(const char *path, const char *format, u64 bytes, char *err, siz
 	return r;
 }
 
+/* ---- snapshots ------------------------------------------------------------------------------ */
+
+/* Enters with nobody at the image. */
+static struct image *enter_idle(struct block *b)
+{
+	pthread_mutex_lock(&b->lock);
+	while (b->head || b->busy) {
+		if (!b->busy)
+			run_first(b);
+		else
+			pthread_cond_wait(&b->done, &b->lock);
+	}
+	return b->image;
+}
+
+bool block_volatile(const struct block *b)
+{
+	return b->image->format == &format_overlay;
+}
+
+int block_identify(struct block *b, struct block_identity *out)
+{
+	struct image *im = enter_idle(b), *base = block_volatile(b) ? im->backing : im;
+	int r = im->writable && im->format->flush ? im->format->flush(im) : 0;
+	struct stat st = {0};
+	if (!r && base->file->fd >= 0 && fstat(base->file->fd, &st))
+		r = -errno;
+	*out = (struct block_identity){.bytes = base->file->size,
+				       .mtime_ns = st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec};
+	pthread_mutex_unlock(&b->lock);
+	return r;
+}
+
+int block_overlay_each(struct block *b, int (*put)(void *ctx, u64 unit, const u8 *data), void *ctx)
+{
+	struct image *im = enter_idle(b);
+	int r = block_volatile(b) ? overlay_each(im, put, ctx) : 0;
+	pthread_mutex_unlock(&b->lock);
+	return r;
+}
+
+int block_overlay_put(struct block *b, u64 unit, const u8 *data)
+{
+	struct image *im = enter_idle(b);
+	int r = block_volatile(b) ? overlay_put(im, unit, data) : -EROFS;
+	pthread_mutex_unlock(&b->lock);
+	return r;
+}
+
+void block_overlay_clear(struct block *b)
+{
+	struct image *im = enter_idle(b);
+	if (block_volatile(b))
+		overlay_clear(im);
+	pthread_mutex_unlock(&b->lock);
+}
+
+struct overlay_mark *block_mark(struct block *b)
+{
+	struct image *im = enter_idle(b);
+	struct overlay_mark *k = block_volatile(b) ? overlay_mark(im) : NULL;
+	pthread_mutex_unlock(&b->lock);
+	return k;
+}
+
+void block_rewind(struct block *b, const struct overlay_mark *k)
+{
+	overlay_rewind(enter_idle(b), k);
+	pthread_mutex_unlock(&b->lock);
+}
+
+void block_unmark(struct block *b, struct overlay_mark *k)
+{
+	overlay_unmark(enter_idle(b), k);
+	pthread_mutex_unlock(&b->lock);
+}
+
 struct image *block_image(struct block *b)
 {
 	return b->image;

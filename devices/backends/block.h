@@ -68,6 +68,30 @@ int block_wait(struct block *b, struct block_request *r);
  */
 MUST_CHECK int block_io(struct block *b, enum block_op op, u64 lba, u32 sectors, u8 *data);
 
+/* ---- snapshots: all of these wait until the image is idle, and no request may be submitted meanwhile ---- */
+
+#define BLOCK_UNIT 4096u
+
+/** Is there a volatile overlay, so that what was written can be taken back? */
+bool block_volatile(const struct block *b);
+/** What tells whether the image file was changed: its size and when it was last written. Pending writes are flushed before.
+ * 0 or -errno. */
+struct block_identity {
+	u64 bytes;
+	s64 mtime_ns; /* since 1970 */
+};
+MUST_CHECK int block_identify(struct block *b, struct block_identity *out);
+/** Calls @put with every unit of BLOCK_UNIT bytes in the overlay, in order, until it returns nonzero; that, 0 or -errno. */
+MUST_CHECK int block_overlay_each(struct block *b, int (*put)(void *ctx, u64 unit, const u8 *data), void *ctx);
+/** Puts a unit into the overlay; empties it. */
+MUST_CHECK int block_overlay_put(struct block *b, u64 unit, const u8 *data);
+void block_overlay_clear(struct block *b);
+/** Remembers what the disk holds, cheaply; NULL: no memory. For images with an overlay. */
+struct overlay_mark *block_mark(struct block *b);
+/** What was written since @k is undone. @k stays valid. */
+void block_rewind(struct block *b, const struct overlay_mark *k);
+void block_unmark(struct block *b, struct overlay_mark *k);
+
 /* What is wrong in the tables of an image. */
 struct block_report {
 	u64 errors;      /* references that are wrong or counted too low: data can be lost */

@@ -128,6 +128,13 @@ struct block *block_of_file(struct block_file *f, const struct block_options *o,
 struct image *block_image(struct block *b);
 /** The overlay of snapshot=on over @base, which it then owns; NULL with a message. */
 struct image *overlay_open(struct image *base, struct block_error *e);
+/* Of such an image: block_mark() and the others of block.h. */
+struct overlay_mark *overlay_mark(struct image *im);
+void overlay_rewind(struct image *im, const struct overlay_mark *k);
+void overlay_unmark(struct image *im, struct overlay_mark *k);
+int overlay_each(struct image *im, int (*put)(void *ctx, u64 unit, const u8 *data), void *ctx);
+int overlay_put(struct image *im, u64 unit, const u8 *data);
+void overlay_clear(struct image *im);
 
 /** Inflates @in into exactly @out_size bytes. @bits: zlib's windowBits (-15: without header, 15:
  * with). 0 or -EIO. */
