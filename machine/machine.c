@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include "cpu/exec/cpuid.h"
+#include "cpu/vmx/vmx.h"
 
 #define DEFAULT_RTC_START 1767225600 /* 2026-01-01T00:00:00Z: fixed, so that equal runs are equal  \
 				      */
@@ -221,11 +222,18 @@ static u32 run_limit(const struct machine *m, u32 count)
 	return (u32)MIN(room, count);
 }
 
+/* Time passed besides that of instructions: a slice that was to end at a deadline would now end behind it. */
+static void time_passed(struct machine *m, u64 ns)
+{
+	m->idle_ns += ns;
+	u64 icount = machine_icount(m), left = m->slice_end > icount ? m->slice_end - icount : 0;
+	if (clock_next_deadline(&m->clock) <= machine_now(m) + left * NS_PER_INSN || vmx_nonroot(m->cpu))
+		raise_event(m, CPU_EV_STOP);
+}
+
 static void units_moved(struct machine *m, u32 n)
 {
-	m->idle_ns += (u64)n * NS_PER_PORT_RUN;
-	if (clock_next_deadline(&m->clock) <= machine_now(m))
-		raise_event(m, CPU_EV_STOP);
+	time_passed(m, (u64)n * NS_PER_PORT_RUN);
 }
 
 static u32 cpu_io_read_run(void *ctx, u16 port, unsigned size, u8 *data, u32 count)
@@ -262,9 +270,7 @@ static u32 cpu_io_write_run(void *ctx, u16 port, unsigned size, const u8 *data, 
  */
 static void port_accessed(struct machine *m)
 {
-	m->idle_ns += NS_PER_PORT;
-	if (clock_next_deadline(&m->clock) <= machine_now(m))
-		raise_event(m, CPU_EV_STOP);
+	time_passed(m, NS_PER_PORT);
 }
 
 static u32 cpu_io_read(void *ctx, u16 port, unsigned size)

@@ -90,6 +90,7 @@ struct machine {
 	struct chardev *debugcon;
 	struct display *display;
 	struct audio *audio;
+	bool saved;      /* cfg.save_path was written */
 	u32 shots_taken; /* a bit for each of cfg.screenshot */
 	struct net_input net[MACHINE_NETDEVS];
 	bool net_kick; /* frames may have become deliverable */
@@ -104,6 +105,7 @@ struct machine {
 	struct mem_region *rom[2];
 
 	u64 idle_ns;   /* virtual time skipped while halted, and that of port accesses */
+	u64 slice_end; /* instruction count at which the running slice ends */
 	u64 next_poll; /* instruction count of the next look at the host */
 	u64 started_real_ns, spent_real_ns, asleep_real_ns;
 	u64 sync_real_ns,

@@ -4,6 +4,7 @@
 #include "cpu/vmx/vmx.h"
 
 #include "cpu/exec/flags.h"
+#include "machine/snapshot_file.h"
 
 #define POLL_INSNS 1000000ull
 #define QUANTUM 20000ull /* instructions of a processor's turn: switches cost some 300, waits for another are not longer */
@@ -318,6 +319,8 @@ static u64 slice(struct machine *m)
 		n = MIN(n, deadline > now ? (deadline - now + NS_PER_INSN - 1) / NS_PER_INSN : 1);
 	if (m->cfg.max_insns)
 		n = MIN(n, m->cfg.max_insns > icount ? m->cfg.max_insns - icount : 1);
+	if (m->cfg.save_at && !m->saved)
+		n = MIN(n, m->cfg.save_at > icount ? m->cfg.save_at - icount : 1);
 	u64 input = input_next(&m->input);
 	if (input != UINT64_MAX)
 		n = MIN(n, input > icount ? input - icount : 1);
@@ -343,6 +346,8 @@ static void choose_cpu(struct machine *m)
 		return;
 	for (unsigned i = 0; i < m->cpu_count; i++)
 		waiting += m->cpus[i] != cpu && runnable(m->cpus[i]);
+	if (!waiting)
+		cpu->paused = false; /* there is nobody to make room for after all: the turn goes on */
 	if (cpu->paused || icount >= m->switch_at || !runnable(cpu)) {
 		cpu->paused = false;
 		m->switch_at = icount + QUANTUM;
@@ -410,6 +415,17 @@ static void stopped(struct machine *m)
 		m->observer.resumed(m->observer.ctx);
 }
 
+/* -savevm: the message is for whoever started the program; the guest goes on. */
+static void save(struct machine *m)
+{
+	struct errtext e;
+	if (!m->cfg.save_path || m->saved)
+		return;
+	m->saved = true;
+	if (machine_save(m, m->cfg.save_path, NULL, NULL, &e))
+		fprintf(m->log.file ? m->log.file : stderr, "orrery: warning: -savevm: %s\n", e.s);
+}
+
 static void step(struct machine *m)
 {
 	u64 icount = machine_icount(m);
@@ -430,6 +446,8 @@ static void step(struct machine *m)
 	input_drain(&m->input, icount);
 	clock_run(&m->clock);
 	requests(m);
+	if (m->cfg.save_at && icount >= m->cfg.save_at)
+		save(m);
 	if (!m->end && m->cfg.max_insns && icount >= m->cfg.max_insns)
 		m->end = END_MAX_INSNS;
 	if (m->end)
@@ -440,7 +458,9 @@ static void step(struct machine *m)
 	}
 	choose_cpu(m);
 	cpu_event_clear(m->cpu, CPU_EV_STOP); /* what it stood for has just been looked at */
-	enum cpu_exit why = cpu_run(m->cpu, slice(m));
+	u64 n = slice(m);
+	m->slice_end = machine_icount(m) + n;
+	enum cpu_exit why = cpu_run(m->cpu, n);
 	if (machine_icount(m) != icount)
 		m->halt_virtual_ns = 0;
 	if (why == CPU_EXIT_SHUTDOWN)
@@ -460,6 +480,8 @@ enum end_reason machine_run(struct machine *m)
 	machine_threads_end(m);
 	poll_chardevs(m);
 	shots(m, true);
+	if (!m->cfg.save_at)
+		save(m);
 	m->spent_real_ns = real_spent(m);
 	m->started_real_ns = 0;
 	return m->end;

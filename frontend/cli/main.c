@@ -11,6 +11,7 @@
 #include "frontend/cli/options.h"
 #include "frontend/cli/verdict.h"
 #include "machine/demo/demo.h"
+#include "machine/snapshot_file.h"
 #ifdef ORRERY_SDL
 #include "devices/backends/audio.h"
 #include "frontend/sdl/sound.h"
@@ -246,6 +247,8 @@ static int start(struct cli *cli, struct errtext *e)
 	cli->cfg.shut_down = cli_shut_down;
 	cli->cfg.shut_down_ctx = cli;
 	int r = machine_create(&cli->cfg, &m, e), status;
+	if (!r && cli->load && (r = machine_load(m, cli->load, e)))
+		machine_destroy(m);
 	if (r) {
 		status = exit_status_of_error(r);
 		status = fail(cli, status,

@@ -605,7 +605,7 @@ int opt_timeout(struct cli *cli, const char *value)
 }
 
 /* A count with a suffix K, M, G, T: powers of 1000. */
-static bool parse_insns(const char *value, u64 *out)
+bool cli_parse_insns(const char *value, u64 *out)
 {
 	static const char suffixes[] = "KMGT";
 	char *end;
@@ -623,7 +623,7 @@ static bool parse_insns(const char *value, u64 *out)
 
 int opt_max_insns(struct cli *cli, const char *value)
 {
-	if (!parse_insns(value, &cli->cfg.max_insns))
+	if (!cli_parse_insns(value, &cli->cfg.max_insns))
 		return cli_bad(cli, "-max-insns %s: expected a number of instructions", value);
 	return 0;
 }
@@ -640,7 +640,7 @@ int opt_screenshot(struct cli *cli, const char *value)
 		*at = 0;
 		if (end != at + 4 && !strcmp(end, "s") && seconds > 0 && seconds < 1e9)
 			s->at_ns = (u64)(seconds * 1e9);
-		else if (!parse_insns(at + 4, &s->at_insns) || !s->at_insns)
+		else if (!cli_parse_insns(at + 4, &s->at_insns) || !s->at_insns)
 			return cli_bad(cli,
 				       "-screenshot %s: after at= stands a number of instructions "
 				       "(200M) or guest seconds (2.5s)",

@@ -223,7 +223,7 @@ static int config_line(struct cli *cli, const char *path, unsigned number, char 
 }
 
 /* The lines of @text, which is cut up; @path is for messages. */
-static int config_text(struct cli *cli, const char *path, char *text)
+int cli_config_text(struct cli *cli, const char *path, char *text)
 {
 	int r = 0;
 	if (cli->depth == CONFIG_DEPTH_MAX)
@@ -249,7 +249,7 @@ static int config_from_file(struct cli *cli, const char *path)
 	unsigned names_n = 0;
 	int r = host_file_read(path, CONFIG_MAX_BYTES, &data, &n);
 	if (!r) {
-		r = config_text(cli, path, (char *)data);
+		r = cli_config_text(cli, path, (char *)data);
 		free(data);
 		return r;
 	}
@@ -267,7 +267,7 @@ int cli_config_file(struct cli *cli, const char *path)
 		if (strncmp(c->name, path, n) || path[n])
 			continue;
 		char *text = cli_keep(cli, "%s", c->text);
-		return text ? config_text(cli, c->name, text) : cli_bad(cli, "-config: out of memory");
+		return text ? cli_config_text(cli, c->name, text) : cli_bad(cli, "-config: out of memory");
 	}
 	return config_from_file(cli, path);
 }
@@ -280,16 +280,38 @@ void cli_config_list(FILE *out)
 			(int)strcspn(c->text, "\n") - 2, c->text + 2);
 }
 
-static void dump_config(const struct cli *cli)
+bool cli_defines_machine(const char *name)
 {
-	fprintf(cli->out, "# orrery -config FILE\n");
+	const struct option_row *r = find(name);
+	return r && (r->group <= G_DRIVES || r->group == G_DEVICES);
+}
+
+/* All options, or only those that say what the machine is and where its lines lead. */
+static void print_config(const struct cli *cli, FILE *out, bool all)
+{
 	for (unsigned i = 0; i < cli->given_count; i++) {
 		const char *name = cli->given[i].name, *value = cli->given[i].value;
+		if (!all && !cli_defines_machine(name) && find(name)->group != G_INPUT)
+			continue;
 		if (value)
-			fprintf(cli->out, needs_quotes(value) ? "%s = \"%s\"\n" : "%s = %s\n", name, value);
+			fprintf(out, needs_quotes(value) ? "%s = \"%s\"\n" : "%s = %s\n", name, value);
 		else
-			fprintf(cli->out, "%s\n", name);
+			fprintf(out, "%s\n", name);
 	}
+}
+
+/* For snapshots: how to make this machine again. */
+static void keep_options(struct cli *cli)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+	if (!f)
+		return;
+	print_config(cli, f, false);
+	if (!fclose(f) && text)
+		cli->cfg.options = cli_keep(cli, "%s", text);
+	free(text);
 }
 
 /* ---- the command line
@@ -378,9 +400,13 @@ enum cli_outcome cli_parse(struct cli *cli, int argc, char *const *argv, FILE *o
 			return CLI_DONE;
 	}
 	if (cli->dump_config) {
-		dump_config(cli);
+		fprintf(cli->out, "# orrery -config FILE\n");
+		print_config(cli, cli->out, true);
 		return CLI_DONE;
 	}
+	if (cli->load && cli_settle_load(cli))
+		return CLI_BAD;
+	keep_options(cli);
 	return settle(cli) ? CLI_BAD : CLI_RUN;
 }
 

@@ -25,6 +25,7 @@ struct cli {
 	const char *verdict;  /* -verdict */
 	char *faults;         /* for it: JSON of the last shutdown */
 	const char *log_path; /* -D */
+	const char *load;     /* -loadvm */
 	bool demo;            /* nothing to boot was named */
 	bool mux;             /* serial 0 shares the terminal: Ctrl-A commands */
 	bool nographic, nodefaults, dump_config, done;

@@ -33,6 +33,14 @@ int cli_settle_drives(struct cli *cli);
 /** ", did you mean 'x'?" or an empty string, in @buf. */
 const char *cli_did_you_mean(char *buf, size_t n, const char *word, const char *const *list);
 
+/** A number of instructions with suffix K, M, G. False: it is none. */
+bool cli_parse_insns(const char *text, u64 *n);
+/** Does option @name say what the machine is? */
+bool cli_defines_machine(const char *name);
+/** The lines of @text, which is cut up, as of a -config file; @path is for messages. */
+int cli_config_text(struct cli *cli, const char *path, char *text);
+/** -loadvm without a machine: takes the options from the file. 0 or -EINVAL. */
+int cli_settle_load(struct cli *cli);
 /** After all options: pairs -net with -net nic, and adds the default card. 0 or -EINVAL. */
 int cli_settle_net(struct cli *cli);
 
