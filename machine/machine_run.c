@@ -9,6 +9,8 @@
 #define POLL_INSNS 1000000ull
 #define QUANTUM 20000ull /* instructions of a processor's turn: switches cost some 300, waits for another are not longer */
 #define POLL_NET   100000ull /* while frames pass */
+#define POLL_NS    4000000ull /* and of virtual time: ports cost more of it than instructions */
+#define POLL_LEAST 10000ull
 #define POLL_STEPS 1024u /* a halted processor does not reach the next million */
 #define HANG_NS                                                                                    \
 	10000000000ull /* halted with interrupts off: timers may still bring an NMI for this long  \
@@ -54,7 +56,13 @@ static void poll_host(struct machine *m)
 		m->end = END_TIMEOUT;
 	audio_advance(m->audio, machine_now(m));
 	machine_publish_stats(m);
-	m->next_poll = machine_icount(m) + (machine_net_poll(m) ? POLL_NET : POLL_INSNS);
+	u64 icount = machine_icount(m), now = machine_now(m), n = machine_net_poll(m) ? POLL_NET : POLL_INSNS;
+	u64 insns = icount - m->polled_insns, passed = now - m->polled_ns;
+	if (insns && passed > POLL_NS && machine_pace(m) == PACE_REAL_TIME)
+		n = MIN(n, MAX(insns * POLL_NS / passed, POLL_LEAST));
+	m->polled_insns = icount;
+	m->polled_ns = now;
+	m->next_poll = icount + n;
 }
 
 static bool interactive(const struct machine *m)
@@ -171,14 +179,17 @@ static bool woken(const struct machine *m)
 
 /*
  * Lets host time pass until virtual instant @until, at the guest's pace: a lag that grew while the
- * guest computed is made up for a little, not slept again. On early input, virtual time stands
- * where host time stands.
+ * guest computed is made up for a little, not slept again. A lead, which a guest gets by computing or by waiting at ports faster
+ * than those it is modelled on, is waited for where virtual time must not be faster than real time, or many short ones would add
+ * up. On early input, virtual time stands where host time stands.
  */
 static void sleep_until(struct machine *m, u64 until)
 {
 	u64 real = host_monotonic_ns(), now = machine_now(m);
 	u64 lag = real - m->sync_real_ns - (now - m->sync_virtual_ns);
-	if (!m->sync_real_ns || (s64)lag < 0 || lag > SYNC_SLACK_NS) {
+	bool real_time = atomic_load_explicit(&m->threads.pace, memory_order_relaxed) == PACE_REAL_TIME;
+	s64 lead_kept = real_time ? (s64)PACE_LOST_NS : 0;
+	if (!m->sync_real_ns || (s64)lag < -lead_kept || (s64)lag > (s64)SYNC_SLACK_NS) {
 		m->sync_real_ns = real;
 		m->sync_virtual_ns = now;
 	}
@@ -228,17 +239,21 @@ static bool hung(struct machine *m, u64 deadline)
 	return machine_now(m) - m->halt_virtual_ns > HANG_NS;
 }
 
-/* A busy guest may be ahead of real time: at the pace of real time the machine waits for it. */
+/* A busy guest may be ahead of real time: at the pace of real time the machine waits for it, whatever is typed meanwhile. */
 static void keep_pace(struct machine *m)
 {
 	if (atomic_load_explicit(&m->threads.pace, memory_order_relaxed) != PACE_REAL_TIME)
 		return;
-	u64 real = host_monotonic_ns(), now = machine_now(m);
-	s64 ahead = (s64)((now - m->sync_virtual_ns) - (real - m->sync_real_ns));
-	if (!m->sync_real_ns || ahead < -(s64)SYNC_SLACK_NS || ahead > (s64)PACE_LOST_NS) {
-		m->sync_real_ns = real;
-		m->sync_virtual_ns = now;
-	} else if (ahead > (s64)PACE_AHEAD_NS) {
+	const u64 served = m->threads.served;
+	for (;;) {
+		u64 real = host_monotonic_ns(), now = machine_now(m);
+		s64 ahead = (s64)((now - m->sync_virtual_ns) - (real - m->sync_real_ns));
+		if (!m->sync_real_ns || ahead < -(s64)SYNC_SLACK_NS || ahead > (s64)PACE_LOST_NS) {
+			m->sync_real_ns = real;
+			m->sync_virtual_ns = now;
+		}
+		if (ahead <= (s64)PACE_AHEAD_NS || ahead > (s64)PACE_LOST_NS || m->end || machine_paused(m) || m->threads.served != served)
+			return;
 		sleep_for_input(m, (u64)ahead);
 	}
 }

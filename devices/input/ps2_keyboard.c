@@ -207,14 +207,13 @@ static u8 modifier(u16 set1)
 	}
 }
 
-/* A key that is down already and comes again: the host repeats, and this keyboard need not. */
+/* A key that is down already and comes again is the host's repetition: this keyboard has its own, at the rate the guest asked for. */
 void ps2_keyboard_key(struct ps2_keyboard *k, u16 set1, bool pressed)
 {
 	const bool typematic = repeats(k, set1);
-	if (!k->scanning || (pressed && set1 == k->held && !typematic))
+	if (!k->scanning || (pressed && set1 == k->held))
 		return;
-	if (!pressed || set1 != k->held || ps2_queued(&k->out) < BUSY)
-		send_key(k, set1, pressed);
+	send_key(k, set1, pressed);
 	u8 mod = modifier(set1);
 	k->held_mods = pressed ? k->held_mods | mod : k->held_mods & (u8)~mod;
 	if (!pressed && set1 != k->held)

@@ -106,12 +106,8 @@ void input_key_event(struct window *w, const SDL_KeyboardEvent *e)
 		menu_key(w, code);
 		return;
 	}
-	if (e->repeat) { /* in the host's time: the guest's own goes slower when it has much to do
-			  */
-		if (w->down[code])
-			machine_send_key(w->m, w->down[code], true);
+	if (e->repeat) /* the guest's keyboard repeats by itself, as the guest has told it */
 		return;
-	}
 	if ((mod & KMOD_CTRL) && (mod & KMOD_ALT) && hotkey(w, code)) {
 		input_release_all(w);
 		return;

@@ -322,10 +322,13 @@ START_TEST(a_held_key_repeats_at_the_rate_asked_for)
 	pc_key(&b->pc, 0x1e, false);
 	EXPECT(b, false, 0x1f, 0x9e);
 	ck_assert_uint_ge(sent(b, 1000000000), 20);
-	for (unsigned i = 0; i < 100; i++) { /* the host repeats: not both of them */
+	unsigned n = 0;
+	for (unsigned i = 0; i < 100; i++) { /* the host repeats, too: that changes nothing */
 		pc_key(&b->pc, 0x1f, true);
-		ck_assert_uint_eq(sent(b, 20000000), 1);
+		n += sent(b, 20000000);
 	}
+	ck_assert_uint_ge(n, 59);
+	ck_assert_uint_le(n, 61);
 	board_free(b);
 }
 END_TEST

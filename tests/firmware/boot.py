@@ -287,9 +287,8 @@ def case_ipxe(m, top):
     return "Memtest86" in (top / "serial").read_text(errors="replace")
 
 
-def installer(m, top, arch):
-    """Debian's installer from a CD, to its first question, on screen and serial line."""
-    folder = pathlib.Path(f"/usr/lib/debian-installer/images/12/{arch}/text/debian-installer/{arch}")
+def installer_iso(top, arch, kind, append):
+    folder = pathlib.Path(f"/usr/lib/debian-installer/images/12/{arch}/{kind}/debian-installer/{arch}")
     need(folder / "linux", "xorriso", "/usr/lib/ISOLINUX/isolinux.bin")
     disc = top / "disc"
     (disc / "isolinux").mkdir(parents=True)
@@ -298,10 +297,16 @@ def installer(m, top, arch):
     for name in ("linux", "initrd.gz"):
         shutil.copy(folder / name, disc)
     (disc / "isolinux" / "isolinux.cfg").write_text(
-        "DEFAULT install\nLABEL install\nKERNEL /linux\nAPPEND initrd=/initrd.gz console=tty0 console=ttyS0 ---\n")
+        f"DEFAULT install\nLABEL install\nKERNEL /linux\nAPPEND initrd=/initrd.gz {append} ---\n")
     run("xorriso", "-as", "mkisofs", "-quiet", "-o", top / "installer.iso", "-b", "isolinux/isolinux.bin",
         "-c", "isolinux/boot.cat", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", disc)
-    m.run("-cdrom", top / "installer.iso", seconds=600, memory=1024, shots=[(None, [])], stop="Select a language")
+    return top / "installer.iso"
+
+
+def installer(m, top, arch):
+    """Debian's installer from a CD, to its first question, on screen and serial line."""
+    iso = installer_iso(top, arch, "text", "console=tty0 console=ttyS0")
+    m.run("-cdrom", iso, seconds=600, memory=1024, shots=[(None, [])], stop="Select a language")
     return "Select a language" in (top / "serial").read_text(errors="replace")
 
 
@@ -311,6 +316,93 @@ def case_installer_amd64(m, top):
 
 def case_installer_i386(m, top):
     return installer(m, top, "i386")
+
+
+CHOSEN = (0x2a, 0x8a, 0x80)  # the colour of the installer's selected row, roughly
+
+
+class Installer:
+    """The graphical installer through VNC. A new connection for each picture: the size changes as it starts."""
+
+    def __init__(self, port, top):
+        self.port, self.top, self.end = port, top, time.monotonic() + 900
+
+    def look(self, name=None):
+        client = rfb.Client(self.port)
+        try:
+            data = client.picture()
+        finally:
+            client.close()
+        if name:
+            rgb = bytearray(len(data) // 4 * 3)
+            rgb[0::3], rgb[1::3], rgb[2::3] = data[2::4], data[1::4], data[0::4]
+            (self.top / name).write_bytes(b"P6 %d %d 255\n" % (client.width, client.height) + rgb)
+        return client.width, client.height, data
+
+    def chosen(self):
+        """The middles of the selected rows."""
+        w, h, data = self.look()
+        x = w // 2
+        rows = [y for y in range(120, h - 80) if all(abs(data[(y * w + x) * 4 + 2 - i] - CHOSEN[i]) < 24 for i in range(3))]
+        return w, h, (rows[0] + rows[-1]) // 2 if rows else None
+
+    def wait(self, what, check):
+        while time.monotonic() < self.end:
+            try:
+                found = check()
+                if found:
+                    return found
+            except (OSError, EOFError):
+                pass
+            time.sleep(2)
+        raise RuntimeError("waited in vain for " + what)
+
+    def click(self, x, y):
+        client = rfb.Client(self.port)
+        client.click(x, y)
+        time.sleep(1)
+        client.close()
+
+
+def graphical_installer(m, top, arch):
+    """The graphical installer: another language by a click on its row, then Continue; the next page is another."""
+    iso = installer_iso(top, arch, "gtk", "vga=788 quiet")
+    port = rfb.free_port()
+    command = [m.args.orrery, "-cdrom", iso, "-m", "1024", "-nic", "none", "-serial", "null", "-vnc", f"127.0.0.1:{port - 5900}",
+               "-timeout", "900"]
+    if m.args.bios:
+        command += ["-bios", m.args.bios]
+    with open(top / "stderr", "w") as errors:
+        guest = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stderr=errors)
+    d = Installer(port, top)
+    try:
+        w, h, first = d.wait("the list of languages", lambda: (lambda s: s if s[2] else None)(d.chosen()))
+        target = first + (h - 80 - first) // 2
+        d.click(w // 4, target)
+        row = d.wait("the row that was clicked", lambda: (lambda s: s[2] if s[2] and abs(s[2] - target) < 20 else None)(d.chosen()))
+        before = d.look("language.ppm")[2]
+        d.click(w - 61, h - 26)
+        title = slice(w * 80 * 4, w * 110 * 4)
+        d.wait("the next page", lambda: d.look()[2][title] != before[title])
+        time.sleep(5)
+        d.look("next.ppm")
+        print(f"the selection went from {first} to {row}")
+        return True
+    except RuntimeError as e:
+        d.look("failed.ppm")
+        print(e)
+        return False
+    finally:
+        guest.kill()
+        guest.wait()
+
+
+def case_installer_gtk_amd64(m, top):
+    return graphical_installer(m, top, "amd64")
+
+
+def case_installer_gtk_i386(m, top):
+    return graphical_installer(m, top, "i386")
 
 
 def case_nothing(m, top):

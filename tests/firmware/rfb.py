@@ -64,6 +64,38 @@ class Client:
         self.socket.sendall(struct.pack(">BBHH", 5, buttons, x, y))
         time.sleep(0.02)
 
+    def click(self, x, y):
+        for buttons in (0, 1, 0):
+            self.pointer(x, y, buttons)
+            time.sleep(0.2)
+
+    def picture(self):
+        """The whole screen: four bytes a pixel, blue first. The size must not change meanwhile: EOFError."""
+        self.socket.sendall(struct.pack(">BxHi", 2, 1, 0) + struct.pack(">BBHHHH", 3, 0, 0, 0, self.width, self.height))
+        self.socket.settimeout(20)
+        out = bytearray(self.width * self.height * 4)
+        while True:
+            kind = self.take(1)[0]
+            if kind == 1:  # colours
+                self.take(5)
+            elif kind == 3:  # clipboard
+                self.take(3)
+                self.take(struct.unpack(">I", self.take(4))[0])
+            if kind:
+                continue
+            for _ in range(struct.unpack(">xH", self.take(3))[0]):
+                x, y, w, h, coding = struct.unpack(">HHHHi", self.take(12))
+                data = self.take(w * h * 4)
+                if coding or x + w > self.width or y + h > self.height:
+                    raise EOFError
+                for row in range(h):
+                    at = ((y + row) * self.width + x) * 4
+                    out[at:at + w * 4] = data[row * w * 4:(row + 1) * w * 4]
+            return bytes(out)
+
+    def close(self):
+        self.socket.close()
+
 
 def drive(port, keys):
     """@keys(client), and then the connection stays until the machine ends."""
