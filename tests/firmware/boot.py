@@ -382,8 +382,8 @@ def graphical_installer(m, top, arch):
         row = d.wait("the row that was clicked", lambda: (lambda s: s[2] if s[2] and abs(s[2] - target) < 20 else None)(d.chosen()))
         before = d.look("language.ppm")[2]
         d.click(w - 61, h - 26)
-        title = slice(w * 80 * 4, w * 110 * 4)
-        d.wait("the next page", lambda: d.look()[2][title] != before[title])
+        text = slice(w * 125 * 4, w * 145 * 4)
+        d.wait("the next page", lambda: d.look()[2][text] != before[text])
         time.sleep(5)
         d.look("next.ppm")
         print(f"the selection went from {first} to {row}")
