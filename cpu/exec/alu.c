@@ -244,7 +244,17 @@ static bool is_move_to(const struct uop *u, u16 dst, unsigned size)
 	       ((u->fn == mov32_rr && size == 4) || (u->fn == mov64_rr && size >= 4));
 }
 
-/* Does @u touch the register at @off? Unused operand fields count too: that errs on the safe side. */
+/* Appends @fn, which works on registers alone and never faults or leaves; operands it has not are the zero register. */
+static struct uop *emit_pure(struct builder *b, uop_fn fn)
+{
+	struct uop *u = emit(b, fn);
+
+	u->src = u->base = u->index = REG_OFF(R_ZERO);
+	b->pure[b->n - 1] = true;
+	return u;
+}
+
+/* Does @u touch the register at @off? */
 static bool touches(const struct uop *u, u16 off)
 {
 	off >>= 3;
@@ -302,7 +312,7 @@ static struct uop *emit_op(struct builder *b, uop_fn fn, u16 d, u16 s, unsigned 
 			remove_move(b, m);
 		}
 	}
-	u = emit(b, fn);
+	u = emit_pure(b, fn);
 	u->off = off;
 	u->icnt = icnt;
 	u->dst = d;
@@ -330,7 +340,7 @@ static void emit_alu(struct builder *b, const struct insn *in, const struct alu_
 		u = emit_mem(b, in, f->rm, s->size, ACC_R);
 		u->dst = operand_off(d);
 	} else if (d->rw != 3) { /* moves and compares */
-		u = emit(b, s->kind == OPK_IMM ? f->ri : f->rr);
+		u = emit_pure(b, s->kind == OPK_IMM ? f->ri : f->rr);
 		b->pure[b->n - 1] = d->rw == 2;
 		u->dst = operand_off(d);
 		if (s->kind == OPK_IMM)
@@ -338,7 +348,7 @@ static void emit_alu(struct builder *b, const struct insn *in, const struct alu_
 		else
 			u->src = operand_off(s);
 	} else if (s->kind == OPK_IMM) {
-		emit_op(b, f->ri, operand_off(d), 0, d->size)->imm = in->imm;
+		emit_op(b, f->ri, operand_off(d), REG_OFF(R_ZERO), d->size)->imm = in->imm;
 	} else {
 		emit_op(b, f->rr, operand_off(d), operand_off(s), d->size);
 	}
@@ -378,8 +388,7 @@ static void gen_alu(struct builder *b, const struct insn *in, u32 op)
 	if (!keep && op >= ALU_CMP && in->op[0].kind != OPK_MEM && in->op[1].kind != OPK_MEM)
 		return;
 	if (is_zeroing(in, op)) {
-		emit(b, keep ? zero32_f : zero32)->dst = operand_off(&in->op[0]);
-		b->pure[b->n - 1] = true;
+		emit_pure(b, keep ? zero32_f : zero32)->dst = operand_off(&in->op[0]);
 		if (keep)
 			b->sf = SF_LOGIC;
 		return;
@@ -562,8 +571,7 @@ static void gen_lea(struct builder *b, const struct insn *in, u32 arg)
 		/* rip-relative goes through the general address code unless it fits */
 		s64 disp = b->off[b->cur] + in->len + in->disp;
 		if (in->base == R_CODE && in->adsize == 8 && disp == (s32)disp) {
-			struct uop *u = emit(b, bd[l]);
-			b->pure[b->n - 1] = true;
+			struct uop *u = emit_pure(b, bd[l]);
 			u->dst = operand_off(&in->op[0]);
 			u->base = REG_OFF(R_CODE);
 			u->disp = (s32)disp;
@@ -572,8 +580,7 @@ static void gen_lea(struct builder *b, const struct insn *in, u32 arg)
 		emit_call(b, in, op_lea);
 		return;
 	}
-	struct uop *u = emit(b, in->index == R_ZERO ? bd[l] : bis[l]);
-	b->pure[b->n - 1] = true;
+	struct uop *u = emit_pure(b, in->index == R_ZERO ? bd[l] : bis[l]);
 	u->dst = operand_off(&in->op[0]);
 	u->base = REG_OFF(in->base);
 	u->index = REG_OFF(in->index);
@@ -807,7 +814,7 @@ static void gen_unary(struct builder *b, const struct insn *in, u32 op)
 	if (keep && op != UN_NEG)
 		need_res(b);
 	u16 off = load_rmw_tmp(b, in, 0);
-	emit_op(b, fns[op][keep][lg(size)], off, 0, size);
+	emit_op(b, fns[op][keep][lg(size)], off, REG_OFF(R_ZERO), size);
 	store_tmp(b, in, 0);
 	if (op == UN_NEG)
 		set_sf(b, SF_SUB, size);
@@ -965,7 +972,7 @@ static void gen_shift(struct builder *b, const struct insn *in, u32 op)
 			struct uop *u = emit(b, fn);
 			u->dst = u->base = off;
 		} else {
-			emit_op(b, fn, off, 0, size)->sh = (u8)count;
+			emit_op(b, fn, off, REG_OFF(R_ZERO), size)->sh = (u8)count;
 		}
 	}
 	store_tmp(b, in, 0);

@@ -73,13 +73,19 @@ static int bytes_linear(struct cpu *cpu, const struct insn *in, unsigned i, unsi
 	return 0;
 }
 
+/* The half-precision conversions do not check alignment (SDM Vol. 2A, 2.7.9: exceptions of type 11). */
+static unsigned alignment_of(const struct insn *in)
+{
+	return insn_rows[in->row].feature == FEAT_F16C ? ACC_VEC : 0;
+}
+
 int op_read_bytes(struct cpu *cpu, const struct insn *in, unsigned i, void *buf)
 {
 	const struct operand *o = &in->op[i];
 	u64 lin;
 
 	if (o->kind == OPK_MEM)
-		return bytes_linear(cpu, in, i, ACC_R, &lin) || mem_read(cpu, lin, buf, o->size, ACC_R);
+		return bytes_linear(cpu, in, i, ACC_R, &lin) || mem_read(cpu, lin, buf, o->size, ACC_R | alignment_of(in));
 	memcpy(buf, (char *)cpu + operand_off(o), o->size);
 	return 0;
 }
@@ -90,7 +96,7 @@ int op_write_bytes(struct cpu *cpu, const struct insn *in, unsigned i, const voi
 	u64 lin;
 
 	if (o->kind == OPK_MEM)
-		return bytes_linear(cpu, in, i, ACC_W, &lin) || mem_write(cpu, lin, buf, o->size, ACC_W);
+		return bytes_linear(cpu, in, i, ACC_W, &lin) || mem_write(cpu, lin, buf, o->size, ACC_W | alignment_of(in));
 	memcpy((char *)cpu + operand_off(o), buf, o->size);
 	return 0;
 }

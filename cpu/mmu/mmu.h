@@ -55,7 +55,7 @@ static ALWAYS_INLINE unsigned itlb_index(u64 va)
 #define ACC_RW 0x3u  /* read-modify-write: needs (and reports) write permission */
 #define ACC_X 0x4u
 #define ACC_SYS 0x8u /* implicit supervisor access: GDT, LDT, IDT, TSS (ignores CPL; SMAP applies without AC) */
-#define ACC_VEC 0x20u /* an element of a vector (VMASKMOV, VPGATHER): its alignment is not checked */
+#define ACC_VEC 0x20u /* an element of a vector (VMASKMOV, VPGATHER), a half-precision conversion: alignment is not checked */
 #define ACC_USER 0x10u /* force user privilege (e.g. pushes to an outer stack are not: used by probes) */
 
 /* ---- memory by linear address ------------------------------------------------------------------- */
