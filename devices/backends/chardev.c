@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -35,6 +37,7 @@ struct chardev {
 	bool server, eof, said_drop, input_seen;
 	struct bytes pending, memory_in;
 	struct host_tty tty;
+	unsigned connections;
 	void (*receive)(void *ctx, const u8 *data, unsigned n);
 	void *receive_ctx;
 };
@@ -142,7 +145,25 @@ struct tcp_options {
 	bool server, wait;
 };
 
-/* HOST:PORT[,server[=on]][,wait=on|off][,nowait] */
+/* [,server[=on]][,wait=on|off][,nowait] */
+static int parse_socket(char *rest, struct tcp_options *o)
+{
+	while (rest && *rest) {
+		char *next = strchr(rest, ',');
+		if (next)
+			*next++ = 0;
+		if (!strcmp(rest, "server") || !strcmp(rest, "server=on"))
+			o->server = true;
+		else if (!strcmp(rest, "nowait") || !strcmp(rest, "wait=off"))
+			o->wait = false;
+		else if (strcmp(rest, "wait=on") && strcmp(rest, "server=off"))
+			return -EINVAL;
+		rest = next;
+	}
+	return 0;
+}
+
+/* HOST:PORT and what parse_socket() takes. */
 static int parse_tcp(const char *arg, struct tcp_options *o)
 {
 	char text[256];
@@ -159,19 +180,7 @@ static int parse_tcp(const char *arg, struct tcp_options *o)
 	*colon = 0;
 	snprintf(o->host, sizeof(o->host), "%.199s", text);
 	strcpy(o->port, colon + 1);
-	while (rest && *rest) {
-		char *next = strchr(rest, ',');
-		if (next)
-			*next++ = 0;
-		if (!strcmp(rest, "server") || !strcmp(rest, "server=on"))
-			o->server = true;
-		else if (!strcmp(rest, "nowait") || !strcmp(rest, "wait=off"))
-			o->wait = false;
-		else if (strcmp(rest, "wait=on") && strcmp(rest, "server=off"))
-			return -EINVAL;
-		rest = next;
-	}
-	return 0;
+	return parse_socket(rest, o);
 }
 
 static void use_connection(struct chardev *c, int fd)
@@ -181,6 +190,7 @@ static void use_connection(struct chardev *c, int fd)
 	set_nonblocking(fd);
 	c->in = c->out = fd;
 	c->eof = false;
+	c->connections++;
 }
 
 static void try_accept(struct chardev *c)
@@ -245,6 +255,34 @@ static int open_tcp(struct chardev *c, const char *arg, char *err, size_t n)
 	return e ? fail(err, n, arg, -e) : 0;
 }
 
+/* A socket file of a server that has gone is in the way, and goes; any other file stays. */
+static void remove_socket(const char *path)
+{
+	struct stat st;
+	if (!lstat(path, &st) && S_ISSOCK(st.st_mode))
+		unlink(path);
+}
+
+/* PATH and what parse_socket() takes. */
+static int open_unix(struct chardev *c, const char *arg, char *err, size_t n)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct addrinfo a = {
+	    .ai_family = AF_UNIX, .ai_socktype = SOCK_STREAM, .ai_addr = (struct sockaddr *)&un, .ai_addrlen = sizeof(un)};
+	struct tcp_options o = {.wait = true};
+	char text[256];
+	size_t path = strcspn(arg, ",");
+	snprintf(text, sizeof(text), "%s", arg[path] ? arg + path + 1 : "");
+	if (!path || path >= sizeof(un.sun_path) || parse_socket(text, &o))
+		return fail(err, n, "unix:PATH[,server][,wait=off]", EINVAL);
+	memcpy(un.sun_path, arg, path);
+	if (o.server)
+		remove_socket(un.sun_path);
+	int e = connect_or_serve(c, &a, &o);
+	c->server = o.server;
+	return e ? fail(err, n, arg, -e) : 0;
+}
+
 static const struct {
 	const char *name;
 	enum kind kind;
@@ -252,7 +290,7 @@ static const struct {
 } kinds[] = {
     {"null", KIND_NULL, open_null},     {"none", KIND_NULL, open_null},
     {"stdio", KIND_STDIO, open_stdio},  {"file", KIND_FILE, open_file},
-    {"pty", KIND_PTY, open_pty},        {"tcp", KIND_TCP, open_tcp},
+    {"pty", KIND_PTY, open_pty},        {"tcp", KIND_TCP, open_tcp},	{"unix", KIND_TCP, open_unix},
     {"memory", KIND_MEMORY, open_null}, {"fd", KIND_FD, open_fd},
 };
 
@@ -440,9 +478,24 @@ bool chardev_interactive(const struct chardev *c)
 	}
 }
 
+bool chardev_connected(const struct chardev *c)
+{
+	return c->in >= 0 || c->kind == KIND_MEMORY;
+}
+
 bool chardev_eof(const struct chardev *c)
 {
 	return c->eof;
+}
+
+void chardev_accept(struct chardev *c)
+{
+	try_accept(c);
+}
+
+unsigned chardev_connections(const struct chardev *c)
+{
+	return c->kind == KIND_TCP ? c->connections : 1;
 }
 
 const u8 *chardev_memory_output(struct chardev *c, size_t *n)

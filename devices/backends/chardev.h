@@ -5,7 +5,7 @@
  * machine does not poll for input.
  *
  * Descriptions: null | stdio[,signal=on|off] | file:PATH | pty |
- * tcp:HOST:PORT[,server][,wait=on|off] | memory | fd:N
+ * tcp:HOST:PORT[,server][,wait=on|off] | unix:PATH[,server][,wait=on|off] | memory | fd:N
  */
 #ifndef ORRERY_DEVICES_CHARDEV_H
 #define ORRERY_DEVICES_CHARDEV_H
@@ -37,8 +37,15 @@ unsigned chardev_pollfds(struct chardev *c, struct host_poll *p);
 /** True if input may come from a person or a peer (tty, pty, socket, pipe): the machine then sleeps
  * in real time. */
 bool chardev_interactive(const struct chardev *c);
+/** True if somebody is there now: a server between two peers has nobody. */
+bool chardev_connected(const struct chardev *c);
 /** True if the input has ended (EOF on stdin, peer gone) and will not come back. */
 bool chardev_eof(const struct chardev *c);
+
+/** A socket: takes a peer that waits, as chardev_poll() does too. */
+void chardev_accept(struct chardev *c);
+/** How many peers have come so far; what is no socket has one. */
+unsigned chardev_connections(const struct chardev *c);
 
 /** Memory backend, for tests: what the guest wrote (not terminated), and what it shall read. */
 const u8 *chardev_memory_output(struct chardev *c, size_t *n);
