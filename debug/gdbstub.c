@@ -73,6 +73,7 @@ static void follow_connections(struct gdbstub *g)
 	if (g->connected && (n != g->connections || !there)) {
 		g->connected = false;
 		gdb_session_gone(g->session);
+		chardev_drop_output(g->chardev); /* is not for the next one */
 	}
 	if (there && n != g->connections) {
 		g->connections = n;

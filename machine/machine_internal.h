@@ -56,6 +56,7 @@ struct machine_threads {
 	struct host_wake wake;
 	atomic_bool attention; /* a request waits, or pause was asked for */
 	atomic_bool paused;
+	atomic_uint resumes; /* so far: one that is followed by a pause at once is one still */
 	atomic_int pace;
 	_Atomic u64 instructions, virtual_ns, idle_ns, disk, net;
 	_Atomic(const char *) mode;
@@ -93,6 +94,7 @@ struct machine {
 	bool saved;      /* cfg.save_path was written */
 	u32 shots_taken; /* a bit for each of cfg.screenshot */
 	struct net_input net[MACHINE_NETDEVS];
+	unsigned stood_resumes; /* threads.resumes when it was last found paused */
 	bool net_kick; /* frames may have become deliverable */
 
 	/* What is booted, kept for the next reset */

@@ -119,7 +119,7 @@ static bool never(const struct machine *m)
 
 static bool resumed(const struct machine *m)
 {
-	return !machine_paused(m);
+	return !machine_paused(m) || atomic_load(&m->threads.resumes) != m->stood_resumes;
 }
 
 /* The nearest VMX-preemption timer of a halted guest, in virtual nanoseconds. */
@@ -419,6 +419,7 @@ static void requests(struct machine *m)
 /* Paused: instructions and virtual time stand. */
 static void stopped(struct machine *m)
 {
+	m->stood_resumes = atomic_load(&m->threads.resumes);
 	if (m->observer.stopped)
 		m->observer.stopped(m->observer.ctx);
 	if (m->return_when_stopped && machine_paused(m)) {
@@ -450,7 +451,7 @@ static void step(struct machine *m)
 	}
 	if (atomic_load_explicit(&m->threads.attention, memory_order_relaxed)) {
 		machine_serve(m);
-		if (machine_paused(m)) {
+		while (machine_paused(m)) {
 			stopped(m);
 			if (m->end)
 				return;

@@ -111,6 +111,7 @@ void machine_pause(struct machine *m)
 
 void machine_resume(struct machine *m)
 {
+	atomic_fetch_add(&m->threads.resumes, 1);
 	atomic_store(&m->threads.paused, false);
 	host_wake_signal(&m->threads.wake);
 }

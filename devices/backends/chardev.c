@@ -493,6 +493,11 @@ void chardev_accept(struct chardev *c)
 	try_accept(c);
 }
 
+void chardev_drop_output(struct chardev *c)
+{
+	drop_front(&c->pending, c->pending.len);
+}
+
 unsigned chardev_connections(const struct chardev *c)
 {
 	return c->kind == KIND_TCP ? c->connections : 1;

@@ -44,6 +44,8 @@ bool chardev_eof(const struct chardev *c);
 
 /** A socket: takes a peer that waits, as chardev_poll() does too. */
 void chardev_accept(struct chardev *c);
+/** Forgets output that nobody has taken yet. */
+void chardev_drop_output(struct chardev *c);
 /** How many peers have come so far; what is no socket has one. */
 unsigned chardev_connections(const struct chardev *c);
 
