@@ -150,7 +150,7 @@ static void expectations(struct check *c, const json_t *list)
 
 static void tables(struct check *c, const json_t *list)
 {
-	static const char *const keys[] = {"title", "phases", "columns", "per", NULL};
+	static const char *const keys[] = {"title", "phases", "columns", "per", "rows", "across", "key", NULL};
 	size_t i;
 	json_t *t;
 
@@ -161,6 +161,12 @@ static void tables(struct check *c, const json_t *list)
 		if (!known(c, t, at, keys))
 			return;
 		text_of(c, t, at, "title");
+		if (json_object_get(t, "across")) { /* phases are called ACROSS.ROW */
+			text_of(c, t, at, "key");
+			if (!json_is_array(json_object_get(t, "across")) || !json_is_array(json_object_get(t, "rows")))
+				wrong(c, at, "across and rows must be lists");
+			continue;
+		}
 		if (!json_is_array(json_object_get(t, "phases")))
 			wrong(c, at, "phases must be a list of phases");
 		if (!json_is_object(json_object_get(t, "columns")))

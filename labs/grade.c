@@ -20,7 +20,7 @@ static const json_t *phase_find(const json_t *run, const char *name)
 /* A counter's name: everything else must have been observed. */
 static bool is_counter(const char *key)
 {
-	static const char *const exact[] = {"insns", "faults", "interrupts", "entries", "entries.failed", "exits", "walks", "refs",
+	static const char *const exact[] = {"insns", "faults", "interrupts", "traps", "entries", "entries.failed", "exits", "walks", "refs",
 					    "rdmsr", "wrmsr", "task_switches", "cr0_writes", "cr3_writes", "cr4_writes", NULL};
 	static const char *const prefix[] = {"fault.", "ring.", "io.", "exit.", "refs.", "stage2.", "flush.", NULL};
 
@@ -170,6 +170,32 @@ static void cell(json_t *row, const json_t *run, const char *phase, const char *
 							(unsigned long long)(v % per * 10 / per)));
 }
 
+/* Rows by what is done, columns by who does it: phases are called COLUMN.ROW. */
+static void grid(json_t *head, json_t *rows, const json_t *t, const json_t *run, const char *per)
+{
+	const char *key = json_string_value(json_object_get(t, "key"));
+	size_t i, j;
+	json_t *r, *c;
+	char name[100];
+
+	json_array_append_new(head, json_string(""));
+	json_array_foreach(json_object_get(t, "across"), j, c) json_array_append(head, c);
+	json_array_foreach(json_object_get(t, "rows"), i, r)
+	{
+		json_t *row = view_array(rows, NULL);
+		json_array_append(row, r);
+		json_array_foreach(json_object_get(t, "across"), j, c)
+		{
+			u64 n = 0;
+			snprintf(name, sizeof(name), "%s.%s", json_is_string(c) ? json_string_value(c) : "",
+				 json_is_string(r) ? json_string_value(r) : "");
+			if (per)
+				lab_value(run, name, per, &n);
+			cell(row, run, name, key ? key : "", n);
+		}
+	}
+}
+
 json_t *lab_tables(const struct lab *l, const json_t *run)
 {
 	json_t *out = json_array(), *t, *column, *phase;
@@ -181,6 +207,10 @@ json_t *lab_tables(const struct lab *l, const json_t *run)
 		json_t *o = view_object(out, NULL), *head = view_array(o, "head"), *rows = view_array(o, "rows");
 		const char *per = json_string_value(json_object_get(t, "per"));
 		json_object_set(o, "title", json_object_get(t, "title"));
+		if (json_object_get(t, "across")) {
+			grid(head, rows, t, run, per);
+			continue;
+		}
 		json_array_append_new(head, json_string("phase"));
 		json_object_foreach(json_object_get(t, "columns"), label, column) json_array_append_new(head, json_string(label));
 		json_array_foreach(json_object_get(t, "phases"), j, phase)

@@ -138,6 +138,7 @@ static json_t *counts_json(const struct counts *c)
 	}
 	set(o, "faults", faults);
 	set(o, "interrupts", c->interrupts);
+	set(o, "traps", faults + c->interrupts);
 	for (unsigned a = 0; a < 4; a++)
 		for (unsigned b = 0; b < 4; b++) {
 			snprintf(key, sizeof(key), "ring.%u>%u", a, b);

@@ -167,6 +167,7 @@ static void compiler_args(struct args *a, const char *dir, const char *path, con
 	if (lab_mode(l) == 64) {
 		arg(a, "%s/vmx.c", dir);
 		arg(a, "%s/vmxrun.S", dir);
+		arg(a, "%s/bt.c", dir);
 	}
 	if (!sources)
 		arg(a, "%s/guest.c", path);

@@ -17,12 +17,13 @@ static u8 trap_stack[8192] __attribute__((aligned(16)));
 static u8 double_stack[4096] __attribute__((aligned(16)));
 #endif
 static u8 stacks[4][4096] __attribute__((aligned(4096), section(".userdata")));
+static u8 inner_stack[8192] __attribute__((aligned(16)));
 struct outcome last;
 int (*lab_hook)(struct trap *t);
 static int active;
 
 void lab_main(void);
-void ring_exit(void);
+void ring_exit(void), ring_exit0(void);
 uw enter_at(uw cs, uw ss, uw ip, uw sp, uw flags, uw arg, uw ds);
 void leave_at(uw value) __attribute__((noreturn));
 extern uw trap_entries[];
@@ -45,8 +46,11 @@ void *memcpy(void *to, const void *from, unsigned long n)
 
 /* ---- the runner ---- */
 
+static char before = '\n';
+
 static void put(char c)
 {
+	before = c;
 	outb(0xe9, (u8)c);
 }
 
@@ -85,9 +89,17 @@ void say(const char *f, ...)
 	__builtin_va_end(ap);
 }
 
+/* A line for the runner begins on a line of its own. */
+static void fresh_line(void)
+{
+	if (before != '\n')
+		put('\n');
+}
+
 void phase(const char *name)
 {
 	count_off();
+	fresh_line();
 	say("@phase %s\n", name);
 	count_on();
 }
@@ -99,16 +111,19 @@ void phase_end(void)
 
 void obs(const char *name, uw value)
 {
+	fresh_line();
 	say("@obs %s %x\n", name, value);
 }
 
 void walk(uw address)
 {
+	fresh_line();
 	say("@walk %x\n", address);
 }
 
 void show(const char *what)
 {
+	fresh_line();
 	say("@show %s\n", what);
 }
 
@@ -154,7 +169,7 @@ void allow_port(u16 port, int allow)
 
 uw ring_stack(unsigned ring)
 {
-	return (uw)stacks[ring] + 4096;
+	return ring ? (uw)stacks[ring] + 4096 : (uw)inner_stack + sizeof(inner_stack);
 }
 
 static void load_tables(void)
@@ -214,14 +229,10 @@ struct outcome *run_at(uw cs, uw ss, uw ip, uw sp, uw flags, uw arg)
 	int before = active;
 	last = (struct outcome){.vector = -1};
 	active = 1;
-#ifdef __x86_64__
 	uw *stack = (uw *)(sp & ~15ul);
-	*--stack = (uw)ring_exit;
-#else
-	uw *stack = (uw *)(sp & ~15ul);
-	*--stack = arg;
-	*--stack = (uw)ring_exit;
-#endif
+	if (sizeof(uw) == 4)
+		*--stack = arg;
+	*--stack = cs & 3 ? (uw)ring_exit : (uw)ring_exit0;
 	uw v = enter_at(cs, ss, ip, (uw)stack, flags, arg, ss & 3 ? ss : DATA0);
 	active = before;
 	if (last.vector < 0)

@@ -254,6 +254,9 @@ leave_at:
 	ret
 #endif
 
+	.globl ring_exit0
+ring_exit0: /* ring 0 may be forbidden to execute user pages */
+	int $0x80
 	.section .user, "ax"
 ring_exit:
 	int $0x80
