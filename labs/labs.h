@@ -59,7 +59,7 @@ u64 lab_budget(const struct lab *l);
 
 /** Runs the lab's guest to its end or its budget; NULL with a message: the machine cannot be built. The tree is the caller's. */
 json_t *lab_run(const struct lab *l, struct errtext *e);
-/** What was observed: an observation or a counter (0 if it never counted); "insns", "fault.GP", ... False: no such phase or observation. */
+/** What was observed: an observation or a counter (0 if it never counted); "insns", "fault.GP", ...; "walk.entries": of the last walk recorded. False: no such phase or observation. */
 bool lab_value(const json_t *run, const char *phase, const char *key, u64 *v);
 /** A value of lab.json: an integer, or a string of digits. */
 bool lab_number(const json_t *j, u64 *v);

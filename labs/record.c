@@ -406,6 +406,7 @@ static void record_walk(struct recorder *r, struct cpu *cpu, u64 address)
 	int bad = mmu_walk_record(cpu, address, ACC_R, &x, &rec);
 	cpu->fault = keep;
 	cpu->vm_fault = keep_vm;
+	json_object_set_new(r->phase[r->now].obs, "walk.entries", json_integer(rec.n));
 	json_t *w = view_object(r->walks, NULL);
 	view_text(w, "phase", r->phase[r->now].name);
 	view_hex(w, "address", address, 0);

@@ -96,7 +96,7 @@ extern u64 lab_pml4[512];
 void map(u64 *pml4, uw va, uw pa, u64 flags);
 u64 *pte_of(u64 *pml4, uw va);  /* NULL: there is none */
 #endif
-void *page_alloc(void);         /* 4 KiB, zeroed, supervisor */
+void *page_alloc(void);         /* 4 KiB, zeroed, supervisor; from 4 to 8 MiB. What lies above is the lab's */
 void *memcpy(void *to, const void *from, unsigned long n);
 void *memset(void *p, int c, unsigned long n);
 
