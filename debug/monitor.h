@@ -17,7 +17,8 @@ struct command_call {
 	const char *args;  /* what stands behind the name, without blanks around it; never NULL */
 	int argc;          /* the same in words; "quoted words" are one */
 	char **argv;
-	json_t *view;      /* the answer; NULL: none. Text goes through view_to_text() */
+	json_t *view;      /* the answer; NULL: none. Text is view_to_text() ... */
+	char *text;        /* ... but for this one, if it is not NULL (malloc'ed) */
 	struct errtext error; /* with a negative return value */
 };
 

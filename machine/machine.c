@@ -722,6 +722,19 @@ struct drive *machine_drive(struct machine *m, const char *id)
 	return NULL;
 }
 
+void machine_set_log(struct machine *m, u32 classes)
+{
+	m->log.enabled = classes;
+	cpu_blocks_flush(m->cpus[0]);
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		cpu_mode_changed(m->cpus[i]); /* -d exec is built into blocks */
+}
+
+const struct drive *machine_drive_at(struct machine *m, unsigned i)
+{
+	return i < m->cfg.drives ? &m->cfg.drive[i] : NULL;
+}
+
 struct chardev *machine_serial(struct machine *m, unsigned port)
 {
 	return port < MACHINE_SERIALS ? m->serial[port].chardev : NULL;

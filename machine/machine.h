@@ -231,6 +231,12 @@ struct display *machine_display(struct machine *m);
 struct audio *machine_audio(struct machine *m);
 /** The drive with this id and its open image, or NULL. */
 struct drive *machine_drive(struct machine *m, const char *id);
+/** What goes to the log from now on: bits of enum log_class. On the machine's thread. */
+void machine_set_log(struct machine *m, u32 classes);
+/** The @i-th drive, or NULL. */
+const struct drive *machine_drive_at(struct machine *m, unsigned i);
+/** "real", "virtual-8086", "protected", "compatibility", "64-bit": how the processor runs. */
+const char *machine_mode_name(const struct cpu *c);
 /** The open backend of serial port @port, or NULL. */
 struct chardev *machine_serial(struct machine *m, unsigned port);
 

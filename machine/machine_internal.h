@@ -164,8 +164,6 @@ MUST_CHECK int machine_start_guest(struct machine *m, struct errtext *e);
 void machine_reset(struct machine *m);
 /** Ends ACPI S3: RAM stays, the rest is reset, and the guest goes on at its waking vector. */
 void machine_wake(struct machine *m);
-/** Real, protected, ...: how the processor runs. */
-const char *machine_mode_name(const struct cpu *c);
 
 /* ---- state (machine_state.c) ---- */
 

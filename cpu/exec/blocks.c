@@ -675,3 +675,18 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 	log_block(cpu);
 	return max_insns < max ? build_scratch(cpu, phys, host) : build_cached(cpu, phys, host, NO_PAGE, NULL);
 }
+
+void cpu_blocks_stats(const struct cpu *cpu, struct block_stats *out)
+{
+	const struct block_cache *c = cpu->blocks;
+
+	*out = (struct block_stats){.used = c->used, .size = ARENA_SIZE};
+	for (unsigned i = 0; i < 1u << HASH_BITS; i++)
+		for (const struct block *b = c->hash[i]; b; b = b->hash_next) {
+			out->blocks++;
+			out->instructions += b->count;
+		}
+	for (unsigned i = 0; i < 1u << CODE_HASH_BITS; i++)
+		for (const struct code_page *p = c->code[i]; p; p = p->next)
+			out->pages++;
+}

@@ -23,6 +23,14 @@ struct block {
 	struct uop uops[];
 };
 
+struct block_stats {
+	unsigned blocks, pages;
+	u64 instructions;
+	u64 used, size; /* bytes of the arena */
+};
+/** For the debugger. */
+void cpu_blocks_stats(const struct cpu *cpu, struct block_stats *out);
+
 /** -ENOMEM or 0. */
 int blocks_init(struct cpu *cpu);
 void blocks_free(struct cpu *cpu);
