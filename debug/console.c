@@ -147,6 +147,9 @@ static int next_byte(struct console *con)
 {
 	u8 byte;
 	while (!closing(con)) {
+		/* The shared terminal went back to the guest: libedit shall put its settings back. */
+		if (!con->dev && !atomic_load(&con->focus))
+			return -1;
 		struct host_poll p[3] = {{.fd = con->wake.fd[0], .want = HOST_POLL_IN}};
 		unsigned n = 1;
 		if (con->dev) {
@@ -342,8 +345,10 @@ static void edit_lines(struct console *con)
 		const char *line = el_gets(con->el, &n);
 		char copy[LINE_MAX_];
 		HistEvent ev;
-		if (!line || n <= 0)
+		if ((!line || n <= 0) && con->dev)
 			return;
+		if (!line || n <= 0)
+			continue;
 		snprintf(copy, sizeof(copy), "%s", line);
 		if (copy[strspn(copy, " \t\r\n")])
 			history(con->history, &ev, H_ENTER, copy);

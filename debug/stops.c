@@ -119,6 +119,17 @@ static void seen_view(json_t *v, const struct dbg_stop *s)
 	view_hex(v, "value", x->value, 0);
 }
 
+/* What it is about to execute. */
+static bool instruction(struct debugger *d, struct cpu *cpu, char *buf, size_t n)
+{
+	struct insn in;
+	u64 pc = dbg_pc(cpu);
+	if (!dbg_decode(cpu, pc, 0, &in, NULL))
+		return false;
+	symbols_disasm(d->symbols, &in, cpu_long64(cpu) ? pc : (u32)(pc - seg_base(cpu, CS)), DISASM_INTEL, buf, n);
+	return true;
+}
+
 json_t *dbg_stop_view(struct debugger *d, const struct dbg_stop *s)
 {
 	json_t *v = json_object();
@@ -129,6 +140,10 @@ json_t *dbg_stop_view(struct debugger *d, const struct dbg_stop *s)
 	view_text(v, "text", text);
 	view_text(v, "_line", "{text}");
 	view_num(v, "cpu", s->cpu);
+	if (cpu && s->kind != STOP_NONE && s->kind != STOP_ENDED && instruction(d, cpu, name, sizeof(name))) {
+		view_text(v, "instruction", name);
+		json_object_set_new(v, "_line", json_string("{text}: {instruction}"));
+	}
 	if (cpu && s->kind != STOP_NONE) {
 		view_hex(v, "rip", cpu->rip, 0);
 		view_hex(v, "pc", dbg_pc(cpu), 0);

@@ -250,11 +250,21 @@ static void emit_members(struct text *t, const json_t *o, unsigned indent)
 	}
 }
 
+static unsigned members(const json_t *o)
+{
+	unsigned n = 0;
+	const char *key;
+	json_t *v;
+	json_object_foreach((json_t *)o, key, v)
+		n += shown(key);
+	return n;
+}
+
 static void emit_object(struct text *t, const json_t *o, unsigned indent, unsigned depth)
 {
 	const char *line = hint(o, "_line"), *title = hint(o, "_title"), *rows = hint(o, "_rows"), *key;
 	unsigned flat = (unsigned)json_integer_value(json_object_get(o, "_flat"));
-	bool named = !title && !line && !rows;
+	bool named = !title && !line && !rows && members(o) > 1;
 	json_t *v;
 	if (title) {
 		pad(t, indent);

@@ -389,18 +389,43 @@ static int build_cpus(struct machine *m, struct errtext *e)
 /* ---- serial lines
  * ------------------------------------------------------------------------------------------ */
 
+static void push_typed(struct serial_input *s, const u8 *data, unsigned n)
+{
+	for (unsigned i = 0; i < n; i += 16)
+		if (!input_push(&s->m->input, INPUT_SERIAL, s->port, data + i, MIN(16, n - i)))
+			log_line(&s->m->log, LOG_GUEST_ERRORS, "serial %u: typed bytes lost",
+				 s->port);
+}
+
+unsigned machine_serial_room(struct machine *m, unsigned port)
+{
+	return machine_paused(m) ? 0 : MIN(MIN(pc_serial_room(&m->pc, port), input_room(&m->input) * 8), 256u);
+}
+
+unsigned machine_serial_flush(struct machine *m, unsigned port)
+{
+	struct serial_input *s = &m->serial[port];
+	unsigned room = machine_serial_room(m, port), n = MIN(room, s->held_count);
+	push_typed(s, s->held, n);
+	memmove(s->held, s->held + n, s->held_count -= n);
+	room -= n;
+	return port == 0 && m->cfg.typed ? MAX(room, SERIAL_HELD - s->held_count) : room;
+}
+
 static void serial_received(void *ctx, const u8 *data, unsigned n)
 {
 	struct serial_input *s = ctx;
 	u8 buf[256];
+	unsigned now;
 	n = MIN(n, sizeof(buf));
 	memcpy(buf, data, n);
 	if (s->port == 0 && s->m->cfg.typed)
 		n = s->m->cfg.typed(s->m->cfg.ctx, buf, n);
-	for (unsigned i = 0; i < n; i += 16)
-		if (!input_push(&s->m->input, INPUT_SERIAL, s->port, buf + i, MIN(16, n - i)))
-			log_line(&s->m->log, LOG_GUEST_ERRORS, "serial %u: typed bytes lost",
-				 s->port);
+	now = s->held_count ? 0 : MIN(n, machine_serial_room(s->m, s->port));
+	push_typed(s, buf, now);
+	n = MIN(n - now, SERIAL_HELD - s->held_count);
+	memcpy(s->held + s->held_count, buf + now, n);
+	s->held_count += n;
 }
 
 static void deliver_input(void *ctx, const struct input_event *ev)

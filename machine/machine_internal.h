@@ -21,10 +21,14 @@
 #include "machine/machine.h"
 #include "machine/ram.h"
 
+#define SERIAL_HELD 64
 struct serial_input {
 	struct machine *m;
 	unsigned port;
 	struct chardev *chardev;
+	/* Typed at the port that cfg.typed sees, which must not wait for the guest. */
+	u8 held[SERIAL_HELD];
+	unsigned held_count;
 };
 
 struct net_input {
@@ -141,6 +145,10 @@ static inline u64 machine_now(const struct machine *m)
 	return machine_icount(m) * NS_PER_INSN + m->idle_ns;
 }
 
+/** How many typed bytes the guest takes now at serial port @port. */
+unsigned machine_serial_room(struct machine *m, unsigned port);
+/** Hands on what was held back; how many may be read from the host now. */
+unsigned machine_serial_flush(struct machine *m, unsigned port);
 /** No processor is running. */
 bool machine_halted(const struct machine *m);
 /** Makes @cpu the one that runs. */

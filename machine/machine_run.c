@@ -32,8 +32,7 @@ static void poll_chardevs(struct machine *m)
 		struct chardev *c = m->serial[i].chardev;
 		if (!c)
 			continue;
-		unsigned room = pc_serial_room(&m->pc, i), inbox = input_room(&m->input) * 8;
-		chardev_poll(c, MIN(MIN(room, inbox), 256u));
+		chardev_poll(c, machine_serial_flush(m, i));
 	}
 	if (m->debugcon)
 		chardev_poll(m->debugcon, 0);
@@ -90,7 +89,7 @@ static void sleep_for_input(struct machine *m, u64 ns)
 	if (m->threads.wake.fd[0] >= 0)
 		p[n++] = (struct host_poll){.fd = m->threads.wake.fd[0], .want = HOST_POLL_IN};
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
-		if (m->serial[i].chardev && pc_serial_room(&m->pc, i))
+		if (m->serial[i].chardev && (machine_serial_room(m, i) || (!i && m->cfg.typed && m->serial[i].held_count < SERIAL_HELD)))
 			n += chardev_pollfds(m->serial[i].chardev, p + n);
 	ns = MIN(ns, display_watched(m->display) ? WATCHED_POLL_NS : IDLE_POLL_NS);
 	n += machine_net_pollfds(m, p + n, (unsigned)ARRAY_SIZE(p) - n, &ns);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "bios/image.h"
+#include "frontend/cli/debug.h"
 #include "frontend/cli/exitcode.h"
 #include "frontend/cli/img.h"
 #include "frontend/cli/lab.h"
@@ -26,7 +27,12 @@ static _Atomic(struct machine *) signalled;
 
 static void on_end_signal(int sig)
 {
-	struct machine *m = atomic_exchange(&signalled, NULL);
+	struct machine *m = sig == SIGINT && cli_debug_at_terminal() ? atomic_load(&signalled) : NULL;
+	if (m) {
+		machine_interrupt(m); /* whoever sits at the monitor wants the guest stopped, not gone */
+		return;
+	}
+	m = atomic_exchange(&signalled, NULL);
 	if (m) {
 		machine_quit(m);
 		return;
@@ -201,12 +207,18 @@ static int run(struct cli *cli, struct machine *m)
 	struct verdict v = {.ran = true};
 	struct errtext e;
 	cli->machine = m;
+	if (cli_debug_start(cli, m, &e)) {
+		cli_debug_stop(cli, m);
+		machine_destroy(m);
+		return fail(cli, EXIT_USAGE, "usage", e.s);
+	}
 	atomic_store(&signalled, m);
 	struct sound *sound = start_sound(cli, m);
 	bool served = !cli->vnc || run_served(cli, m, &e);
 	if (!cli->vnc && !run_in_window(cli, m))
 		machine_run(m);
 	sound_stop(sound);
+	int asked = cli_debug_stop(cli, m);
 	atomic_store(&signalled, NULL);
 	machine_restore_terminal(m);
 	if (!served) {
@@ -220,7 +232,7 @@ static int run(struct cli *cli, struct machine *m)
 		cli_explain_hang(cli, m);
 	v.faults = cli->faults;
 	v.reason = end_reason_name(v.result.reason);
-	v.exit_status = exit_status(&v.result);
+	v.exit_status = asked >= 0 ? asked : exit_status(&v.result);
 	machine_destroy(m);
 	cli->machine = NULL;
 	say_end(cli, &v.result);

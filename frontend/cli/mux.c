@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "base/host.h"
 #include "devices/display/display.h"
+#include "debug/monitor.h"
 #include "frontend/cli/options.h"
 
 #define CTRL_A 0x01
@@ -12,6 +13,7 @@
 static void mux_help(FILE *out)
 {
 	fprintf(out, "\r\nCtrl-A h       this help\r\n"
+		     "Ctrl-A c       the monitor, and back\r\n"
 		     "Ctrl-A p       picture of the screen into orrery-N.png\r\n"
 		     "Ctrl-A x       end the emulator\r\n"
 		     "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n");
@@ -45,6 +47,10 @@ static bool command(struct cli *cli, u8 c)
 			machine_quit(cli->machine);
 		return false;
 	case 'p': take_picture(cli); return false;
+	case 'c':
+		if (cli->mon)
+			monitor_mux_focus(cli->mon, cli->monitor_focus = !cli->monitor_focus);
+		return false;
 	case 'h':
 	case '?': mux_help(cli->out); return false;
 	case CTRL_A: return true;
@@ -65,7 +71,9 @@ unsigned cli_mux(void *ctx, u8 *data, unsigned n)
 			cli->escape = true;
 			pass = false;
 		}
-		if (pass)
+		if (pass && cli->monitor_focus)
+			monitor_mux_typed(cli->mon, &data[i], 1);
+		else if (pass)
 			data[kept++] = data[i];
 	}
 	return kept;

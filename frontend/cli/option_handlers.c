@@ -332,7 +332,7 @@ static int place(struct cli *cli, const char *option, const char *value, const c
 		 bool *mux)
 {
 	static const char *const kinds[] = {"stdio", "mon:stdio", "null", "none",     "vc",
-					    "pty",   "file:",     "tcp:", "chardev:", NULL};
+					    "pty",   "file:",     "tcp:", "unix:",    "chardev:", NULL};
 	char hint[80];
 	*mux = false;
 	*out = NULL;
@@ -349,7 +349,7 @@ static int place(struct cli *cli, const char *option, const char *value, const c
 			return cli_bad(cli, "-%s %s: no -chardev before it has that id", option,
 				       value);
 	} else if (!strcmp(value, "stdio") || !strcmp(value, "null") || !strcmp(value, "pty") ||
-		   !strncmp(value, "file:", 5) || !strncmp(value, "tcp:", 4)) {
+		   !strncmp(value, "file:", 5) || !strncmp(value, "tcp:", 4) || !strncmp(value, "unix:", 5)) {
 		*out = value;
 	} else {
 		return cli_bad(cli, "-%s %s: unknown kind of character device%s", option, value,
@@ -777,9 +777,51 @@ int opt_vga(struct cli *cli, const char *value)
 	return 0;
 }
 
+/* One more place of a kind of which there may be several. */
+static int one_more(struct cli *cli, const char *option, const char *value, const char **list, unsigned *n)
+{
+	if (*n == CLI_MONITORS)
+		return cli_bad(cli, "-%s: at most %d of them", option, CLI_MONITORS);
+	list[(*n)++] = value;
+	return 0;
+}
+
 int opt_monitor(struct cli *cli, const char *value)
 {
-	return only_none(cli, "monitor", value, "monitor on a port of its own");
+	const char *where;
+	bool mux;
+	int r = place(cli, "monitor", value, &where, &mux);
+	cli->monitor_given = true;
+	if (r || !where || !strcmp(where, "null"))
+		return r;
+	if (mux)
+		return cli_bad(cli, "-monitor mon:stdio: say -serial mon:stdio, which has the monitor at Ctrl-A c");
+	return one_more(cli, "monitor", where, cli->monitor, &cli->monitors);
+}
+
+int opt_qmp(struct cli *cli, const char *value)
+{
+	const char *where;
+	bool mux;
+	int r = place(cli, "qmp", value, &where, &mux);
+	return r || !where || mux ? r : one_more(cli, "qmp", where, cli->qmp, &cli->qmps);
+}
+
+int opt_symbols(struct cli *cli, const char *value)
+{
+	return one_more(cli, "symbols", value, cli->symbols, &cli->symbol_files);
+}
+
+int opt_stop_at_start(struct cli *cli, const char *value)
+{
+	cli->stop_at_start = true;
+	return 0;
+}
+
+int opt_x(struct cli *cli, const char *value)
+{
+	cli->script = cli->script ? cli_keep(cli, "%s;%s", cli->script, value) : value;
+	return cli->script ? 0 : cli_bad(cli, "-x: no memory");
 }
 
 int opt_parallel(struct cli *cli, const char *value)

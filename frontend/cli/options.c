@@ -358,6 +358,14 @@ static int settle_usb(struct cli *cli)
 	return 0;
 }
 
+static bool monitor_at_stdio(const struct cli *cli)
+{
+	for (unsigned i = 0; i < cli->monitors; i++)
+		if (!strncmp(cli->monitor[i], "stdio", 5))
+			return true;
+	return false;
+}
+
 /* What follows from the options together. */
 static int settle(struct cli *cli)
 {
@@ -370,7 +378,7 @@ static int settle(struct cli *cli)
 		return cli_bad(cli, "-%s needs -kernel", cli->cfg.initrd ? "initrd" : "append");
 	if (!cli->serial_given && cli->nographic)
 		cli_option(cli, "serial", "mon:stdio");
-	else if (!cli->serial_given && !cli->nodefaults && !cli->display_none)
+	else if (!cli->serial_given && !cli->nodefaults && !cli->display_none && !monitor_at_stdio(cli))
 		cli->cfg.serial[0] = "stdio";
 	/* -nodefaults, or a VGA of its own settings */
 	for (unsigned i = 0; !cli->vga_given && i < cli->devices; i++)

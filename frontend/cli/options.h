@@ -11,6 +11,7 @@
 #define CLI_GIVEN_MAX 128
 #define CLI_KEPT_MAX  256
 #define CLI_CHARDEVS  8
+#define CLI_MONITORS  4
 
 /* What came of parsing. */
 enum cli_outcome {
@@ -41,6 +42,13 @@ struct cli {
 	bool net_given;                     /* the default network is not wanted */
 	const char *old_nic[4];             /* -net nic,... */
 	unsigned netdevs, old_nics, old_nets;
+	/* The debugger (frontend/cli/debug.c). */
+	bool stop_at_start;
+	const char *monitor[CLI_MONITORS], *qmp[CLI_MONITORS], *symbols[CLI_MONITORS], *script;
+	unsigned monitors, qmps, symbol_files;
+	bool monitor_given, monitor_focus; /* focus: of the shared terminal */
+	struct debugger *debugger;
+	struct monitor *mon;
 	struct machine *machine; /* for the Ctrl-A commands; set by main */
 	bool escape;             /* Ctrl-A was typed */
 	struct {
