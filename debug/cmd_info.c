@@ -224,7 +224,7 @@ static int cmd_cpus(struct command_call *c)
 	struct cpu *cpu;
 	c->view = json_object();
 	json_t *a = view_array(c->view, "cpus");
-	view_text(c->view, "_rows", "{selected:1} CPU {cpu}: pc={pc} <{symbol}> CPL {cpl} {mode}, {activity}, VMX {vmx}, {instructions} instructions");
+	view_text(c->view, "_rows", "{selected:1} CPU {cpu}: pc={pc} <{symbol}>, CPL {cpl} {mode}, {activity}, VMX {vmx}, {instructions} instructions");
 	for (unsigned i = 0; (cpu = machine_cpu(c->machine, i)); i++) {
 		json_t *o = view_object(a, NULL);
 		view_text(o, "selected", cpu == dbg_cpu(c->dbg) ? "*" : " ");
@@ -279,7 +279,7 @@ static void table(struct command_call *c, u64 base, u32 limit)
 			break;
 		if (!d[0] && at)
 			continue;
-		bool wide = (cpu->efer & EFER_LMA) && !(rights(d[0]) & AR_S);
+		bool wide = d[0] && (cpu->efer & EFER_LMA) && !(rights(d[0]) & AR_S);
 		json_t *o = view_object(a, NULL);
 		if (wide && dbg_read(cpu, base + at + 8, &d[1], 8) != 8)
 			d[1] = 0;

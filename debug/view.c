@@ -186,8 +186,15 @@ static void add_line(struct text *t, const json_t *o, const char *line)
 				continue;
 			}
 		}
+		size_t before = t->n;
 		add_value(t, json_object_get(o, name), width);
 		line += used;
+		/* " <>" around nothing goes. */
+		if (t->n == before && *line == '>' && t->n > 1 && t->s[t->n - 1] == '<') {
+			t->n -= t->s[t->n - 2] == ' ' ? 2 : 1;
+			t->s[t->n] = 0;
+			line++;
+		}
 	}
 }
 
@@ -281,7 +288,7 @@ static void emit_object(struct text *t, const json_t *o, unsigned indent, unsign
 		emit_members(t, o, indent);
 	}
 	json_object_foreach((json_t *)o, key, v) {
-		if (!shown(key) || scalar(v) || (line && !rows && json_is_array(v) && strstr(line, key)))
+		if (!shown(key) || scalar(v) || (line && !rows))
 			continue;
 		if (named) {
 			pad(t, indent);
