@@ -396,8 +396,15 @@ void *dma_map(struct bus *b, u16 requester, u64 gpa, u64 *n, bool write)
 	return host_at(m, gpa);
 }
 
+static void show_dma(struct bus *b, u64 gpa, u64 n, bool write)
+{
+	if (b->hooks.dma && n)
+		b->hooks.dma(b->hooks.ctx, gpa, n, write);
+}
+
 void dma_unmap(struct bus *b, u16 requester, u64 gpa, u64 n, bool wrote)
 {
+	show_dma(b, gpa, n, wrote);
 	if (wrote && n && b->hooks.ram_written)
 		b->hooks.ram_written(b->hooks.ctx, gpa, n);
 }
@@ -406,6 +413,7 @@ int dma_read(struct bus *b, u16 requester, u64 gpa, void *buf, u64 n)
 {
 	u8 *out = buf;
 	int status = 0;
+	show_dma(b, gpa, n, false);
 	while (n) {
 		u64 part = n;
 		const u8 *p = dma_map(b, requester, gpa, &part, false);

@@ -97,6 +97,8 @@ struct bus_hooks {
 	void (*range_changed)(void *ctx, u64 gpa, u64 n);
 	/* DMA wrote @n bytes of RAM at @gpa. */
 	void (*ram_written)(void *ctx, u64 gpa, u64 n);
+	/* A device reached @n bytes at @gpa; may be NULL: for who looks. */
+	void (*dma)(void *ctx, u64 gpa, u64 n, bool write);
 	/* A device wrote a message-signalled interrupt (address FEEx_xxxxh). */
 	void (*msi)(void *ctx, u16 requester, u64 addr, u32 data);
 };

@@ -29,6 +29,7 @@ enum watch_kind {
 	WATCH_SMM,       /* SMM was entered (value 1) or left (0) */
 	WATCH_MAGIC,     /* about to execute XCHG BX,BX; who stops here and goes on is told again, with the same cpu_icount() */
 	WATCH_SHUTDOWN,  /* triple fault: cpu->triple says why */
+	WATCH_DMA,       /* a device reached memory: phys, write, value: how many bytes; on the running processor */
 	WATCH_KINDS
 };
 

@@ -172,6 +172,13 @@ static void ram_written(void *ctx, u64 gpa, u64 n)
 		cpu_ram_written(m->cpu, gpa, n);
 }
 
+static void dma(void *ctx, u64 gpa, u64 n, bool write)
+{
+	struct machine *m = ctx;
+	if (m->cpu && watch_on(m->cpu, WATCH_DMA))
+		watch_seen(m->cpu, &(struct seen){.kind = WATCH_DMA, .phys = gpa, .value = n, .write = write});
+}
+
 static void msi(void *ctx, u16 requester, u64 addr, u32 data)
 {
 	struct machine *m = ctx;
@@ -492,7 +499,7 @@ static int build_board(struct machine *m, struct errtext *e)
 {
 	const struct bus_hooks bus_hooks = {
 	    .ctx = m, .map_changed = map_changed, .range_changed = range_changed,
-	    .ram_written = ram_written, .msi = msi};
+	    .ram_written = ram_written, .dma = dma, .msi = msi};
 	const struct machine_hooks hooks = {
 	    .ctx = m,
 	    .intr = hook_intr,

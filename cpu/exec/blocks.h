@@ -17,6 +17,7 @@ struct block {
 	u64 lines, lines2; /* 64-byte lines of code it covers in its page and in phys2's */
 	u8 count;      /* instructions */
 	bool cached;   /* may be linked to */
+	u64 trace_id, profile_id; /* numbers that debug/trace.c and debug/profile.c gave it; 0: none */
 	struct block *hash_next;
 	struct link *in; /* links that lead here */
 	struct insn *insns;

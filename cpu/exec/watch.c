@@ -1,6 +1,8 @@
 /*
  * The processor's side of cpu/watch.h: the list of watchers, and the micro-operations that show instructions and blocks to them.
  */
+#include <stdio.h>
+
 #include "base/log.h"
 #include "cpu/exec/blocks.h"
 #include "cpu/exec/watch.h"
@@ -124,7 +126,10 @@ static void log_insn(struct cpu *cpu, const struct uop *u)
 	char text[96];
 	u64 rip = cpu->r[R_CODE] + u->off;
 
-	insn_format(u->insn, rip, DISASM_INTEL, text, sizeof(text));
+	if (u->insn->row == UINT16_MAX)
+		snprintf(text, sizeof(text), "(bad)");
+	else
+		insn_format(u->insn, rip, DISASM_INTEL, text, sizeof(text));
 	log_line(cpu->log, LOG_EXEC, "%12llu %04x:%016llx %s", (unsigned long long)cpu_icount(cpu),
 		 cpu->seg[CS].sel, (unsigned long long)rip, text);
 }

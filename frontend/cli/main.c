@@ -8,6 +8,7 @@
 #include "frontend/cli/debug.h"
 #include "frontend/cli/exitcode.h"
 #include "frontend/cli/img.h"
+#include "frontend/cli/observe.h"
 #include "frontend/cli/lab.h"
 #include "frontend/cli/options.h"
 #include "frontend/cli/verdict.h"
@@ -206,9 +207,15 @@ static int run(struct cli *cli, struct machine *m)
 {
 	struct verdict v = {.ran = true};
 	struct errtext e;
+	struct observers *observers;
+	if (observers_start(cli, m, &observers, &e)) {
+		machine_destroy(m);
+		return fail(cli, EXIT_USAGE, "usage", e.s);
+	}
 	cli->machine = m;
 	if (cli_debug_start(cli, m, &e)) {
 		cli_debug_stop(cli, m);
+		observers_end(observers);
 		machine_destroy(m);
 		return fail(cli, EXIT_USAGE, "usage", e.s);
 	}
@@ -221,6 +228,7 @@ static int run(struct cli *cli, struct machine *m)
 	int asked = cli_debug_stop(cli, m);
 	atomic_store(&signalled, NULL);
 	machine_restore_terminal(m);
+	int observed = observers_end(observers);
 	if (!served) {
 		machine_destroy(m);
 		return fail(cli, EXIT_USAGE, "usage", e.s);
@@ -232,7 +240,7 @@ static int run(struct cli *cli, struct machine *m)
 		cli_explain_hang(cli, m);
 	v.faults = cli->faults;
 	v.reason = end_reason_name(v.result.reason);
-	v.exit_status = asked >= 0 ? asked : exit_status(&v.result);
+	v.exit_status = observed ? EXIT_INTERNAL : asked >= 0 ? asked : exit_status(&v.result);
 	machine_destroy(m);
 	cli->machine = NULL;
 	say_end(cli, &v.result);

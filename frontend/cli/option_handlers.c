@@ -10,6 +10,7 @@
 #include "base/host.h"
 #include "base/log.h"
 #include "cpu/exec/cpuid.h"
+#include "debug/trace.h"
 #include "devices/device.h"
 
 static bool is_help(const char *value)
@@ -666,6 +667,18 @@ int opt_name(struct cli *cli, const char *value)
 }
 
 /* ---- debugging ------------------------------------------------------------------------------ */
+
+int opt_trace(struct cli *cli, const char *value)
+{
+	struct trace_spec spec;
+	if (is_help(value)) {
+		trace_help(cli->out);
+		cli->done = true;
+		return 0;
+	}
+	cli->trace = cli_keep(cli, "%s", value);
+	return trace_parse(value, &spec, cli->e);
+}
 
 int opt_d(struct cli *cli, const char *value)
 {

@@ -49,6 +49,7 @@ struct cli {
 	bool monitor_given, monitor_focus; /* focus: of the shared terminal */
 	struct debugger *debugger;
 	struct monitor *mon;
+	const char *trace; /* -trace; NULL: none */
 	struct machine *machine; /* for the Ctrl-A commands; set by main */
 	bool escape;             /* Ctrl-A was typed */
 	struct {
