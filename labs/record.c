@@ -196,7 +196,7 @@ static json_t *event(struct recorder *r, const struct cpu *cpu, const char *kind
 /* The running instruction's text: what brought the processor to another ring when no event did. */
 static void instruction_text(struct cpu *cpu, char *buf, size_t n)
 {
-	const struct decode_mode mode = {.bits = (u8)(16u << (cpu->mode & MODE_BITS)), .feat = cpu->feat};
+	struct decode_mode mode = {.bits = (u8)(16u << (cpu->mode & MODE_BITS)), .feat = cpu->feat};
 	static const unsigned ways[] = {ACC_X, ACC_R | ACC_SYS, ACC_R | ACC_USER};
 	struct walk_record rec;
 	struct xlat x;
@@ -216,6 +216,8 @@ static void instruction_text(struct cpu *cpu, char *buf, size_t n)
 		if (have > 15)
 			have = 15;
 		phys_read(cpu, x.gpa, bytes, have);
+		if ((cpu->mode & MODE_LMA) && (bytes[0] & 0xf8) == 0x48) /* REX.W: it left 64-bit mode */
+			mode.bits = 64;
 		if (insn_decode(&mode, bytes, have, &in) == DECODE_OK)
 			snprintf(buf, n, "%s", insn_rows[in.row].mnemonic);
 		return;

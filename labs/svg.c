@@ -109,6 +109,7 @@ static bool svg_timeline(FILE *f, const json_t *run)
 	double x = 100, y = 0;
 	json_t *e;
 	bool nonroot = false;
+	unsigned phases = 0;
 
 	if (n > 400)
 		n = 400;
@@ -123,8 +124,8 @@ static bool svg_timeline(FILE *f, const json_t *run)
 		e = json_array_get(list, i);
 		const char *kind = text(e, "kind");
 		if (!strcmp(kind, "phase")) {
-			fprintf(f, "<line x1='%.0f' y1='20' x2='%.0f' y2='%.0f' stroke='#999' stroke-dasharray='3 3'/>\n", x, x, h - 100);
-			label(f, x + 3, 16, "font-size='11' fill='#555'", text(e, "via"));
+			fprintf(f, "<line x1='%.0f' y1='4' x2='%.0f' y2='%.0f' stroke='#999' stroke-dasharray='3 3'/>\n", x, x, h - 100);
+			label(f, x + 3, phases++ & 1 ? 24 : 12, "font-size='11' fill='#555'", text(e, "via"));
 		}
 		double to = lane_y(e);
 		if (y > 0)
@@ -160,7 +161,8 @@ static bool svg_walk(FILE *f, const json_t *run, unsigned which)
 	/* Two-dimensional: a row for each guest-physical address that had to be translated, its EPT entries from left to right. */
 	size_t rows = 1;
 	json_array_foreach((json_t *)steps, i, s) rows += num(s, "stage") == 0;
-	unsigned width = two ? 1000 : 420, height = (unsigned)(70 + 54 * (rows + (two ? 0 : 0)) + 30);
+	rows -= !two;
+	unsigned width = two ? 1080 : 420, height = (unsigned)(90 + 54 * rows);
 	begin(f, width, height, "Page walk");
 	snprintf(buf, sizeof(buf), "%s%s, %s: %zu entries read", two ? "guest-linear " : "linear ", text(w, "address"), text(w, "phase"),
 		 n);
@@ -168,9 +170,9 @@ static bool svg_walk(FILE *f, const json_t *run, unsigned which)
 	json_array_foreach((json_t *)steps, i, s)
 	{
 		bool ept = num(s, "stage") == 1;
-		double x = two ? (ept ? 16 + 160 * (double)column : 16 + 160 * 4.0) : 60, y = 44 + 54 * (double)row;
+		double x = two ? (ept ? 16 + 182 * (double)column : 16 + 182 * 4.0) : 60, y = 44 + 54 * (double)row;
 		int level = num(s, "level");
-		fprintf(f, "<rect x='%.0f' y='%.0f' width='%d' height='40' rx='5' fill='%s' stroke='%s'/>\n", x, y, ept ? 148 : 300,
+		fprintf(f, "<rect x='%.0f' y='%.0f' width='%d' height='40' rx='5' fill='%s' stroke='%s'/>\n", x, y, ept ? 174 : 300,
 			ept ? "#f4ecf7" : "#eaf2f8", ept ? NONROOT : "#2471a3");
 		snprintf(buf, sizeof(buf), "%zu. %s%s at %s", i + 1, ept ? "EPT " : "", level > 0 && level < 6 ? names[level] : "?",
 			 text(s, "at"));

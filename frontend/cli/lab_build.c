@@ -148,7 +148,7 @@ static void compiler_args(struct args *a, const char *dir, const char *path, con
 	    "-O2", "-std=gnu11", "-ffreestanding", "-fno-pic", "-fno-pie", "-no-pie", "-mno-red-zone", "-mgeneral-regs-only",
 	    "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-fno-jump-tables", "-fno-builtin",
 	    "-Wall", "-Wextra", "-Wno-unused-parameter", "-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,-z,noexecstack",
-	    "-Wl,-z,max-page-size=4096"};
+	    "-Wl,-z,max-page-size=4096", "-Wl,--no-warn-rwx-segments"};
 	const json_t *sources = json_object_get(l->desc, "sources");
 	const char *cc = getenv("LAB_CC");
 	size_t i;

@@ -504,6 +504,7 @@ static void prepare(enum mode m)
 	guest_idt[28] = ((uw)guest_pf_entry & 0xffff) | CODE0 << 16 | 0x8eull << 40 | ((uw)guest_pf_entry >> 16 & 0xffff) << 48;
 	guest_cr3_value = cr3_a;
 	guest_faults = 0;
+	queued = 0;
 	refused = 0;
 	mode = m;
 	if (m == SHADOW)
