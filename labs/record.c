@@ -12,6 +12,7 @@
 #include "cpu/vmx/vmx.h"
 #include "cpu/watch.h"
 #include "debug/explain.h"
+#include "debug/monitor.h"
 #include "debug/view.h"
 #include "labs/labs.h"
 #include "labs/shows.h"
@@ -52,6 +53,8 @@ struct edge {
 
 struct recorder {
 	struct machine *m;
+	struct debugger *dbg;
+	struct monitor *mon; /* its views are what @show shows */
 	struct cpu_watch watch;
 	struct phase phase[PHASES_MAX];
 	unsigned phases, now; /* phases: 0 until the guest names one */
@@ -443,8 +446,8 @@ static void line_done(struct recorder *r, struct cpu *cpu)
 		record_walk(r, cpu, strtoull(l + 6, NULL, 0));
 	} else if (!strncmp(l, "@show ", 6)) {
 		if (json_array_size(r->shows) < SHOWS_MAX)
-			lab_show(r->shows, r->m, cpu, r->phase[r->now].name, l + 6);
-	} else {
+			lab_show(r->shows, r->mon, cpu, r->phase[r->now].name, l + 6);
+	} else if (strncmp(l, "@end ", 5) != 0) { /* for other emulators */
 		output(r, l, r->line_n);
 		output(r, "\n", 1);
 	}
@@ -651,6 +654,8 @@ json_t *lab_run(const struct lab *l, struct errtext *e)
 		recorder_free(r);
 		return NULL;
 	}
+	r->dbg = dbg_create(r->m);
+	r->mon = r->dbg ? monitor_create(r->dbg) : NULL;
 	watch_add(machine_cpu(r->m, 0), &r->watch);
 	machine_run(r->m);
 	count(r, machine_cpu(r->m, 0), false);
@@ -659,6 +664,10 @@ json_t *lab_run(const struct lab *l, struct errtext *e)
 	machine_result(r->m, &res);
 	json_t *run = run_json(l, r, &res);
 	watch_remove(machine_cpu(r->m, 0), &r->watch);
+	if (r->mon)
+		monitor_destroy(r->mon);
+	if (r->dbg)
+		dbg_destroy(r->dbg);
 	machine_destroy(r->m);
 	recorder_free(r);
 	return run;

@@ -3,8 +3,7 @@
 
 #include <string.h>
 #include "cpu/mmu/mmu.h"
-#include "cpu/vmx/vmx.h"
-#include "debug/view.h"
+#include "debug/monitor.h"
 
 #define MAP_RANGES 48
 #define MAP_WALKS 30000
@@ -115,52 +114,37 @@ static void show_map(json_t *view, struct cpu *cpu)
 		view_text(view, "cut", "only as far as fits");
 }
 
-/* ---- the VMCS ---------------------------------------------------------------------------------- */
-
-static void vmcs_line(void *ctx, const char *text)
+static json_t *info(struct monitor *mon, const char *what)
 {
-	json_array_append_new(ctx, json_string(text));
+	static const char *const known[] = {"gdt", "idt", "tss", "ldt", "vmcs", "registers", "cpus", NULL};
+	struct errtext e = {"the monitor cannot be had"};
+	char line[40];
+	unsigned i = 0;
+
+	while (known[i] && strcmp(known[i], what))
+		i++;
+	snprintf(line, sizeof(line), "info %s", known[i] ? known[i] : "");
+	json_t *v = mon && known[i] ? monitor_view(mon, line, false, &e) : NULL;
+	if (!v) {
+		v = json_object();
+		view_text(v, "error", known[i] ? e.s : "@show knows map, gdt, idt, tss, ldt, vmcs and registers");
+	}
+	return v;
 }
 
-static void show_vmcs(json_t *view, struct cpu *cpu)
+void lab_show(json_t *shows, struct monitor *mon, struct cpu *cpu, const char *phase, const char *what)
 {
-	json_t *lines = view_array(view, "lines");
-
-	if (!cpu->vmx || cpu->vmx->current == VMCS_NONE)
-		view_text(view, "vmcs", "none is current");
-	else
-		vmx_describe(cpu, vmcs_line, lines);
-}
-
-void lab_show(json_t *shows, struct machine *m, struct cpu *cpu, const char *phase, const char *what)
-{
-	json_t *o = view_object(shows, NULL), *view;
+	json_t *o = view_object(shows, NULL);
 
 	view_text(o, "phase", phase);
 	view_format(o, "what", "%.20s", what);
-	view = view_object(o, "view");
 	if (!strcmp(what, "map"))
-		show_map(view, cpu);
-	else if (!strcmp(what, "vmcs"))
-		show_vmcs(view, cpu);
+		show_map(view_object(o, "view"), cpu);
 	else
-		view_text(view, "error", "@show knows map and vmcs");
+		json_object_set_new(o, "view", info(mon, what));
 }
 
 char *lab_show_text(const json_t *show)
 {
-	const json_t *view = json_object_get(show, "view"), *lines = json_object_get(view, "lines");
-	char *out = NULL;
-	size_t n, i;
-	json_t *l;
-	FILE *f;
-
-	if (!lines)
-		return view_to_text(view);
-	f = open_memstream(&out, &n);
-	if (!f)
-		return NULL;
-	json_array_foreach((json_t *)lines, i, l) fprintf(f, "%s\n", json_string_value(l));
-	fclose(f);
-	return out;
+	return view_to_text(json_object_get(show, "view"));
 }

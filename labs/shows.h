@@ -6,11 +6,13 @@
 #include "machine/machine.h"
 
 struct cpu;
+struct monitor;
 
 /** "real", "protected", "64-bit", ...: how the processor runs. */
 const char *lab_cpu_mode(const struct cpu *cpu);
-/** Adds {phase, what, view} to @shows: map, gdt, idt, tss, vmcs. What it does not know becomes a view with a message. */
-void lab_show(json_t *shows, struct machine *m, struct cpu *cpu, const char *phase, const char *what);
+/** Adds {phase, what, view} to @shows: map, or what the monitor's "info" knows (gdt, idt, tss,
+ * vmcs, registers, ...). What nobody knows becomes a view with a message. */
+void lab_show(json_t *shows, struct monitor *mon, struct cpu *cpu, const char *phase, const char *what);
 /** The text of one of them; malloc'ed, NULL when out of memory. */
 char *lab_show_text(const json_t *show);
 

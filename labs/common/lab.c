@@ -131,6 +131,8 @@ void show(const char *what)
 void lab_exit(unsigned code)
 {
 	count_off();
+	fresh_line();
+	say("@end %u\n", (uw)code);
 	for (;;)
 		outb(0xf4, (u8)code);
 }
