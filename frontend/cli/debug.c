@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "debug/monitor.h"
 #include "devices/backends/chardev.h"
+#include "frontend/cli/gdb.h"
 
 /* For the handler of SIGINT, which belongs to the process: a monitor reads the terminal; or, shared, has it now. */
 static atomic_bool at_stdio;
@@ -84,7 +85,9 @@ int cli_debug_start(struct cli *cli, struct machine *m, struct errtext *e)
 		r = load_symbols(cli, cli->symbols[i], e);
 	if (!r && cli->stop_at_start)
 		machine_pause(m);
-	return r ? r : serve(cli, e);
+	if (!r)
+		r = serve(cli, e);
+	return r ? r : cli_gdb_start(cli, e);
 }
 
 int cli_debug_stop(struct cli *cli, struct machine *m)
@@ -94,6 +97,7 @@ int cli_debug_stop(struct cli *cli, struct machine *m)
 	machine_result(m, &result);
 	if (cli->debugger)
 		dbg_ended(cli->debugger, result.reason);
+	cli_gdb_stop(cli);
 	if (cli->mon)
 		monitor_finish(cli->mon);
 	status = monitor_quit_status(cli->mon);

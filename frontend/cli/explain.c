@@ -1,5 +1,6 @@
 /* Why the processor shut down, or what it met last: on the terminal, and for the verdict. */
 #include <stdlib.h>
+#include "debug/debugger.h"
 #include "debug/explain.h"
 #include "frontend/cli/options.h"
 
@@ -20,9 +21,17 @@ static void keep_json(struct cli *cli, json_t *tree)
 	cli->faults = view_to_json(tree, 0);
 }
 
-void cli_shut_down(void *cli, struct machine *m, unsigned cpu, FILE *out)
+static const char *symbol_name(const void *symbols, u64 addr, char *buf, size_t n)
 {
-	json_t *tree = explain_shutdown(m, cpu, NULL);
+	*buf = 0;
+	return symbols ? symbols_format(symbols, addr, buf, n) : buf;
+}
+
+void cli_shut_down(void *ctx, struct machine *m, unsigned cpu, FILE *out)
+{
+	struct cli *cli = ctx;
+	const struct explain_names names = {symbol_name, cli->debugger ? dbg_symbols(cli->debugger) : NULL};
+	json_t *tree = explain_shutdown(m, cpu, &names);
 
 	print(tree, out, "orrery: warning: ");
 	keep_json(cli, tree);

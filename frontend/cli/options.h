@@ -11,6 +11,7 @@
 #define CLI_GIVEN_MAX 128
 #define CLI_KEPT_MAX  256
 #define CLI_CHARDEVS  8
+#define CLI_GDBS      2
 #define CLI_MONITORS  4
 
 /* What came of parsing. */
@@ -50,6 +51,9 @@ struct cli {
 	struct debugger *debugger;
 	struct monitor *mon;
 	const char *trace; /* -trace; NULL: none */
+	const char *gdb[CLI_GDBS];
+	struct gdbstub *gdbstub[CLI_GDBS];
+	unsigned gdbs;
 	struct machine *machine; /* for the Ctrl-A commands; set by main */
 	bool escape;             /* Ctrl-A was typed */
 	struct {

@@ -252,7 +252,6 @@ START_TEST(refusals)
 {
 	static const char *const row[][3] = {
 	    {"-kernel", NULL, "needs a value"},
-	    {"-gdb", "x", "cannot be used yet"},
 	    {"-smp", "zero", "-smp"},
 	    {"-smp", "0", "-smp"},
 	    {"-smp", "9", "-smp"},
