@@ -270,6 +270,13 @@ def case_memtest(m, top):
                  shots=[(None, ["Memtest86+", "Status: Testing", "Errors: 0"])])
 
 
+def case_memtest_pass(m, top):
+    """All ten tests of a small memory; the last two wait for 80 seconds each."""
+    iso = "/usr/lib/memtest86+/memtest86+x64.iso"
+    need(iso)
+    return m.run("-cdrom", iso, "-max-insns", "130G", seconds=1800, memory=12, shots=[(None, ["Memtest86+", "Pass:  1", "Errors: 0"])])
+
+
 def case_invaders(m, top):
     return m.run("-cdrom", grub_iso(top, timeout=0, default=1), "-max-insns", "1800M", seconds=100,
                  shots=[(None, ["GAME OVER"])])  # nobody plays
