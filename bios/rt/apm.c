@@ -1,11 +1,15 @@
 /*
- * APM 1.2 BIOS (INT 15h AH=53h): real-mode interface with one device class, "all devices"; idle
- * halts, state 3 switches the machine off through the PIIX4. Protected-mode connections are
- * refused.
+ * APM 1.2 BIOS (INT 15h AH=53h): the real-mode interface, and the connections from protected mode (apm_entry.S), with one
+ * device class, "all devices"; idle halts, state 3 switches the machine off through the PIIX4.
  */
+#include "bios/layout.h"
 #include "bios/rt/rt.h"
 
-static u8 connected, version;
+#define CODE_BYTES 0xfff0
+
+extern u8 apm_entry16[], apm_entry32[];
+u8 apm_connected; /* 1: real mode, 2: 16-bit, 3: 32-bit protected mode */
+static u8 version;
 
 static void apm_error(struct regs *r, u8 code)
 {
@@ -35,6 +39,34 @@ static void set_state(struct regs *r)
 		apm_error(r, 0x0a);
 }
 
+/* Errors 02h, 05h and 07h say which connection there is. */
+static void connect(struct regs *r, u8 mode)
+{
+	static const u8 taken[] = {0, 0x02, 0x05, 0x07};
+	if (r->bx) {
+		apm_error(r, 0x09);
+		return;
+	}
+	if (apm_connected) {
+		apm_error(r, taken[apm_connected]);
+		return;
+	}
+	apm_connected = mode;
+	if (mode == 1)
+		return;
+	r->ax = RT_CS;
+	r->esi = mode == 2 ? CODE_BYTES : (u32)CODE_BYTES << 16 | CODE_BYTES;
+	r->di = RT_DATA_SIZE;
+	if (mode == 2) {
+		r->bx = (u16)(u32)apm_entry16;
+		r->cx = RT_SEG;
+	} else {
+		r->ebx = (u16)(u32)apm_entry32;
+		r->cx = RT_CS;
+		r->dx = RT_SEG;
+	}
+}
+
 void apm(struct regs *r)
 {
 	ok(r);
@@ -46,19 +78,15 @@ void apm(struct regs *r)
 		}
 		r->ax = 0x0102;
 		r->bx = 0x504d;
-		r->cx = 0x0000;
+		r->cx = 0x0003; /* 16-bit and 32-bit protected mode, too */
 		break;
 	case 0x01:
-		if (connected)
-			apm_error(r, 0x02);
-		connected = 1;
-		break;
-	case 0x02: apm_error(r, 0x06); break;
-	case 0x03: apm_error(r, 0x08); break;
+	case 0x02:
+	case 0x03: connect(r, r->al); break;
 	case 0x04:
-		if (!connected)
+		if (!apm_connected)
 			apm_error(r, 0x03);
-		connected = 0;
+		apm_connected = 0;
 		break;
 	case 0x05: wait_irq(); break;
 	case 0x06: break;

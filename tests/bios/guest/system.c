@@ -332,6 +332,35 @@ static void apm(void)
 	CHECK(!CF(r));
 }
 
+/* APM from protected mode (1.2, 4.3): connect, call the entry, disconnect. */
+static void apm32(void)
+{
+	struct regs r = {.ax = 0x5302, .bx = 0};
+	interrupt(0x15, &r);
+	CHECK(!CF(r));
+	EQUAL(r.ax, 0xf000);
+	r = (struct regs){.ax = 0x5304, .bx = 0};
+	interrupt(0x15, &r);
+	CHECK(!CF(r));
+	r = (struct regs){.ax = 0x5303, .bx = 0};
+	interrupt(0x15, &r);
+	CHECK(!CF(r));
+	EQUAL(r.ax, 0xf000);
+	EQUAL(r.cx, 0xf000);
+	u32 entry = 0xf0000 + r.ebx;
+	r = (struct regs){.ax = 0x530a, .bx = 1};
+	call32(entry, &r);
+	CHECK(!CF(r));
+	EQUAL(r.bh, 1); /* mains */
+	r = (struct regs){.ax = 0x530b};
+	call32(entry, &r);
+	CHECK(CF(r));
+	EQUAL(r.ah, 0x80); /* no event */
+	r = (struct regs){.ax = 0x5304, .bx = 0};
+	interrupt(0x15, &r);
+	CHECK(!CF(r));
+}
+
 /* Bytes as if from the mouse: 8042 command D3h. */
 static void from_mouse(u8 v)
 {
@@ -464,6 +493,7 @@ void test_system(void)
 	real_time_clock();
 	pci();
 	apm();
+	apm32();
 	mouse();
 	video();
 	registers_stay();
