@@ -304,6 +304,18 @@ static bool palette(struct regs *r)
 	return true;
 }
 
+extern const u8 pm_table[], pm_table_end[];
+
+static bool protected_mode(struct regs *r)
+{
+	if (BL(r))
+		return false;
+	r->es = ROM_SEGMENT;
+	SET16(r->edi, (u16)(u32)pm_table);
+	SET16(r->ecx, (u16)(pm_table_end - pm_table));
+	return true;
+}
+
 static bool power(struct regs *r)
 {
 	switch (BL(r)) {
@@ -347,6 +359,7 @@ void vbe_function(struct regs *r)
 	case 0x07: good = display_start(r); break;
 	case 0x08: good = dac_width(r); break;
 	case 0x09: good = palette(r); break;
+	case 0x0a: good = protected_mode(r); break;
 	case 0x10: good = power(r); break;
 	case 0x15: good = ddc(r); break;
 	default: known = false; break;

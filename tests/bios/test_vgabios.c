@@ -633,6 +633,40 @@ START_TEST(vbe_virtual_screen)
 }
 END_TEST
 
+/* 4F0Ah: the table, and what it points to, called from flat 32-bit code where it was copied to. */
+START_TEST(vbe_protected_mode)
+{
+	int10(0x4f02, 0x4101, 0, 0);
+	int10(0x4f06, 0, 1024, 0);
+	struct pc_regs r = int10(0x4f0a, 0, 0, 0);
+	if (getenv("VGABIOS"))
+		return; /* SeaBIOS has none */
+	ck_assert_uint_eq(r.eax & 0xffff, 0x004f);
+	u32 from = r.es * 16u + (r.edi & 0xffff), to = 0x30000, n = r.ecx & 0xffff;
+	ck_assert_uint_ge(n, 16);
+	ck_assert_uint_le(n, 512);
+	for (u32 i = 0; i < n; i++)
+		*ram(to + i, 1) = (u8)bus_mem_read(machine_bus(m), from + i, 1);
+	r = (struct pc_regs){.eax = 0x4f07, .ecx = (60 * 1024 + 48) / 4, .kind = 3, .window = to + ram16(to + 2)};
+	call(&r);
+	ck_assert_uint_eq(r.eax & 0xffff, 0x004f);
+	r = int10(0x4f07, 1, 0, 0);
+	ck_assert_uint_eq(r.ecx & 0xffff, 48);
+	ck_assert_uint_eq(r.edx & 0xffff, 60);
+	memcpy(ram(BUFFER, 4), "\x10\x20\x30", 4);
+	r = (struct pc_regs){.eax = 0x4f09, .ecx = 1, .edx = 15, .edi = BUFFER, .kind = 3, .window = to + ram16(to + 4)};
+	call(&r);
+	memset(ram(BUFFER, 4), 0, 4);
+	int10(0x4f09, 1, 1, 15);
+	ck_assert_mem_eq(ram(BUFFER, 3), "\x10\x20\x30", 3);
+	int10(0x4f02, 0x103, 0, 0);
+	r = (struct pc_regs){.eax = 0x4f05, .edx = 7, .kind = 3, .window = to + ram16(to)};
+	call(&r);
+	ck_assert_uint_eq(int10(0x4f05, 0x100, 0, 0).edx & 0xffff, 7);
+	ck_assert_uint_ne(int10(0x4f0a, 1, 0, 0).eax & 0xffff, 0x004f);
+}
+END_TEST
+
 START_TEST(vbe_ddc)
 {
 	struct pc_regs r = int10(0x4f15, 0, 0, 0);
@@ -667,7 +701,7 @@ int main(void)
 	const TTest *const once[] = {power_on_leaves_text, mode_x, bad_mode_changes_nothing, mode_may_keep_memory,
 				     teletype_scrolls_and_wraps, scroll_windows, pages_and_cursor, strings, fifty_lines,
 				     fonts_of_ones_own, palette_functions, display_is_known, state_is_saved_and_restored,
-				     vbe_controller, vbe_modes, vbe_banks, vbe_virtual_screen, vbe_ddc, upper_halves_survive};
+				     vbe_controller, vbe_modes, vbe_banks, vbe_virtual_screen, vbe_protected_mode, vbe_ddc, upper_halves_survive};
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	for (size_t i = 0; i < ARRAY_SIZE(once); i++)
