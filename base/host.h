@@ -76,6 +76,8 @@ struct host_tty {
 /** Puts @fd into raw mode if it is a terminal (else does nothing). Output processing stays as it
  * was. 0 or -errno. */
 int host_tty_raw(struct host_tty *t, int fd, bool keep_signals);
+/** Raw as host_tty_raw() made it, after another part of the program used the terminal. */
+void host_tty_again(const struct host_tty *t);
 /** Async-signal-safe. */
 void host_tty_restore(struct host_tty *t);
 

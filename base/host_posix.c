@@ -162,6 +162,16 @@ int host_poll(struct host_poll *p, unsigned n, u64 timeout_ns)
 	return r;
 }
 
+static int make_raw(int fd, struct termios now, bool keep_signals)
+{
+	now.c_iflag &=
+	    ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+	now.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | (keep_signals ? 0 : ISIG));
+	now.c_cc[VMIN] = 0;
+	now.c_cc[VTIME] = 0;
+	return tcsetattr(fd, TCSANOW, &now) ? -errno : 0;
+}
+
 int host_tty_raw(struct host_tty *t, int fd, bool keep_signals)
 {
 	struct termios now;
@@ -172,15 +182,17 @@ int host_tty_raw(struct host_tty *t, int fd, bool keep_signals)
 	if (tcgetattr(fd, &now))
 		return -errno;
 	memcpy(t->saved, &now, sizeof(now));
-	now.c_iflag &=
-	    ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
-	now.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | (keep_signals ? 0 : ISIG));
-	now.c_cc[VMIN] = 0;
-	now.c_cc[VTIME] = 0;
-	if (tcsetattr(fd, TCSANOW, &now))
-		return -errno;
-	t->raw = true;
-	return 0;
+	int r = make_raw(fd, now, keep_signals);
+	t->raw = !r;
+	return r;
+}
+
+void host_tty_again(const struct host_tty *t)
+{
+	struct termios saved;
+	memcpy(&saved, t->saved, sizeof(saved));
+	if (t->raw)
+		(void)make_raw(t->fd, saved, t->keep_signals);
 }
 
 void host_tty_restore(struct host_tty *t)

@@ -135,8 +135,7 @@ static bool closing(const struct console *con)
 static void look_for_peer(struct console *con)
 {
 	bool connected = chardev_connected(con->dev);
-	if (connected && !con->was_connected && !con->person) {
-		con->typed.len = 0;
+	if (connected && !con->was_connected && con->crlf) {
 		put(con, "Orrery's monitor; help lists the commands\n" PROMPT);
 	}
 	con->was_connected = connected;
@@ -347,8 +346,10 @@ static void edit_lines(struct console *con)
 		HistEvent ev;
 		if ((!line || n <= 0) && con->dev)
 			return;
-		if (!line || n <= 0)
+		if (!line || n <= 0) {
+			con->mux.given_back(con->mux.ctx);
 			continue;
+		}
 		snprintf(copy, sizeof(copy), "%s", line);
 		if (copy[strspn(copy, " \t\r\n")])
 			history(con->history, &ev, H_ENTER, copy);
@@ -380,14 +381,29 @@ static void plain_lines(struct console *con)
 	}
 }
 
+/* The shared terminal is none: a pipe. */
+static void plain_mux(struct console *con)
+{
+	while (!con->done && wait_for_focus(con)) {
+		put(con, PROMPT);
+		plain_lines(con);
+	}
+}
+
 static void console_main(void *ctx)
 {
 	struct console *con = ctx;
-	if (con->el) {
-		edit_lines(con);
+	/* libedit changes the terminal as soon as it is there: not before the monitor has it. */
+	if (!con->dev && con->person && wait_for_focus(con) && !begin_editing(con, 0))
 		return;
-	}
-	plain_lines(con);
+	if (con->el)
+		edit_lines(con);
+	else if (con->dev)
+		plain_lines(con);
+	else
+		plain_mux(con);
+	if (!con->dev && con->el)
+		con->mux.given_back(con->mux.ctx);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------------------------------- */
@@ -490,11 +506,7 @@ int monitor_serve_mux(struct monitor *mon, const struct monitor_mux *mux, struct
 	if (!con)
 		return err_set(e, -ENOMEM, "no memory for the monitor");
 	con->mux = *mux;
-	con->person = true;
-	if (!begin_editing(con, 0)) {
-		destroy(con);
-		return err_set(e, -ENOMEM, "no memory for the monitor");
-	}
+	con->person = mux->terminal;
 	mon->mux = con;
 	return start(con, e);
 }

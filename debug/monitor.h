@@ -81,6 +81,8 @@ int monitor_quit_status(const struct monitor *mon);
 struct monitor_mux {
 	void *ctx;
 	void (*write)(void *ctx, const char *text, size_t n); /* on the machine's thread */
+	void (*given_back)(void *ctx); /* the terminal's settings are to be the guest's again; the monitor's thread */
+	bool terminal; /* it is one: lines are edited */
 };
 MUST_CHECK int monitor_serve_mux(struct monitor *mon, const struct monitor_mux *mux, struct errtext *e);
 /** Typed bytes for the monitor; machine's thread. */

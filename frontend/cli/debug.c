@@ -49,9 +49,25 @@ static void mux_write(void *ctx, const char *text, size_t n)
 	chardev_poll(c, 0);
 }
 
+static struct host_tty *terminal(struct cli *cli)
+{
+	struct chardev *c = machine_serial(cli->machine, 0);
+	return c ? chardev_tty(c) : NULL;
+}
+
+static void mux_given_back(void *ctx)
+{
+	struct host_tty *t = terminal(ctx);
+	if (t)
+		host_tty_again(t);
+}
+
 static int serve(struct cli *cli, struct errtext *e)
 {
-	const struct monitor_mux mux = {.ctx = cli, .write = mux_write};
+	const struct monitor_mux mux = {.ctx = cli,
+					.write = mux_write,
+					.given_back = mux_given_back,
+					.terminal = terminal(cli) && terminal(cli)->raw};
 	int r = 0;
 	for (unsigned i = 0; i < cli->monitors && !r; i++) {
 		bool stdio = !strncmp(cli->monitor[i], "stdio", 5);
