@@ -218,6 +218,23 @@ static void need_res(struct builder *b)
 	b->sf = SF_RES;
 }
 
+/* For ADC and SBB, which read CF and replace all: between registers nothing can look at the rest in between. */
+void carry_of_difference(UOP_ARGS)
+{
+	fb = fa < fb;
+	NEXT;
+}
+
+static void need_carry(struct builder *b, const struct insn *in)
+{
+	bool known = b->sf == SF_SUB || b->sf == SF_ADD; /* a sum less than its second operand has overflowed */
+
+	if (known && in->op[0].kind != OPK_MEM && in->op[1].kind != OPK_MEM)
+		emit(b, carry_of_difference);
+	else
+		need_res(b);
+}
+
 void builder_need_res(struct builder *b)
 {
 	need_res(b);
@@ -244,16 +261,6 @@ static bool is_move_to(const struct uop *u, u16 dst, unsigned size)
 	       ((u->fn == mov32_rr && size == 4) || (u->fn == mov64_rr && size >= 4));
 }
 
-/* Appends @fn, which works on registers alone and never faults or leaves; operands it has not are the zero register. */
-static struct uop *emit_pure(struct builder *b, uop_fn fn)
-{
-	struct uop *u = emit(b, fn);
-
-	u->src = u->base = u->index = REG_OFF(R_ZERO);
-	b->pure[b->n - 1] = true;
-	return u;
-}
-
 /* Does @u touch the register at @off? */
 static bool touches(const struct uop *u, u16 off)
 {
@@ -261,8 +268,11 @@ static bool touches(const struct uop *u, u16 off)
 	return u->dst >> 3 == off || u->src >> 3 == off || u->base >> 3 == off || u->index >> 3 == off;
 }
 
-/* The move that gives @dst its value for an operation of @size, or NULL. */
-static struct uop *find_move(struct builder *b, u16 dst, unsigned size)
+/*
+ * The move that gives @dst its value for an operation of @size, or NULL. Its source is still what it was then, unless @early
+ * allows the operation to be done where the move stands.
+ */
+static struct uop *find_move(struct builder *b, u16 dst, unsigned size, bool early)
 {
 	unsigned i = b->n, end = i > SWALLOW_REACH ? i - SWALLOW_REACH : 0;
 	struct uop *m;
@@ -276,7 +286,7 @@ static struct uop *find_move(struct builder *b, u16 dst, unsigned size)
 		if (touches(m, dst))
 			return NULL;
 	}
-	for (unsigned k = i + 1; k < b->n; k++)
+	for (unsigned k = i + 1; k < b->n && !early; k++)
 		if (b->u[k].dst >> 3 == m->src >> 3)
 			return NULL;
 	return m;
@@ -295,10 +305,23 @@ static void remove_move(struct builder *b, struct uop *m)
 	b->u[i].icnt = icnt;
 }
 
+/* "mov d, s; ...; op d, constant", where op makes no flags: done at once where the move stood. False: there is no such move. */
+static struct uop *emit_early(struct builder *b, uop_fn fn, u16 d, unsigned size)
+{
+	struct uop *m = find_move(b, d, size, true);
+
+	if (m) {
+		m->fn = fn;
+		m->base = m->src;
+		m->src = REG_OFF(R_ZERO);
+	}
+	return m;
+}
+
 /* Appends @fn working on register @d and register @s, first operand in base. */
 static struct uop *emit_op(struct builder *b, uop_fn fn, u16 d, u16 s, unsigned size)
 {
-	struct uop *m = find_move(b, d, size), *u;
+	struct uop *m = find_move(b, d, size, false), *u;
 	u16 base = d, off = b->off[b->cur];
 	u8 icnt = (u8)b->cur;
 
@@ -394,7 +417,7 @@ static void gen_alu(struct builder *b, const struct insn *in, u32 op)
 		return;
 	}
 	if (op == ALU_ADC || op == ALU_SBB)
-		need_res(b);
+		need_carry(b, in);
 	emit_alu(b, in, &alu_fns[op][keep][lg(in->op[0].size)]);
 	if (keep || op >= ALU_CMP)
 		set_sf(b, after[op], in->op[0].size);
@@ -972,7 +995,10 @@ static void gen_shift(struct builder *b, const struct insn *in, u32 op)
 			struct uop *u = emit(b, fn);
 			u->dst = u->base = off;
 		} else {
-			emit_op(b, fn, off, REG_OFF(R_ZERO), size)->sh = (u8)count;
+			struct uop *u = by_cl || keep ? NULL : emit_early(b, fn, off, size);
+			if (!u)
+				u = emit_op(b, fn, off, REG_OFF(by_cl ? RCX : R_ZERO), size);
+			u->sh = (u8)count;
 		}
 	}
 	store_tmp(b, in, 0);

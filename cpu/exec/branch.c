@@ -381,7 +381,7 @@ static void gen_setcc(struct builder *b, const struct insn *in, u32 arg)
 		emit_call(b, in, op_setcc);
 		return;
 	}
-	struct uop *u = emit(b, setcc_fns[b->sf][cc >> 1]);
+	struct uop *u = emit_pure(b, setcc_fns[b->sf][cc >> 1]);
 	u->dst = operand_off(&in->op[0]);
 	u->sh = (u8)cc;
 }
@@ -407,7 +407,7 @@ static void gen_cmovcc(struct builder *b, const struct insn *in, u32 arg)
 	}
 	/* The source is read whether the condition holds or not. */
 	u16 src = emit_load_tmp(b, in, 1);
-	struct uop *u = emit(b, cmov_fns[b->sf][cc >> 1]);
+	struct uop *u = emit_pure(b, cmov_fns[b->sf][cc >> 1]);
 	u->dst = operand_off(&in->op[0]);
 	u->src = src;
 	u->sh = (u8)cc;

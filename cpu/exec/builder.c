@@ -53,6 +53,15 @@ void uop_set_branch(struct builder *b, struct uop *u, struct uop *target, struct
 	b->pointers[u - b->u] = UP_BOTH;
 }
 
+struct uop *emit_pure(struct builder *b, uop_fn fn)
+{
+	struct uop *u = emit(b, fn);
+
+	u->src = u->base = u->index = REG_OFF(R_ZERO);
+	b->pure[b->n - 1] = true;
+	return u;
+}
+
 struct uop *emit_stub(struct builder *b, s64 disp)
 {
 	struct uop *u = emit(b, uop_unlinked);

@@ -67,6 +67,9 @@ static inline u32 flags_needed(const struct builder *b)
 	return (r->fl_write | r->fl_undef) & b->live[b->cur];
 }
 
+/** The same for what works on registers and flags alone and never faults or leaves; operands it has not stay the zero register. */
+struct uop *emit_pure(struct builder *b, uop_fn fn);
+
 /** Byte offset in struct cpu of a GPR, GPR8H, MM or VEC operand. */
 u16 operand_off(const struct operand *o);
 

@@ -53,6 +53,7 @@
 	  KIND(FK_SUB + LG64))                                                                     \
 	X(b, cmp64_rr, fa = REG64(u->dst), fb = REG64(u->src), KIND(FK_SUB + LG64))                \
 	X(b, cmp32_rr, fa = (u64)SREG32(u->dst), fb = (u64)SREG32(u->src), KIND(FK_SUB + LG32))    \
+	X(b, carry_of_difference, fb = fa < fb)                                                    \
 	X(b, setcc_SUB_b, REG8(u->dst) = (u8)((fa < fb) ^ (u->sh & 1)))
 
 /* First halves that go to memory: X(second half, name, shape, ...); the shapes are below. */
@@ -76,7 +77,7 @@
 	    X(lea64_bis) X(lea32_bd) X(lea32_bis) X(add64_rr_n) X(add64_ri_n) X(add32_rr_n)        \
 		X(add32_ri_n) X(sub64_rr_n) X(sub64_ri_n) X(and32_ri_n) X(and32_rr_n)              \
 		    X(xor32_rr_n) X(not32) X(shl64_i_n) X(shr64_i_n) X(shr32_i_n) X(rol32_i_n)     \
-			X(ror32_i_n) X(imul64_rr_n) X(cmp64_rr) X(cmp32_rr) X(setcc_SUB_b)         \
+			X(ror32_i_n) X(imul64_rr_n) X(cmp64_rr) X(cmp32_rr) X(setcc_SUB_b) X(carry_of_difference)         \
 			    X(zero32_f) X(xor32_rr_f) X(and32_ri_f) X(add32_rr_f) X(add32_ri_f)    \
 				X(add64_rr_f) X(add64_ri_f) X(sub64_rr_f)
 #define OTHER_SECONDS(X)                                                                           \
