@@ -260,8 +260,8 @@ bool mmu_ept(struct walk *w, u64 *gpa, unsigned acc, enum s2_use use)
 	if (ad && use == S2_TABLE)
 		acc |= ACC_W; /* 28.2.4: such accesses are treated as writes */
 	need = needed(w, acc);
-	if (!w->rec && e->key == (page | 1) && e->eptp == mmu->vm.eptp && (e->rights & need) == need &&
-	    (!(acc & ACC_W) || e->dirty)) {
+	if (!w->rec && e->key == (page | 1) && e->eptp == mmu->vm.eptp && e->epoch == mmu->s2_epoch &&
+	    (e->rights & need) == need && (!(acc & ACC_W) || e->dirty)) {
 		mmu->stats.s2_hits++;
 	} else {
 		mmu->stats.s2_misses++;
@@ -285,7 +285,7 @@ bool mmu_ept(struct walk *w, u64 *gpa, unsigned acc, enum s2_use use)
 		if (ad && !w->rec && !set_ept_flags(w, &t, *gpa, acc & ACC_W))
 			return false;
 		struct s2_entry found = {.key = page | 1, .eptp = mmu->vm.eptp, .hpa = t.hpa & PAGE_MASK,
-					 .rights = (u16)t.rights, .shift = (u8)t.shift,
+					 .rights = (u16)t.rights, .shift = (u8)t.shift, .epoch = mmu->s2_epoch,
 					 .dirty = !ad || (t.entry[t.n - 1] & EPT_D)};
 		if (w->rec) {
 			*gpa = t.hpa;

@@ -83,6 +83,7 @@ struct set {
 	u8 stale;      /* bit per class: its arrays must be cleared before use... */
 	u8 stale_code; /* ...code translations too, even if they are all global */
 	bool local_code[NCLASSES]; /* some code translation is not global */
+	bool kept_code[NCLASSES];  /* some code translation is older than what filled[] lists */
 	u32 epoch; /* second-level entries of this set carry it */
 	u64 used;  /* LRU */
 	/* hashed pages whose code was translated since gen was renewed */
@@ -115,6 +116,7 @@ struct s2_entry { /* a guest-physical mapping (SDM Vol. 3C, 28.3.1) */
 	u64 hpa;    /* physical page */
 	u16 rights; /* bits 2:0 and 10 of the EPT entries, ANDed */
 	u8 shift;
+	u32 epoch;  /* mmu->s2_epoch, or the entry is void */
 	bool dirty; /* the leaf's dirty flag is set, or does not matter */
 };
 
@@ -136,6 +138,7 @@ struct mmu {
 	struct space *space; /* the current one */
 	struct mmu_vm vm;
 	struct s2_entry s2[S2_ROWS];
+	u32 s2_epoch;
 	struct mmu_stats stats;
 	u32 last_epoch;
 	u64 last_gen, clock;

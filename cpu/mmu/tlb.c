@@ -38,6 +38,20 @@ static void clear_code(struct tlb *t)
 	t->x[0].tag = empty_tag(0);
 }
 
+static void clear_filled_code(struct set *set, enum tlb_class cls)
+{
+	struct tlb *t = &set->cls[cls];
+
+	if (set->nfilled[cls] > FILLED_MAX || set->kept_code[cls]) {
+		clear_code(t);
+		return;
+	}
+	for (unsigned i = 0; i < set->nfilled[cls]; i++) {
+		unsigned at = itlb_index(set->filled[cls][i]);
+		t->x[at].tag = empty_tag(at);
+	}
+}
+
 /* Code translations that are all global outlive a flush that spares global pages, and with them gen. */
 static void clean_class(struct mmu *mmu, struct set *set, enum tlb_class cls)
 {
@@ -50,13 +64,15 @@ static void clean_class(struct mmu *mmu, struct set *set, enum tlb_class cls)
 			unsigned at = tlb_index(set->filled[cls][i]);
 			t->r[at].tag = t->w[at].tag = empty_tag(at);
 		}
-	set->nfilled[cls] = 0;
 	if ((set->stale_code & BIT(cls)) || set->local_code[cls]) {
-		clear_code(t);
+		clear_filled_code(set, cls);
 		t->gen = ++mmu->last_gen;
 		memset(set->seen[cls], 0, sizeof(set->seen[cls]));
-		set->local_code[cls] = false;
+		set->local_code[cls] = set->kept_code[cls] = false;
+	} else {
+		set->kept_code[cls] |= set->nfilled[cls] > 0;
 	}
+	set->nfilled[cls] = 0;
 	set->stale &= (u8)~BIT(cls);
 	set->stale_code &= (u8)~BIT(cls);
 }
@@ -446,7 +462,8 @@ void mmu_flush_vpid0(struct cpu *cpu)
 {
 	drop_vpid(cpu->mmu, 0, true);
 	/* Guest-physical mappings may stay; processors keep few, and software has come to rely on that. */
-	memset(cpu->mmu->s2, 0, sizeof(cpu->mmu->s2));
+	if (!++cpu->mmu->s2_epoch)
+		memset(cpu->mmu->s2, 0, sizeof(cpu->mmu->s2));
 	cpu->mmu->stats.flush_vpid0++;
 	mmu_select(cpu);
 }

@@ -237,28 +237,45 @@ def xenguests(args, log):
     return con
 
 
-# Parameters of kvm-intel under which the guest's guest must come up.
-KVM_WAYS = ["", "vpid=0", "ept=0", "unrestricted_guest=0"]
+# Parameters of kvm-intel in the guest, more for its command line, what must be said before the guest's guest ends.
+UP = [r"^L2-UP", r"^hypervisor"]
+DEVICES = [r"^DISK 0e10426a", r"^NETWORK up", r"^TIMER runs"]
+PCI = "-drive+file=/tmp/disk,format=raw,if=virtio+-nic+user,model=virtio-net-pci"
+MMIO = ("-M+microvm+-drive+file=/tmp/disk,format=raw,if=none,id=d+-device+virtio-blk-device,drive=d"
+        "+-netdev+user,id=n+-device+virtio-net-device,netdev=n")
+KVM_WAYS = [
+    ("", "", UP),
+    ("vpid=0", "", UP),
+    ("ept=0", "", UP),
+    ("unrestricted_guest=0", "", UP),
+    ("", "L2RUN=/l2_devices L2=" + MMIO, UP + DEVICES),
+    ("", "L2RUN=/l2_devices L2=-M+pc+" + PCI, UP + DEVICES),
+    ("ept=0", "L2RUN=/l2_devices L2=-M+pc+" + PCI, UP + DEVICES),
+    ("nested=1", "L2MEM=512", [r"^ORRERY-GUEST-UP", r"^ORRERY-GUEST-UP"] + UP + [r"^L2-ENDED 0 "]),  # and in it a third level
+]
 
 
 def kvm(args, log):
-    """Linux with KVM boots Linux under QEMU, with and without EPT, VPID and unrestricted guests; both power off."""
+    """Linux with KVM boots Linux under QEMU, with and without EPT, VPID and unrestricted guests; both power off.
+    $WAYS: numbers of those to do."""
     con = None
-    for way in KVM_WAYS:
+    ways = [KVM_WAYS[int(i)] for i in os.environ["WAYS"].split()] if "WAYS" in os.environ else KVM_WAYS
+    for kvm_args, more, answers in ways:
+        initrd = "kvm3" if "nested" in kvm_args else "kvm"
         argv = [
             os.environ.get("EMU", "orrery"), "-nographic", "-m", "1024", "-no-reboot",
-            "-kernel", "%s/kvm.kernel" % args.cache, "-initrd", "%s/kvm.initrd" % args.cache,
-            "-append", "console=ttyS0,115200 panic=-1 quiet KVM=%s" % way,
+            "-kernel", "%s/kvm.kernel" % args.cache, "-initrd", "%s/%s.initrd" % (args.cache, initrd),
+            "-append", "console=ttyS0,115200 panic=-1 quiet KVM=%s %s" % (kvm_args, more),
         ] + shlex.split(os.environ.get("EMU_ARGS", ""))
         con = Console(argv, log)
         begin = time.monotonic()
         try:
-            con.expect(r"^L2-UP", args.timeout)
-            con.expect(r"^hypervisor", args.timeout)
+            for answer in answers:
+                con.expect(answer, args.timeout)
             con.expect(r"^L2-ENDED 0 ", args.timeout)
             if con.finish(args.timeout) != 0:
-                raise Failed("kvm %s: no clean power-off" % way)
-            print("ok   kvm-intel %s: %.1f s" % (way or "as it comes", time.monotonic() - begin), flush=True)
+                raise Failed("kvm %s %s: no clean power-off" % (kvm_args, more))
+            print("ok   kvm-intel %s %s: %.1f s" % (kvm_args or "as it comes", more, time.monotonic() - begin), flush=True)
         finally:
             con.kill()
     return con
