@@ -240,7 +240,7 @@ def xenguests(args, log):
 # Parameters of kvm-intel in the guest, more for its command line, what must be said before the guest's guest ends.
 UP = [r"^L2-UP", r"^hypervisor"]
 DEVICES = [r"^DISK 0e10426a", r"^NETWORK up", r"^TIMER runs"]
-PCI = "-drive+file=/tmp/disk,format=raw,if=virtio+-nic+user,model=virtio-net-pci"
+PCI = "-drive+file=/tmp/disk,format=raw,if=virtio+-netdev+user,id=n+-device+virtio-net-pci,netdev=n,romfile="
 MMIO = ("-M+microvm+-drive+file=/tmp/disk,format=raw,if=none,id=d+-device+virtio-blk-device,drive=d"
         "+-netdev+user,id=n+-device+virtio-net-device,netdev=n")
 KVM_WAYS = [
