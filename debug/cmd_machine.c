@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "debug/explain.h"
 #include "devices/display/display.h"
+#include "machine/snapshot_file.h"
 
 static int button(struct command_call *c, enum machine_button b)
 {
@@ -150,6 +151,23 @@ static int cmd_log(struct command_call *c)
 	return 0;
 }
 
+static int cmd_savevm(struct command_call *c)
+{
+	if (c->argc != 1)
+		return command_bad(c, "savevm FILE");
+	return machine_save(c->machine, c->argv[0], NULL, NULL, &c->error);
+}
+
+static int cmd_loadvm(struct command_call *c)
+{
+	if (c->argc != 1)
+		return command_bad(c, "loadvm FILE");
+	int r = machine_load(c->machine, c->argv[0], &c->error);
+	if (!r)
+		dbg_moved(c->dbg);
+	return r;
+}
+
 /* ---- explanations ---------------------------------------------------------------------------------------------------------------- */
 
 static const char *symbol_name(const void *symbols, u64 addr, char *buf, size_t n)
@@ -226,6 +244,8 @@ const struct command commands_machine[] = {
     {"change", NULL, "DRIVE FILE", "put a CD or diskette image into a drive", cmd_change, COMMAND_ANY_THREAD},
     {"eject", NULL, "DRIVE", "take it out", cmd_eject, COMMAND_ANY_THREAD},
     {"screendump", NULL, "FILE.png", "a picture of the screen", cmd_screendump, 0},
+    {"savevm", NULL, "FILE", "write the whole machine to FILE", cmd_savevm, 0},
+    {"loadvm", NULL, "FILE", "go on from FILE, which must be of an equal machine", cmd_loadvm, 0},
     {"log", NULL, "CLASS[,CLASS...]|none", "what goes to the log, as -d", cmd_log, 0},
     {"explain last", "explain", "[VECTOR]", "why the newest exception (or the newest with VECTOR) was raised, with the rule of the SDM",
      cmd_explain, 0},

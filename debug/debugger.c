@@ -197,6 +197,21 @@ void dbg_ended(struct debugger *d, enum end_reason why)
 	tell_stopped(d);
 }
 
+void dbg_moved(struct debugger *d)
+{
+	memset(d->stood, 0, sizeof(d->stood));
+	if (d->attached)
+		dbg_refresh(d);
+	if (!d->stop.kind || d->stop.kind == STOP_ENDED)
+		return;
+	d->stop = (struct dbg_stop){.kind = STOP_PAUSED, .serial = ++d->serial, .cpu = machine_running_cpu(d->m)->index};
+	d->selected = machine_running_cpu(d->m);
+	d->stop.insn_rip = d->selected->rip;
+	d->stop.icount = cpu_icount(d->selected);
+	stand(d);
+	tell_stopped(d);
+}
+
 /* ---- the rest ------------------------------------------------------------------------------------------------------------ */
 
 struct cpu *dbg_cpu(struct debugger *d)

@@ -158,6 +158,9 @@ const struct dbg_stop *dbg_run(struct debugger *d, const struct run_spec *r);
 /** main() says that machine_run() has returned for good. */
 void dbg_ended(struct debugger *d, enum end_reason why);
 
+/** The machine has become another one (a snapshot, another instant): what is known of where it stood is forgotten. */
+void dbg_moved(struct debugger *d);
+
 /* ---- looking ------------------------------------------------------------------------------------------------------- */
 
 /** The selected processor: after a stop the one that stopped. */
