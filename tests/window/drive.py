@@ -92,7 +92,7 @@ class Emulator:
         lines = self.text()
         fresh = lines[self.seen:lines.rfind("\n") + 1]
         self.seen += len(fresh)
-        return [(line[0], int(line[2:], 16)) for line in fresh.splitlines() if re.match(r"[km] [0-9a-f]{2}$", line)]
+        return [(line[0], int(line[2:], 16)) for line in fresh.splitlines() if re.match(r"[kmt] [0-9a-f]{2}$", line)]
 
     def expect_keys(self, what, codes):
         got = []
@@ -223,6 +223,36 @@ def check_mouse(screen, e):
     e.new()
 
 
+def check_tablet(screen, e):
+    """A guest that asks for positions gets them without a grab: where the pointer stands in the picture, of 32767 each."""
+    screen.tool("mousemove", "--window", e.window, "10", "10")
+    screen.tool("key", "t")
+    wait_for("the tablet's driver", lambda: any(v == 0x94 for kind, v in e.new() if kind == "k"))
+    time.sleep(0.5)  # until the window has heard of it
+    e.new()
+    seen = []
+
+    def reports():
+        seen.extend(v for kind, v in e.new() if kind == "t")
+        return [(seen[i], seen[i + 1] | seen[i + 2] << 8, seen[i + 3] | seen[i + 4] << 8, seen[i + 5]) for i in range(0, len(seen) - 5, 6)]
+
+    def report_of(what, check):
+        wait_for(what, lambda: any(check(r) for r in reports()), 5)
+        if "Ctrl+Alt+G" in e.title():
+            raise Failed("the mouse was grabbed")
+
+    width = e.size()[0]
+    for x, y in ((100, 50), (width - 101, 300)):
+        want = x * 32767 // (width - 1)
+        screen.tool("mousemove", "--window", e.window, str(x), str(y))
+        report_of("the pointer at %d" % x, lambda r: abs(r[1] - want) <= 50 and r[0] == 0)
+    screen.tool("click", "1")
+    report_of("the left button", lambda r: r[0] == 1)
+    screen.tool("click", "4")
+    report_of("the wheel", lambda r: r[3] == 1)
+    seen.clear()
+
+
 def check_pause_and_menu(screen, e):
     screen.tool("key", "ctrl+alt+p")
     wait_for("the pause in the title", lambda: "(paused)" in e.title())
@@ -311,7 +341,7 @@ def main():
         return 77
     folder = args.keep or tempfile.mkdtemp()
     os.makedirs(folder, exist_ok=True)
-    argv = [os.path.abspath(args.orrery), "-kernel", os.path.abspath(args.guest), "-display", "sdl", "-m", "16"]
+    argv = [os.path.abspath(args.orrery), "-kernel", os.path.abspath(args.guest), "-display", "sdl", "-m", "16", "-device", "usb-tablet"]
     screen = Screen()
     e = None
     try:
@@ -320,6 +350,7 @@ def main():
         check_keys(screen, e)
         check_held_key(screen, e)
         check_mouse(screen, e)
+        check_tablet(screen, e)
         check_pause_and_menu(screen, e)
         check_paste(screen, e)
         check_picture(screen, e, folder)
