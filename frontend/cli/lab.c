@@ -13,7 +13,8 @@
 struct session {
 	FILE *in, *out, *errors;
 	const char *name, *verdict, *html, *json, *svg, *svg_file, *from;
-	bool quiet, colour, asks;
+	bool quiet, colour, asks, in_window;
+	int (*window)(const struct lab *l, struct errtext *e);
 	u64 right, asked;
 };
 
@@ -28,6 +29,7 @@ static int usage(struct session *s, const char *what)
 		"           [-html F.html]                a report with pictures, for a browser\n"
 		"           [-json F.json]                everything that was recorded\n"
 		"           [-svg rings|timeline|walk|exits|map F.svg]\n"
+		"           [-window]                     all of it in a window, with pictures\n"
 		"       orrery lab new FOLDER [-from NAME] a folder with a working lab to change\n"
 		"       orrery lab -common                what a guest may use (lab.h)\n",
 		what, EXIT_LAB);
@@ -313,6 +315,11 @@ static int run_lab(struct session *s, const struct lab *l)
 	json_t *grade = NULL, *run;
 	int status = 0, r;
 
+	if (s->in_window) {
+		if (!s->window)
+			return usage(s, "-window: this build has no window (package libsdl2-dev)");
+		return (r = s->window(l, &e)) ? broken(s, r, &e) : 0;
+	}
 	if (s->quiet || s->verdict || s->html || s->json || s->svg) {
 		if ((run = lab_run(l, &e)))
 			grade = lab_grade(l, run);
@@ -430,6 +437,8 @@ static bool parse(struct session *s, int argc, char *const *argv, int from)
 				return false;
 		} else if (!strcmp(o, "-q")) {
 			s->quiet = true;
+		} else if (!strcmp(o, "-window")) {
+			s->in_window = true;
 		} else {
 			return false;
 		}
@@ -437,9 +446,9 @@ static bool parse(struct session *s, int argc, char *const *argv, int from)
 	return true;
 }
 
-int lab_main(int argc, char *const *argv, FILE *in, FILE *out, FILE *errors)
+int lab_main(int argc, char *const *argv, FILE *in, FILE *out, FILE *errors, int (*window)(const struct lab *l, struct errtext *e))
 {
-	struct session s = {.in = in, .out = out, .errors = errors, .asks = true};
+	struct session s = {.in = in, .out = out, .errors = errors, .asks = true, .window = window};
 	const struct lab_builtin *b;
 
 	s.colour = isatty(fileno(in)) && fileno(out) >= 0 && isatty(fileno(out));

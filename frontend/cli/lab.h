@@ -5,11 +5,11 @@
 #include "labs/labs.h"
 
 /**
- * Carries out "" (list), "NAME|FOLDER [-verdict F] [-html F] [-json F] [-svg WHAT F] [-q]", "new NAME [-from LAB]". @argv: behind
+ * Carries out "" (list), "NAME|FOLDER [-verdict F] [-html F] [-json F] [-svg WHAT F] [-q] [-window]", "new NAME [-from LAB]". @argv: behind
  * the word lab. The exit status: 0, EXIT_LAB (something was not observed as expected), EXIT_USAGE, EXIT_IMAGE (a folder
- * with missing or wrong parts).
+ * with missing or wrong parts). @window: lab_window(), NULL in builds without one.
  */
-int lab_main(int argc, char *const *argv, FILE *in, FILE *out, FILE *errors);
+int lab_main(int argc, char *const *argv, FILE *in, FILE *out, FILE *errors, int (*window)(const struct lab *l, struct errtext *e));
 
 /* A lab in a folder, built on the spot (lab_build.c). */
 struct lab_folder {

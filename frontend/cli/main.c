@@ -16,8 +16,12 @@
 #include "machine/snapshot_file.h"
 #ifdef ORRERY_SDL
 #include "devices/backends/audio.h"
+#include "frontend/sdl/lab.h"
 #include "frontend/sdl/sound.h"
 #include "frontend/sdl/window.h"
+#define LAB_WINDOW lab_window
+#else
+#define LAB_WINDOW NULL
 #endif
 #ifdef ORRERY_VNC
 #include "frontend/vnc/vnc.h"
@@ -292,7 +296,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "img"))
 		return img_main(argc - 2, argv + 2, stdout, stderr);
 	if (argc > 1 && !strcmp(argv[1], "lab"))
-		return lab_main(argc - 2, argv + 2, stdin, stdout, stderr);
+		return lab_main(argc - 2, argv + 2, stdin, stdout, stderr, LAB_WINDOW);
 	switch (cli_parse(&cli, argc, argv, stdout, stderr, &e)) {
 	case CLI_RUN: status = start(&cli, &e); break;
 	case CLI_BAD: status = fail(&cli, EXIT_USAGE, "usage", e.s); break;

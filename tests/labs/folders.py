@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""orrery lab with folders: a new one works; broken ones say what is missing; bad guests end in a verdict. usage: folders.py ORRERY [CHROMIUM]"""
+"""orrery lab with folders: a new one works; broken ones say what is missing; bad guests end in a verdict. usage: folders.py ORRERY [--browser] [--window]"""
 import json
 import os
 import re
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 EMU = os.path.abspath(sys.argv[1])
 EXIT_LAB, EXIT_IMAGE, EXIT_USAGE = 82, 76, 74
@@ -113,6 +114,41 @@ def browser():
     check("and finds its pictures", dom.stdout.count("<svg") == open("r.html").read().count("<svg") and "parsererror" not in dom.stdout)
 
 
+def window():
+    """The window on a display of its own: keys turn its pages, a digit predicts, Escape closes."""
+    if not all(shutil.which(p) for p in ("Xvfb", "xdotool", "import", "identify")):
+        print("no Xvfb, xdotool or ImageMagick: the window is not opened")
+        return
+    r, w = os.pipe()
+    x = subprocess.Popen(["Xvfb", "-displayfd", str(w), "-screen", "0", "1500x1000x24"], pass_fds=[w], stderr=subprocess.DEVNULL)
+    env = dict(os.environ, DISPLAY=":" + os.read(r, 20).decode().strip())
+    p = subprocess.Popen([EMU, "lab", "rings", "-window"], env=env)
+
+    def keys(*names):
+        for name in names:
+            subprocess.run(["xdotool", "key", name], env=env, check=True)
+            time.sleep(0.3)
+
+    def colours(name):
+        subprocess.run(["import", "-window", "root", name], env=env, check=True)
+        return int(subprocess.run(["identify", "-format", "%k", name], capture_output=True, text=True, check=True).stdout)
+
+    try:
+        time.sleep(2)
+        check("a window with a page of text", colours("w1.png") >= 4)
+        keys("Right", "2", *["Right"] * 7)
+        check("the guest has run: tables, then the rings in colour", colours("w2.png") >= 9)
+        keys(*["Right"] * 3)
+        subprocess.run(["import", "-window", "root", "w3.png"], env=env, check=True)
+        keys("Escape")
+        check("Escape closes it", p.wait(timeout=10) == 0)
+    finally:
+        if p.poll() is None:
+            p.kill()
+        x.terminate()
+        x.wait()
+
+
 def main():
     with tempfile.TemporaryDirectory() as d:
         os.chdir(d)
@@ -121,6 +157,8 @@ def main():
         report()
         if "--browser" in sys.argv:
             browser()
+        if "--window" in sys.argv:
+            window()
         os.chdir("/")
     print("%d failures" % len(failures))
     return 1 if failures else 0

@@ -1,0 +1,467 @@
+/*
+ * A lab in a window. Pages: the text, a question each, then the guest runs; tables, pictures (labs/picture.h on this canvas), the
+ * explanations. Right and left turn pages, digits predict, arrows up and down and the wheel scroll, A and D scroll sideways, Escape closes.
+ */
+#include "frontend/sdl/lab.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "frontend/sdl/draw.h"
+#include "labs/picture.h"
+
+#define WIDTH     1400
+#define HEIGHT    900
+#define MARGIN    40
+#define MAGNIFY   1.6 /* of pictures, to fit the letters */
+#define PAGES_MAX 120
+#define PAPER     0xffffff
+#define INK       0x222222
+#define FAINT     0x777777
+#define GREEN     0x1e8449
+#define RED       0xc0392b
+#define BLUE      0x2471a3
+
+enum page_kind { PAGE_TEXT, PAGE_QUESTION, PAGE_TABLES, PAGE_PICTURE, PAGE_ANSWERS, PAGE_CHECKS };
+
+struct page {
+	enum page_kind kind;
+	const char *picture;
+	unsigned n;
+};
+
+struct view {
+	const struct lab *lab;
+	SDL_Window *window;
+	SDL_Renderer *to;
+	struct draw d;
+	struct page page[PAGES_MAX];
+	unsigned pages, at;
+	int x, y; /* scrolled by */
+	int *choice; /* of each question, from 1; 0: none */
+	json_t *run, *grade, *tables;
+	struct errtext error;
+};
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "";
+}
+
+/* ---- text ---------------------------------------------------------------------------------------- */
+
+/* Draws words of @s (to @n) from (x, y), broken at @max pixels; the y below them. Marks of Markdown are left out. */
+static int paragraph(struct view *v, int x, int y, int max, u32 colour, const char *s, size_t n)
+{
+	char line[400] = "", word[200];
+	size_t used = 0;
+
+	for (size_t i = 0; i <= n;) {
+		size_t w = 0;
+		while (i < n && s[i] != ' ' && s[i] != '\n' && w + 1 < sizeof(word)) {
+			if (s[i] != '`' && !(s[i] == '*' && i + 1 < n && s[i + 1] == '*' && ++i))
+				word[w++] = s[i];
+			i++;
+		}
+		word[w] = 0;
+		i++;
+		char longer[620];
+		snprintf(longer, sizeof(longer), "%s%s%s", line, used ? " " : "", word);
+		if (used && (draw_text_width(&v->d, longer) > max || strlen(longer) >= sizeof(line))) {
+			draw_text(&v->d, x, y, max, colour, line);
+			y += draw_line(&v->d);
+			snprintf(line, sizeof(line), "%s", word);
+		} else {
+			snprintf(line, sizeof(line), "%.399s", longer);
+		}
+		used = strlen(line);
+	}
+	draw_text(&v->d, x, y, max, colour, line);
+	return y + draw_line(&v->d);
+}
+
+static int words(struct view *v, int x, int y, u32 colour, const char *s)
+{
+	return paragraph(v, x, y, WIDTH - MARGIN - x, colour, s, strlen(s));
+}
+
+static void page_text(struct view *v)
+{
+	const char *s = v->lab->text;
+	int y = MARGIN + v->y;
+
+	while (*s) {
+		size_t n = 0, skip = strspn(s, "#");
+		bool list = !strncmp(s, "- ", 2), code = !strncmp(s, "    ", 4);
+		/* A paragraph goes to the blank line or the next mark. */
+		do
+			n += strcspn(s + n, "\n") + 1;
+		while (!skip && !code && s[n - 1] && s[n] && s[n] != '\n' && s[n] != '-' && s[n] != '#');
+		if (!s[n - 1])
+			n--;
+		if (skip)
+			y += draw_line(&v->d) / 2;
+		y = paragraph(v, MARGIN + (list || code) * 30, y, WIDTH - 3 * MARGIN, skip ? BLUE : INK, s + (skip ? skip + 1 : 0),
+			      n - (skip ? skip + 1 : 0) - (n && s[n - 1] == '\n'));
+		s += n;
+		if (*s == '\n')
+			y += draw_line(&v->d) / 2;
+		s += strspn(s, "\n");
+	}
+}
+
+/* ---- the canvas of pictures ------------------------------------------------------------------------ */
+
+static int px(const struct view *v, double x)
+{
+	return (int)(x * MAGNIFY) + MARGIN + v->x;
+}
+
+static int py(const struct view *v, double y)
+{
+	return (int)(y * MAGNIFY) + 2 * MARGIN + v->y;
+}
+
+static void colour_of(struct view *v, u32 rgb, unsigned percent)
+{
+	SDL_SetRenderDrawBlendMode(v->to, SDL_BLENDMODE_BLEND);
+	SDL_SetRenderDrawColor(v->to, (u8)(rgb >> 16), (u8)(rgb >> 8), (u8)rgb, (u8)(percent * 255 / 100));
+}
+
+static void pic_begin(void *ctx, unsigned w, unsigned h, const char *title)
+{
+}
+
+static void pic_rect(void *ctx, double x, double y, double w, double h, u32 fill, unsigned alpha, u32 edge)
+{
+	struct view *v = ctx;
+	const SDL_Rect r = {px(v, x), py(v, y), (int)(w * MAGNIFY), (int)(h * MAGNIFY)};
+
+	colour_of(v, fill, alpha);
+	SDL_RenderFillRect(v->to, &r);
+	if (edge == NO_COLOUR)
+		return;
+	colour_of(v, edge, 100);
+	SDL_RenderDrawRect(v->to, &r);
+}
+
+static void pic_circle(void *ctx, double x, double y, double r, u32 fill, unsigned alpha, u32 edge)
+{
+	struct view *v = ctx;
+	SDL_Point p[65];
+	int rr = (int)(r * MAGNIFY);
+
+	colour_of(v, fill, alpha);
+	for (int dy = -rr; dy <= rr; dy++) {
+		int w = (int)sqrt((double)(rr * rr - dy * dy));
+		SDL_RenderDrawLine(v->to, px(v, x) - w, py(v, y) + dy, px(v, x) + w, py(v, y) + dy);
+	}
+	for (int i = 0; i <= 64; i++) {
+		p[i].x = px(v, x + r * cos(i * 6.28318530718 / 64));
+		p[i].y = py(v, y + r * sin(i * 6.28318530718 / 64));
+	}
+	colour_of(v, edge, 100);
+	SDL_RenderDrawLines(v->to, p, 65);
+}
+
+static void pic_line(void *ctx, double x1, double y1, double x2, double y2, u32 colour, double width, unsigned flags)
+{
+	struct view *v = ctx;
+	double length = hypot(x2 - x1, y2 - y1);
+
+	colour_of(v, colour, flags & (LINE_FAINT | LINE_DASHED) ? 35 : 100);
+	for (int i = 0; i < (width > 1 ? 2 : 1); i++)
+		SDL_RenderDrawLine(v->to, px(v, x1) + (fabs(x2 - x1) < fabs(y2 - y1)) * i, py(v, y1) + (fabs(x2 - x1) >= fabs(y2 - y1)) * i,
+				   px(v, x2) + (fabs(x2 - x1) < fabs(y2 - y1)) * i, py(v, y2) + (fabs(x2 - x1) >= fabs(y2 - y1)) * i);
+	if (!(flags & LINE_ARROW) || length < 1)
+		return;
+	double ux = (x2 - x1) / length, uy = (y2 - y1) / length;
+	for (int side = -1; side <= 1; side += 2)
+		SDL_RenderDrawLine(v->to, px(v, x2), py(v, y2), px(v, x2 - 8 * ux + 4 * side * uy), py(v, y2 - 8 * uy - 4 * side * ux));
+}
+
+/* Letters are drawn to a texture, and that turned. */
+static void slanted(struct view *v, int x, int y, u32 colour, const char *s)
+{
+	const int w = draw_text_width(&v->d, s) + 2, h = GLYPH_ROWS * v->d.scale;
+	SDL_Texture *t = SDL_CreateTexture(v->to, SDL_PIXELFORMAT_ARGB8888, SDL_TEXTUREACCESS_TARGET, w, h);
+
+	if (!t)
+		return;
+	SDL_SetTextureBlendMode(t, SDL_BLENDMODE_BLEND);
+	SDL_SetRenderTarget(v->to, t);
+	SDL_SetRenderDrawColor(v->to, 255, 255, 255, 0);
+	SDL_RenderClear(v->to);
+	draw_text(&v->d, 0, 0, w, colour, s);
+	SDL_SetRenderTarget(v->to, NULL);
+	SDL_RenderCopyEx(v->to, t, NULL, &(SDL_Rect){x, y, w, h}, 60, &(SDL_Point){0, 0}, SDL_FLIP_NONE);
+	SDL_DestroyTexture(t);
+}
+
+static void pic_text(void *ctx, double x, double y, unsigned size, u32 colour, unsigned flags, const char *s)
+{
+	struct view *v = ctx;
+	int scale = v->d.scale;
+
+	v->d.scale = size < 11 ? 1 : 2;
+	int w = draw_text_width(&v->d, s), left = px(v, x) - (flags & TEXT_MIDDLE ? w / 2 : flags & TEXT_END ? w : 0);
+	if (flags & TEXT_SLANT)
+		slanted(v, left, py(v, y), colour, s);
+	else
+		draw_text(&v->d, left, py(v, y) - 7 * v->d.scale, w + 4, colour, s);
+	v->d.scale = scale;
+}
+
+static void pic_end(void *ctx)
+{
+}
+
+/* A canvas that draws nothing: asks whether there is something to draw. */
+static void no_rect(void *ctx, double x, double y, double w, double h, u32 fill, unsigned alpha, u32 edge)
+{
+}
+
+static void no_circle(void *ctx, double x, double y, double r, u32 fill, unsigned alpha, u32 edge)
+{
+}
+
+static void no_line(void *ctx, double x1, double y1, double x2, double y2, u32 colour, double width, unsigned flags)
+{
+}
+
+static void no_text(void *ctx, double x, double y, unsigned size, u32 colour, unsigned flags, const char *s)
+{
+}
+
+/* ---- pages ------------------------------------------------------------------------------------------- */
+
+static void add_page(struct view *v, enum page_kind kind, const char *picture, unsigned n)
+{
+	if (v->pages < PAGES_MAX)
+		v->page[v->pages++] = (struct page){kind, picture, n};
+}
+
+static void add_pictures(struct view *v)
+{
+	static const char *const what[] = {"rings", "timeline", "exits", "walk", "map"};
+	const struct canvas blank = {v, pic_begin, no_rect, no_circle, no_line, no_text, pic_end};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(what); i++)
+		for (unsigned n = 0; n < 32 && lab_picture(&blank, v->run, what[i], n); n++)
+			add_page(v, PAGE_PICTURE, what[i], n);
+}
+
+static void run_guest(struct view *v)
+{
+	v->run = lab_run(v->lab, &v->error);
+	if (!v->run)
+		return;
+	v->error.s[0] = 0;
+	v->grade = lab_grade(v->lab, v->run);
+	v->tables = lab_tables(v->lab, v->run);
+	if (json_array_size(v->tables))
+		add_page(v, PAGE_TABLES, NULL, 0);
+	add_pictures(v);
+	for (unsigned i = 0; i < json_array_size(json_object_get(v->lab->desc, "questions")); i++)
+		add_page(v, PAGE_ANSWERS, NULL, i);
+	add_page(v, PAGE_CHECKS, NULL, 0);
+}
+
+static const json_t *question(const struct view *v, unsigned n)
+{
+	return json_array_get(json_object_get(v->lab->desc, "questions"), n);
+}
+
+static void page_question(struct view *v, unsigned n, bool answered)
+{
+	const json_t *q = question(v, n);
+	const char *name;
+	json_t *value;
+	u64 seen = 0, w;
+	bool have = answered && lab_value(v->run, text_of(q, "phase"), text_of(q, "key"), &seen);
+	int y = MARGIN + v->y, i = 0;
+	char buf[300];
+
+	snprintf(buf, sizeof(buf), answered ? "Explanation %u" : "Prediction %u", n + 1);
+	y = words(v, MARGIN, y, FAINT, buf) + 10;
+	y = words(v, MARGIN, y, INK, text_of(q, "ask")) + 10;
+	json_object_foreach(json_object_get(q, "choices"), name, value)
+	{
+		bool right = have && lab_number(value, &w) && w == seen, mine = v->choice[n] == ++i;
+		snprintf(buf, sizeof(buf), "%d  %s%s%s", i, name, mine ? "   - your prediction" : "", right ? "   - observed" : "");
+		y = words(v, MARGIN + 30, y, right ? GREEN : mine && answered ? RED : mine ? BLUE : INK, buf) + 6;
+	}
+	if (have && !i) {
+		snprintf(buf, sizeof(buf), "observed: %llu", (unsigned long long)seen);
+		y = words(v, MARGIN + 30, y, GREEN, buf);
+	}
+	if (!answered)
+		words(v, MARGIN, y + 20, FAINT, i ? "A digit predicts; the right arrow goes on." : "A number: think of one; the right arrow goes on.");
+	else
+		words(v, MARGIN, y + 20, INK, have ? text_of(q, "why") : "The guest did not come to it.");
+}
+
+static void page_tables(struct view *v)
+{
+	int y = MARGIN + v->y;
+	size_t i, j, k;
+	json_t *t, *row, *c;
+
+	json_array_foreach(v->tables, i, t)
+	{
+		y = words(v, MARGIN, y, BLUE, text_of(t, "title")) + 4;
+		for (j = 0; j <= json_array_size(json_object_get(t, "rows")); j++) {
+			row = j ? json_array_get(json_object_get(t, "rows"), j - 1) : json_object_get(t, "head");
+			size_t columns = json_array_size(row);
+			int step = columns > 1 ? (WIDTH - 2 * MARGIN - 260) / (int)(columns - 1) : 0;
+			if (step > 170)
+				step = 170;
+			json_array_foreach(row, k, c)
+			{
+				int w = draw_text_width(&v->d, json_string_value(c));
+				int x = k ? MARGIN + 260 + step * (int)k - w : MARGIN;
+				draw_text(&v->d, x, y, k ? step + 90 : 250, j ? INK : FAINT, json_string_value(c));
+			}
+			y += draw_line(&v->d);
+		}
+		y += draw_line(&v->d);
+	}
+}
+
+static void page_checks(struct view *v)
+{
+	const json_t *end = json_object_get(v->run, "end");
+	int y = MARGIN + v->y;
+	size_t i;
+	json_t *c;
+	char buf[500];
+
+	snprintf(buf, sizeof(buf), "%lld of %lld as expected. The guest ended: %s, after %lld instructions.",
+		 (long long)json_integer_value(json_object_get(v->grade, "score")), (long long)json_integer_value(json_object_get(v->grade, "of")),
+		 text_of(end, "reason"), (long long)json_integer_value(json_object_get(end, "instructions")));
+	y = words(v, MARGIN, y, json_is_true(json_object_get(v->grade, "passed")) ? GREEN : RED, buf) + 10;
+	for (const char *s = text_of(end, "explanation"); *s; s += strcspn(s, "\n"), s += *s == '\n')
+		y = paragraph(v, MARGIN, y, WIDTH - 2 * MARGIN, RED, s, strcspn(s, "\n"));
+	json_array_foreach(json_object_get(v->grade, "checks"), i, c)
+	{
+		bool ok = json_is_true(json_object_get(c, "ok"));
+		snprintf(buf, sizeof(buf), "%s %s: %s is %.60s. %.200s", ok ? "+" : "-", text_of(c, "phase"), text_of(c, "key"),
+			 text_of(c, "observed"), text_of(c, "why"));
+		y = words(v, MARGIN, y, ok ? INK : RED, buf);
+	}
+}
+
+static void paint(struct view *v)
+{
+	const struct canvas c = {v, pic_begin, pic_rect, pic_circle, pic_line, pic_text, pic_end};
+	const struct page *p = &v->page[v->at];
+	char buf[800];
+
+	SDL_SetRenderDrawColor(v->to, 255, 255, 255, 255);
+	SDL_RenderClear(v->to);
+	switch (p->kind) {
+	case PAGE_TEXT: page_text(v); break;
+	case PAGE_QUESTION: page_question(v, p->n, false); break;
+	case PAGE_TABLES: page_tables(v); break;
+	case PAGE_PICTURE: lab_picture(&c, v->run, p->picture, p->n); break;
+	case PAGE_ANSWERS: page_question(v, p->n, true); break;
+	case PAGE_CHECKS: page_checks(v); break;
+	}
+	draw_box(&v->d, (SDL_Rect){0, HEIGHT - 30, WIDTH, 30}, 0xeeeeee, 255);
+	snprintf(buf, sizeof(buf), "%s   page %u%s   left, right: pages; up, down, A, D: scroll; Esc: close", v->error.s[0] ? v->error.s : v->lab->name, v->at + 1,
+		 v->run ? "" : " (then the guest runs)");
+	draw_text(&v->d, MARGIN, HEIGHT - 25, WIDTH - 2 * MARGIN, FAINT, buf);
+	SDL_RenderPresent(v->to);
+}
+
+static void turn(struct view *v, int by)
+{
+	if (by > 0 && v->at + 1 == v->pages && !v->run && !v->error.s[0])
+		run_guest(v);
+	if ((by < 0 && !v->at) || (by > 0 && v->at + 1 >= v->pages))
+		return;
+	v->at = (unsigned)((int)v->at + by);
+	v->x = v->y = 0;
+}
+
+/* False: close. */
+static bool on_key(struct view *v, SDL_Keycode k)
+{
+	const struct page *p = &v->page[v->at];
+
+	if (k == SDLK_ESCAPE || k == SDLK_q)
+		return false;
+	if (k == SDLK_RIGHT || k == SDLK_RETURN || k == SDLK_SPACE || k == SDLK_PAGEDOWN)
+		turn(v, 1);
+	else if (k == SDLK_LEFT || k == SDLK_PAGEUP)
+		turn(v, -1);
+	else if (k == SDLK_UP || k == SDLK_DOWN)
+		v->y += k == SDLK_UP ? 80 : -80;
+	else if (k == SDLK_a || k == SDLK_d)
+		v->x += k == SDLK_a ? 200 : -200;
+	else if (p->kind == PAGE_QUESTION && k >= SDLK_1 && k <= SDLK_9 &&
+		 k - SDLK_0 <= (int)json_object_size(json_object_get(question(v, p->n), "choices")))
+		v->choice[p->n] = k - SDLK_0;
+	if (v->x > 0)
+		v->x = 0;
+	if (v->y > 0)
+		v->y = 0;
+	return true;
+}
+
+static void serve(struct view *v)
+{
+	SDL_Event e;
+
+	paint(v);
+	while (SDL_WaitEvent(&e)) {
+		if (e.type == SDL_QUIT || (e.type == SDL_KEYDOWN && !on_key(v, e.key.keysym.sym)))
+			return;
+		if (e.type == SDL_MOUSEWHEEL)
+			v->y = v->y + 60 * e.wheel.y > 0 ? 0 : v->y + 60 * e.wheel.y;
+		paint(v);
+	}
+}
+
+static int open_window(struct view *v, struct errtext *e)
+{
+	char title[200];
+
+	if (SDL_Init(SDL_INIT_VIDEO))
+		return err_set(e, -ENODEV, "no window can be opened: %s", SDL_GetError());
+	snprintf(title, sizeof(title), "Orrery lab: %s", text_of(v->lab->desc, "title"));
+	v->window = SDL_CreateWindow(title, SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED, WIDTH, HEIGHT, SDL_WINDOW_RESIZABLE);
+	v->to = v->window ? SDL_CreateRenderer(v->window, -1, SDL_RENDERER_TARGETTEXTURE) : NULL;
+	if (!v->to || draw_init(&v->d, v->to))
+		return err_set(e, -ENODEV, "no window can be opened: %s", SDL_GetError());
+	SDL_RenderSetLogicalSize(v->to, WIDTH, HEIGHT);
+	return 0;
+}
+
+int lab_window(const struct lab *l, struct errtext *e)
+{
+	struct view v = {.lab = l};
+	size_t n = json_array_size(json_object_get(l->desc, "questions"));
+	int r = (v.choice = calloc(n + 1, sizeof(*v.choice))) ? open_window(&v, e) : err_set(e, -ENOMEM, "no memory");
+
+	if (!r) {
+		add_page(&v, PAGE_TEXT, NULL, 0);
+		for (unsigned i = 0; i < n; i++)
+			add_page(&v, PAGE_QUESTION, NULL, i);
+		serve(&v);
+	}
+	json_decref(v.run);
+	json_decref(v.grade);
+	json_decref(v.tables);
+	free(v.choice);
+	if (v.d.font)
+		draw_free(&v.d);
+	if (v.to)
+		SDL_DestroyRenderer(v.to);
+	if (v.window)
+		SDL_DestroyWindow(v.window);
+	SDL_Quit();
+	return r;
+}
