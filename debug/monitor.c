@@ -279,7 +279,7 @@ char *monitor_line(struct monitor *mon, const char *line, bool wait, bool *faile
 	if (*failed)
 		answer = json ? with_newline(error_json(&e)) : monitor_error_text(&e);
 	else if (json)
-		answer = with_newline(view_to_json(view, 2));
+		answer = view ? with_newline(view_to_json(view, 2)) : strdup("");
 	else if (own)
 		answer = strdup(own);
 	else

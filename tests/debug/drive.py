@@ -294,10 +294,17 @@ def kernel_symbols(kernel, initrd):
     path = os.path.join(WORK, "kallsyms")
     if os.path.exists(path) and os.path.getsize(path) > 1000000:
         return path
-    console = os.path.join(WORK, "kallsyms.console")
-    subprocess.run([EMU, "-kernel", kernel, "-initrd", initrd, "-m", "256", "-display", "none", "-serial", "file:" + console, "-timeout", "240",
-                    "-append", "console=ttyS0 nokaslr quiet RUN=\"grep -E ' [tTdDbB] [a-z0-9_]*$' /proc/kallsyms\""], timeout=300)
-    text = open(console, errors="replace").read().replace("\r", "")
+    t = Terminal("-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 nokaslr quiet", "-m", "256", "-nographic",
+                 "-timeout", "280")
+    if not t.expect("guest# ", 200):
+        return None
+    t.type("grep -E ' [tTdDbB] [a-z0-9_]*$' /proc/kallsyms; echo all-of\\-it\n")
+    end = time.monotonic() + 120
+    while "all-of-it" not in t.seen[-100:] and time.monotonic() < end:
+        t.read(1)
+    text = plain(t.seen)
+    t.type("\x01x")
+    t.end()
     lines = [x for x in text.split("\n") if re.match(r"^[0-9a-f]{16} [a-zA-Z] \S+", x)]
     if len(lines) < 10000:
         return None
