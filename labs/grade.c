@@ -106,6 +106,25 @@ static bool holds(const json_t *run, const json_t *x, bool have, u64 v, char *te
 	return ok;
 }
 
+/* What faulted in a phase, in the processor's words: where something was not as expected, that is the first thing to read. */
+static void add_faults(json_t *check, const json_t *run, const char *phase)
+{
+	json_t *e, *seen = NULL;
+	size_t i;
+
+	json_array_foreach(json_object_get(run, "timeline"), i, e)
+	{
+		const char *kind = json_string_value(json_object_get(e, "kind")), *in = json_string_value(json_object_get(e, "phase"));
+		if (!kind || strcmp(kind, "exception") != 0 || !in || strcmp(in, phase) != 0 || json_array_size(seen) == 3)
+			continue;
+		const char *via = json_string_value(json_object_get(e, "via")), *why = json_string_value(json_object_get(e, "why"));
+		if (!seen)
+			seen = view_array(check, "faults");
+		json_array_append_new(seen, json_sprintf("%s in ring %d: %s", via ? via : "?", (int)json_integer_value(json_object_get(e, "cpl")),
+							 why ? why : "?"));
+	}
+}
+
 static bool check_one(const json_t *run, const json_t *x, json_t *checks)
 {
 	const char *phase = json_string_value(json_object_get(x, "phase")), *key = json_string_value(json_object_get(x, "key"));
@@ -123,6 +142,8 @@ static bool check_one(const json_t *run, const json_t *x, json_t *checks)
 		  : phase_find(run, phase) ? "the phase ran, but this was not observed"
 					   : "the guest never came to this phase");
 	view_bool(o, "ok", ok);
+	if (!ok)
+		add_faults(o, run, phase);
 	view_text(o, "why", json_string_value(json_object_get(x, "why")));
 	return ok;
 }

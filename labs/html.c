@@ -229,8 +229,8 @@ static void shows(FILE *f, const json_t *run)
 
 static void checks(FILE *f, const json_t *grade)
 {
-	size_t i;
-	json_t *c;
+	size_t i, j;
+	json_t *c, *fault;
 
 	fputs("<h2>Expected and observed</h2><table class='l'><tr><th>phase<th>what<th>expected<th>observed<th>why\n", f);
 	json_array_foreach(json_object_get(grade, "checks"), i, c)
@@ -245,6 +245,11 @@ static void checks(FILE *f, const json_t *grade)
 		}
 		fputs("<td>", f);
 		inline_text(f, text(c, "why"), strlen(text(c, "why")));
+		json_array_foreach(json_object_get(c, "faults"), j, fault)
+		{
+			fputs("<br>There was ", f);
+			markup_escape(f, json_string_value(fault));
+		}
 	}
 	fputs("</table>\n", f);
 }

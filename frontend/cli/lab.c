@@ -168,8 +168,8 @@ static void explain(struct session *s, const json_t *run, const json_t *q, const
 
 static void print_checks(struct session *s, const json_t *grade, bool all)
 {
-	size_t i;
-	json_t *c;
+	size_t i, k;
+	json_t *c, *fault;
 
 	json_array_foreach(json_object_get(grade, "checks"), i, c)
 	{
@@ -181,6 +181,7 @@ static void print_checks(struct session *s, const json_t *grade, bool all)
 		if (!ok)
 			fprintf(s->out, "; expected %s\n     %s", text(c, "expected"), text(c, "why"));
 		fputc('\n', s->out);
+		json_array_foreach(json_object_get(c, "faults"), k, fault) fprintf(s->out, "     there was %s\n", json_string_value(fault));
 	}
 }
 

@@ -65,6 +65,23 @@ def folders():
     says("a program that does not compile", EXIT_IMAGE, "syntax/guest.c:4", "./syntax", "-q")
 
 
+def edited():
+    """A lab whose guest was made wrong in one place: what differs is named, with the fault that was the reason."""
+    for name, find, put, words in (
+            ("rings", "call_gate(gate_entry, CODE0, 3, 2, 1)", "call_gate(gate_entry, CODE0, 2, 2, 1)",
+             ("callgate: vector is 13; expected 255", "there was #GP in ring 3: ")),
+            ("pages", "attempt(\"user_write\", 3, user_write, PG_P | PG_U | PG_W)", "attempt(\"user_write\", 3, user_write, PG_P | PG_W)",
+             ("user_write: vector is 14; expected 255", "there was #PF in ring 3: ")),
+            ("rings64", "wrmsr(MSR_LSTAR, (uw)syscall_entry);", "", ("syscall: vector", "there was"))):
+        says("a copy of " + name, 0, "made", "new", "edited", "-from", name)
+        source = open("edited/guest.c").read()
+        check("has the place", find in source)
+        write("edited/guest.c", source.replace(find, put, 1))
+        out = says("edited", EXIT_LAB, words[0], "./edited", "-q")
+        check("and says why", words[1] in out, out)
+        shutil.rmtree("edited")
+
+
 BAD = {
     "loops": ("for (;;) ;", "instruction-limit", "loop that never ends"),
     "triple-faults": ("struct { u16 l; uw b; } __attribute__((packed)) d = {0, 0}; ASM(\"lidt %0; ud2\" : : \"m\"(d));",
@@ -153,6 +170,7 @@ def main():
     with tempfile.TemporaryDirectory() as d:
         os.chdir(d)
         folders()
+        edited()
         bad_guests()
         report()
         if "--browser" in sys.argv:

@@ -32,8 +32,8 @@ for lab, phase, keys, why in (("interrupts", "pvi_cli", "vector if_seen vif if_r
 BOCHS = {("pages", "key_ring0", key): "Bochs applies keys to ring 3 only; SDM Vol. 3A, 4.6.2: to user pages, whoever reads"
          for key in ("vector", "error")}
 BOCHS["smc", "interrupts", "arrived"] = "as many as Bochs's clock makes of the same instructions"
-LABS = {"qemu": ["rings", "pages", "sensitive", "interrupts", "monitors", "compression", "smc"],
-        "bochs": ["rings", "pages", "sensitive", "interrupts", "vpid", "monitors", "shadow", "compression", "smc"]}
+LABS = {"qemu": ["rings", "rings64", "pages", "sensitive", "interrupts", "monitors", "compression", "smc"],
+        "bochs": ["rings", "rings64", "pages", "sensitive", "interrupts", "vpid", "monitors", "shadow", "compression", "smc"]}
 
 
 def qemu(image, work):
