@@ -18,8 +18,8 @@ struct cursor {
 };
 
 /*
- * Locates the next element of @c and, if more than one is wanted, how many of @n following ones lie
- * in the same page of RAM inside the segment. Faults only for the first element.
+ * Locates the next element of @c and, if more than one is wanted, how many of @n following ones (with DF: those below it) lie
+ * in the same page of RAM inside the segment; host is the first of them. Faults only for the first element.
  */
 static int cursor_locate(struct cpu *cpu, const struct insn *in, struct cursor *c, unsigned size,
 			 u64 *n)
@@ -33,23 +33,37 @@ static int cursor_locate(struct cpu *cpu, const struct insn *in, struct cursor *
 		return 1;
 	if (*n < 2)
 		return 0;
-	room = MIN((4096 - (c->lin & 4095)) / size, (last - off) / size);
+	if (!(cpu->rflags & FL_DF))
+		room = MIN((4096 - (c->lin & 4095)) / size, (last - off) / size);
+	else if ((c->lin & 4095) + size <= 4096)
+		room = MIN((c->lin & 4095) / size, off / size) + 1;
+	else
+		room = 1;
 	*n = MIN(*n, room);
+	if (cpu->rflags & FL_DF)
+		off -= (*n - 1) * size;
 	if (*n < 2 || seg_linear(cpu, c->seg, off, *n * size, c->acc, &lin))
 		*n = 1;
 	else
-		c->host = mem_host(cpu, c->lin, *n * size, c->acc);
+		c->host = mem_host(cpu, lin, *n * size, c->acc);
+	if (c->host && cpu->rflags & FL_DF)
+		c->host += (*n - 1) * size;
 	if (!c->host)
 		*n = 1;
 	return 0;
 }
 
-/* How many elements the next run may take. */
-static u64 run_length(struct cpu *cpu, const struct insn *in, unsigned size, u64 work)
+/* How many elements the next run may take, if it can go either way. */
+static u64 run_either_way(struct cpu *cpu, const struct insn *in, unsigned size, u64 work)
 {
-	if (!string_rep(in) || cpu->rflags & FL_DF || string_must_pause(cpu))
+	if (!string_rep(in) || string_must_pause(cpu))
 		return 1;
 	return MIN(string_count(cpu, in), MAX((WORK_BYTES - work) / size, 1));
+}
+
+static u64 run_length(struct cpu *cpu, const struct insn *in, unsigned size, u64 work)
+{
+	return cpu->rflags & FL_DF ? 1 : run_either_way(cpu, in, size, work);
 }
 
 /*
@@ -82,6 +96,20 @@ static void copy_run(u8 *d, const u8 *s, u64 n, unsigned size)
 	}
 }
 
+/* The same from the last element down, as GRUB moves what it has loaded: there a destination just below the source replicates. */
+static void copy_run_down(u8 *d, const u8 *s, u64 n, unsigned size)
+{
+	if (d >= s || d + n * size <= s) {
+		memmove(d, s, n * size);
+		return;
+	}
+	while (n--) {
+		u64 v;
+		memcpy(&v, s + n * size, size);
+		memcpy(d + n * size, &v, size);
+	}
+}
+
 /*
  * With a 32-bit address size in 64-bit mode processors write back the truncated registers of a REP MOVS, STOS or LODS
  * even when nothing is moved: the count is 0, or the first element faults.
@@ -108,7 +136,7 @@ SIMPLE(movs)
 	if (!string_count(cpu, in))
 		return 0;
 	for (;;) {
-		u64 n = run_length(cpu, in, size, work), v = 0;
+		u64 n = run_either_way(cpu, in, size, work), v = 0;
 
 		if (cursor_locate(cpu, in, &s, size, &n))
 			return 1;
@@ -116,7 +144,9 @@ SIMPLE(movs)
 			(void)!mem_read(cpu, s.lin, &v, size, ACC_R); /* the source's #PF comes first */
 			return 1;
 		}
-		if (n > 1)
+		if (n > 1 && cpu->rflags & FL_DF)
+			copy_run_down(d.host - (n - 1) * size, s.host - (n - 1) * size, n, size);
+		else if (n > 1)
 			copy_run(d.host, s.host, n, size);
 		else if (mem_read(cpu, s.lin, &v, size, ACC_R) ||
 			 mem_write(cpu, d.lin, &v, size, ACC_W))
@@ -157,12 +187,12 @@ SIMPLE(stos)
 	if (!string_count(cpu, in))
 		return 0;
 	for (;;) {
-		u64 n = run_length(cpu, in, size, work);
+		u64 n = run_either_way(cpu, in, size, work);
 
 		if (cursor_locate(cpu, in, &d, size, &n))
 			return 1;
 		if (n > 1)
-			fill_run(d.host, cpu->r[RAX], n, size);
+			fill_run(cpu->rflags & FL_DF ? d.host - (n - 1) * size : d.host, cpu->r[RAX], n, size);
 		else if (mem_write(cpu, d.lin, &cpu->r[RAX], size, ACC_W))
 			return 1;
 		string_advance(cpu, in, RDI, size, n);
