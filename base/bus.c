@@ -1,5 +1,7 @@
 #include "base/bus.h"
 
+#include "base/dirty.h"
+
 #include <errno.h>
 
 #include "base/log.h"
@@ -338,6 +340,7 @@ static void region_write(struct bus *b, struct mem_region *r, u64 gpa, u64 v, un
 		return;
 	if (r->host) {
 		memcpy(host_at(r, gpa), &v, size);
+		dirty_mark_range(b->written, host_at(r, gpa), size);
 		return;
 	}
 	unsigned max = r->ops->max_size ? r->ops->max_size : 4;
@@ -393,6 +396,8 @@ void *dma_map(struct bus *b, u16 requester, u64 gpa, u64 *n, bool write)
 	u64 room = r->last - gpa;
 	if (*n && *n - 1 > room)
 		*n = room + 1;
+	if (write)
+		dirty_mark_range(b->written, host_at(m, gpa), *n);
 	return host_at(m, gpa);
 }
 

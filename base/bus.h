@@ -113,6 +113,7 @@ struct bus {
 	bool dirty;
 	struct bus_hooks hooks;
 	struct log *log; /* may be NULL */
+	struct dirty_map *written; /* base/dirty.h: told of what devices write; may be NULL */
 };
 
 void bus_init(struct bus *b, const struct bus_hooks *hooks /* may be NULL */, struct log *log);

@@ -67,6 +67,11 @@ unsigned input_room(struct input_queue *q)
 	return n;
 }
 
+bool input_waiting(struct input_queue *q)
+{
+	return !q->replay && input_room(q) < INPUT_INBOX;
+}
+
 static bool pop(struct input_queue *q, struct input_event *ev)
 {
 	lock(q);
@@ -93,17 +98,24 @@ static void hand_over(struct input_queue *q, const struct input_event *ev)
 	q->deliver(q->ctx, ev);
 }
 
-unsigned input_drain(struct input_queue *q, u64 icount)
+static bool due(const struct input_queue *q, u64 icount, u64 ns)
+{
+	const struct input_event *ev = &q->replay[q->replay_next];
+	return q->replay_next < q->replay_count && (ev->icount < icount || (ev->icount == icount && ev->ns <= ns));
+}
+
+unsigned input_drain(struct input_queue *q, u64 icount, u64 ns)
 {
 	struct input_event ev;
 	unsigned n = 0;
 	if (q->replay) {
-		for (; input_next(q) <= icount && q->replay_next < q->replay_count; n++)
+		for (; q->replay && due(q, icount, ns); n++)
 			hand_over(q, &q->replay[q->replay_next++]);
 		return n;
 	}
 	for (; n < INPUT_INBOX && pop(q, &ev); n++) {
 		ev.icount = icount;
+		ev.ns = ns;
 		hand_over(q, &ev);
 		free(ev.bulk);
 	}
@@ -115,4 +127,9 @@ u64 input_next(const struct input_queue *q)
 	if (!q->replay || q->replay_next == q->replay_count)
 		return UINT64_MAX;
 	return q->replay[q->replay_next].icount;
+}
+
+u64 input_next_ns(const struct input_queue *q, u64 icount)
+{
+	return input_next(q) <= icount && q->replay && q->replay_next < q->replay_count ? q->replay[q->replay_next].ns : UINT64_MAX;
 }

@@ -20,11 +20,14 @@ enum input_kind {
 	INPUT_NMI,   /* the NMI button */
 	INPUT_NET,   /* target: number of the -netdev; bulk: a frame */
 	INPUT_POINTER, /* data: u16 x, u16 y (0..32767), s8 wheel, u8 buttons as INPUT_MOUSE */
+	INPUT_FORGET, /* translations and decoded code were dropped, for a snapshot */
+	INPUT_MEDIUM, /* bulk: drive's id, path of the image that was put in (empty: none), each with a zero byte */
+	INPUT_END,    /* here the recording ends */
 	INPUT_USER,  /* first kind free for the machine's own use */
 };
 
 struct input_event {
-	u64 icount; /* when it reached the guest: set when drained */
+	u64 icount, ns; /* when it reached the guest: set when drained. While nothing runs only ns goes on */
 	u16 kind;
 	u16 target;
 	u32 len;
@@ -59,11 +62,15 @@ bool input_push_bulk(struct input_queue *q, unsigned kind, unsigned target, cons
 void input_clear(struct input_queue *q);
 /** Events the inbox still takes. */
 unsigned input_room(struct input_queue *q);
-/** Delivers what has arrived (live), or what is stamped at or before @icount (replay). Returns the
+/** Delivers what has arrived (live), or what is stamped at or before @icount and @ns (replay). Returns the
  * number delivered. */
-unsigned input_drain(struct input_queue *q, u64 icount);
+unsigned input_drain(struct input_queue *q, u64 icount, u64 ns);
+/** Does something wait to be drained? */
+bool input_waiting(struct input_queue *q);
 /** Replay: the instruction count of the next event, or UINT64_MAX. The slice must not run past it.
  */
 u64 input_next(const struct input_queue *q);
+/** Replay: when, in virtual time, the next event comes if nothing runs any more from @icount on, or UINT64_MAX. */
+u64 input_next_ns(const struct input_queue *q, u64 icount);
 
 #endif

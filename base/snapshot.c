@@ -356,6 +356,11 @@ static u64 hash_field(u64 h, const struct field *f, const u8 *member)
 	return h;
 }
 
+u64 snapshot_hash_field(u64 seed, const struct field *f, const void *state)
+{
+	return hash_field(seed, f, (const u8 *)state + f->offset);
+}
+
 u64 snapshot_hash(u64 seed, const struct snapshot_desc *desc, const void *state)
 {
 	unsigned n;

@@ -133,6 +133,8 @@ MUST_CHECK int snapshot_load_bytes(struct snap_reader *r, const char *id, void *
 
 /** 64-bit hash of @n bytes chained on @seed. */
 u64 hash_bytes(u64 seed, const void *data, u64 n);
+/** Hash of one field of @state's list. */
+u64 snapshot_hash_field(u64 seed, const struct field *f, const void *state);
 /** Hash of every saved field, chained on @seed. */
 u64 snapshot_hash(u64 seed, const struct snapshot_desc *desc, const void *state);
 

@@ -326,6 +326,7 @@ struct cpu {
 	struct mmu *mmu;               /* cpu/mmu: translation sets, walker state */
 	struct block_cache *blocks;    /* cpu/exec: decoded blocks */
 	struct log *log;               /* may be NULL */
+	struct dirty_map *dirty;       /* base/dirty.h; NULL: nobody wants to know what is written */
 	unsigned index;                /* vCPU number; the initial APIC ID */
 	unsigned cpu_count;            /* vCPUs of the machine, for CPUID topology; 0 means 1 */
 	bool bsp;

@@ -570,6 +570,17 @@ int pc_load(struct pc *pc, struct snap_reader *r)
 	return e ? e : place_window(pc);
 }
 
+void pc_sections(struct pc *pc, void (*see)(void *ctx, const char *id, const struct snapshot_desc *desc, const void *state),
+		 void *ctx)
+{
+	struct board_state s;
+	take_state(pc, &s);
+	see(ctx, "board", &board_snapshot, &s);
+	for (struct device *d = pc->env.devices; d; d = d->next)
+		if (d->type->snapshot)
+			see(ctx, d->id, d->type->snapshot, d);
+}
+
 u64 pc_hash(struct pc *pc, u64 seed)
 {
 	struct board_state s;

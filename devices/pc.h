@@ -157,6 +157,9 @@ void pc_save(struct pc *pc, struct snap_buf *b);
 /** Could pc_load() read this? Nothing is changed. */
 MUST_CHECK int pc_check(struct pc *pc, struct snap_reader *r);
 MUST_CHECK int pc_load(struct pc *pc, struct snap_reader *r);
+/** Shows every section: its name, its list, and the struct, which for the board is a copy. */
+void pc_sections(struct pc *pc, void (*see)(void *ctx, const char *id, const struct snapshot_desc *desc, const void *state),
+		 void *ctx);
 u64 pc_hash(struct pc *pc, u64 seed);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "cpu/exec/cpuid.h"
 #include "cpu/vmx/vmx.h"
+#include "machine/record.h"
 
 #define DEFAULT_RTC_START 1767225600 /* 2026-01-01T00:00:00Z: fixed, so that equal runs are equal  \
 				      */
@@ -428,6 +429,8 @@ static void serial_received(void *ctx, const u8 *data, unsigned n)
 	memcpy(buf, data, n);
 	if (s->port == 0 && s->m->cfg.typed)
 		n = s->m->cfg.typed(s->m->cfg.ctx, buf, n);
+	if (s->m->input.replay)
+		return; /* all that the guest was typed is in the recording */
 	now = s->held_count ? 0 : MIN(n, machine_serial_room(s->m, s->port));
 	push_typed(s, buf, now);
 	n = MIN(n - now, SERIAL_HELD - s->held_count);
@@ -452,6 +455,12 @@ static void deliver_input(void *ctx, const struct input_event *ev)
 	case INPUT_POWER: pc_power_button(&m->pc); break;
 	case INPUT_NMI: hook_nmi(m, 0); break;
 	case INPUT_NET: machine_net_receive(m, ev); break;
+	case INPUT_FORGET:
+		if (m->input.replay)
+			machine_forget(m);
+		break;
+	case INPUT_MEDIUM: machine_medium_event(m, ev); break;
+	case INPUT_END: record_reached_end(m); break;
 	default: break;
 	}
 }
@@ -693,6 +702,7 @@ void machine_destroy(struct machine *m)
 	if (!m)
 		return;
 	unsigned cpus = m->cpu_count;
+	record_free(m);
 	m->cpu = NULL; /* hooks that fire while the board goes away find no processor */
 	m->cpu_count = 0;
 	if (m->pc_ready)
@@ -713,6 +723,7 @@ void machine_destroy(struct machine *m)
 	audio_close(m->audio);
 	machine_free_files(m);
 	machine_threads_free(m);
+	free(m->dirty.map);
 	free(m);
 }
 

@@ -79,6 +79,7 @@ struct machine_config {
 	u64 max_insns;   /* 0: no limit */
 	u64 timeout_ns;  /* host time; 0: no limit */
 	const char *options; /* how to make this machine again, for whoever loads a snapshot of it; NULL: not said */
+	bool replay; /* networks lead nowhere: what came from them is in the recording */
 	const char *save_path; /* a snapshot is saved there, when save_at instructions have run or (0) at the end; NULL: none */
 	u64 save_at;
 	u32 log_classes; /* bits of enum log_class */

@@ -377,6 +377,7 @@ void machine_reset(struct machine *m)
 {
 	struct errtext e;
 	bool cpu_only = m->reset_cpu_only && !m->kernel.data;
+	machine_all_written(m);
 	reset_chips(m, cpu_only);
 	/* The same bytes loaded once before: this cannot fail, and would be ours to fix. */
 	if (!cpu_only && machine_start_guest(m, &e)) {

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include "base/bus.h"
 #include "base/clock.h"
+#include "base/dirty.h"
 #include "base/host.h"
 #include "base/input.h"
 #include "base/log.h"
@@ -110,6 +111,10 @@ struct machine {
 	enum boot_kind kind;
 	struct mem_region *rom[2];
 
+	struct dirty_map dirty; /* .map NULL: nobody tracks writes */
+	struct recorder *recorder; /* machine/record.h; NULL: neither records nor replays */
+	struct reverse *reverse;   /* machine/reverse.h; NULL: no history is kept */
+	u64 closed_icount, closed_ns; /* the instant whose timers have fired: input comes before them, or later */
 	u64 idle_ns;   /* virtual time skipped while halted, and that of port accesses */
 	u64 slice_end; /* instruction count at which the running slice ends */
 	u64 next_poll; /* instruction count of the next look at the host */
@@ -175,6 +180,18 @@ void machine_wake(struct machine *m);
 
 /* ---- state (machine_state.c) ---- */
 
+/** Shows every section of the state, as machine_state_save() would write them. */
+void machine_sections(struct machine *m,
+		      void (*see)(void *ctx, const char *id, const struct snapshot_desc *desc, const void *state), void *ctx);
+/* Who wants to know which pages of RAM were written. */
+enum { DIRTY_RECORDER = 1, DIRTY_REVERSE = 2 };
+/** From now on every write is noted; all pages count as written. -ENOMEM. */
+MUST_CHECK int machine_track_writes(struct machine *m);
+/** RAM was written behind everybody's back: by a loader, a snapshot, a debugger. */
+void machine_all_written(struct machine *m);
+/** Shows each page (number from the start of m->ram.host) that may have been written since the last call for @who. */
+void machine_written(struct machine *m, unsigned who, void (*see)(void *ctx, u64 page), void *ctx);
+
 /**
  * Drops what is remembered of translations and code, so that a machine that is loaded from what is saved now goes on as this one
  * does. Recorded, for it can be noticed.
@@ -213,6 +230,10 @@ struct net *machine_net_find(void *m, const char *id);
 void machine_net_ready(void *m);
 /** An INPUT_NET event reaches its card. */
 void machine_net_receive(struct machine *m, const struct input_event *ev);
+/** An INPUT_MEDIUM event of a replay (machine_media.c). */
+void machine_medium_event(struct machine *m, const struct input_event *ev);
+/** 0, or -ENOTSUP with a message if what is written to some disk could not be taken back; @what wants it. */
+MUST_CHECK int machine_disks_volatile(struct machine *m, const char *what, struct errtext *e);
 /** Looks at the host's sockets and queues what came. True while much is going on: come back soon. */
 bool machine_net_poll(struct machine *m);
 /** Queues what waits in the host ends, without a look at the host. */

@@ -1,5 +1,6 @@
 /* Media changed by hand while the machine runs: CDs and diskettes. */
 #include "machine/machine_internal.h"
+#include "machine/record.h"
 
 #include "devices/storage/floppy.h"
 #include "devices/storage/ide.h"
@@ -43,6 +44,20 @@ static void change(void *ctx)
 		return;
 	c->drive->block = c->medium;
 	c->medium = old;
+	record_medium(c->m, c->drive->id, c->drive->block ? block_path(c->drive->block) : NULL);
+}
+
+void machine_medium_event(struct machine *m, const struct input_event *ev)
+{
+	const char *id = (const char *)ev->bulk, *end = ev->bulk ? id + ev->len : NULL;
+	const char *path = ev->bulk ? memchr(id, 0, ev->len) : NULL;
+	struct errtext e = {{0}};
+	if (!m->input.replay)
+		return; /* it was just done */
+	if (!path || ++path >= end || end[-1])
+		return;
+	if (machine_change_medium(m, id, *path ? path : NULL, &e))
+		fprintf(m->log.file ? m->log.file : stderr, "orrery: warning: replay: %s\n", e.s);
 }
 
 int machine_change_medium(struct machine *m, const char *id, const char *path, struct errtext *e)

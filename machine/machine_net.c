@@ -19,8 +19,8 @@ int machine_net_open(struct machine *m, struct errtext *e)
 		if (machine_net_find(m, m->cfg.netdev[i].id))
 			return err_set(e, -EEXIST, "-netdev: two have the name '%s'",
 				       m->cfg.netdev[i].id);
-		in->net = net_open(m->cfg.netdev[i].id, m->cfg.netdev[i].description, &m->clock,
-				   e->s, sizeof(e->s));
+		in->net = net_open(m->cfg.netdev[i].id, m->cfg.replay ? "none" : m->cfg.netdev[i].description,
+				   &m->clock, e->s, sizeof(e->s));
 		if (!in->net)
 			return -EINVAL;
 		net_on_receive(in->net, frame_came, in);

@@ -4,10 +4,12 @@
 #include "cpu/vmx/vmx.h"
 
 #include "cpu/exec/flags.h"
+#include "machine/record.h"
 #include "machine/snapshot_file.h"
 
 #define POLL_INSNS 1000000ull
 #define QUANTUM 20000ull /* instructions of a processor's turn: switches cost some 300, waits for another are not longer */
+#define INPUT_SOON 256ull /* what came when its instant was over waits so long at most */
 #define POLL_NET   100000ull /* while frames pass */
 #define POLL_NS    4000000ull /* and of virtual time: ports cost more of it than instructions */
 #define POLL_LEAST 10000ull
@@ -66,6 +68,8 @@ static void poll_host(struct machine *m)
 
 static bool interactive(const struct machine *m)
 {
+	if (m->input.replay)
+		return false; /* nobody is asked */
 	int pace = atomic_load_explicit(&m->threads.pace, memory_order_relaxed);
 	if (machine_net_awaits_host(m))
 		return true; /* whatever the pace: a peer would be timed out in an instant */
@@ -133,6 +137,25 @@ static u64 vmx_deadline(const struct machine *m, u64 deadline)
 }
 
 /* ---- idle ----------------------------------------------------------------------------------- */
+
+/*
+ * Input that has come reaches the guest. A recording names the instant alone, so what comes when its timers have fired already
+ * waits for the next one.
+ */
+static unsigned take_input(struct machine *m)
+{
+	u64 icount = machine_icount(m), now = machine_now(m);
+	if (!m->input.replay && icount == m->closed_icount && now == m->closed_ns)
+		return 0;
+	return input_drain(&m->input, icount, now);
+}
+
+static void run_timers(struct machine *m)
+{
+	clock_run(&m->clock);
+	m->closed_icount = machine_icount(m);
+	m->closed_ns = machine_now(m);
+}
 
 /* Has @cpu something to do? */
 static bool runnable(const struct cpu *cpu)
@@ -208,7 +231,9 @@ static void sleep_until(struct machine *m, u64 until)
 		now = MIN(m->sync_virtual_ns + (real - m->sync_real_ns), until);
 		if (now > machine_now(m))
 			m->idle_ns += now - machine_now(m);
-		if (input_drain(&m->input, machine_icount(m)) || woken(m))
+		else if (input_waiting(&m->input))
+			m->idle_ns++;
+		if (take_input(m) || woken(m))
 			return;
 	}
 	if (until != CLOCK_NEVER && until > machine_now(m) && !woken(m))
@@ -257,11 +282,21 @@ static void keep_pace(struct machine *m)
 	}
 }
 
+/* The next timer, or in a replay the next input of a machine that stands still. */
+static u64 next_instant(const struct machine *m)
+{
+	return MIN(clock_next_deadline(&m->clock), input_next_ns(&m->input, machine_icount(m)));
+}
+
 static void idle(struct machine *m)
 {
-	u64 deadline = vmx_deadline(m, clock_next_deadline(&m->clock)), now = machine_now(m);
+	u64 deadline = vmx_deadline(m, next_instant(m)), now = machine_now(m);
 	if (woken(m) || deadline <= now || m->net_kick)
 		return;
+	if (input_waiting(&m->input)) {
+		m->idle_ns++; /* it came when this instant was over */
+		return;
+	}
 	if (hung(m, deadline)) {
 		machine_explain_hang(m);
 		m->end = END_HANG;
@@ -276,12 +311,12 @@ static void idle(struct machine *m)
 /* In ACPI S3 the processor is off; devices that can wake the machine go on. */
 static void asleep(struct machine *m)
 {
-	u64 deadline = clock_next_deadline(&m->clock), now = machine_now(m);
+	u64 deadline = next_instant(m), now = machine_now(m);
 	if (pc_wake_status(&m->pc)) {
 		machine_wake(m);
 	} else if (interactive(m)) {
 		sleep_until(m, deadline);
-	} else if (deadline == CLOCK_NEVER || !pc_wakes_by_rtc(&m->pc)) {
+	} else if (deadline == CLOCK_NEVER || (!pc_wakes_by_rtc(&m->pc) && !m->input.replay)) {
 		snprintf(m->explanation, sizeof(m->explanation),
 			 "The guest sleeps in ACPI state S3, and nothing is enabled that would wake it.");
 		m->end = END_HANG;
@@ -335,7 +370,10 @@ static u64 slice(struct machine *m)
 		n = MIN(n, m->cfg.max_insns > icount ? m->cfg.max_insns - icount : 1);
 	if (m->cfg.save_at && !m->saved)
 		n = MIN(n, m->cfg.save_at > icount ? m->cfg.save_at - icount : 1);
-	u64 input = input_next(&m->input);
+	u64 check = record_next(m), input = input_next(&m->input);
+	n = MIN(n, check > icount ? check - icount : 1);
+	if (input_waiting(&m->input))
+		n = MIN(n, INPUT_SOON);
 	if (input != UINT64_MAX)
 		n = MIN(n, input > icount ? input - icount : 1);
 	if (m->cfg.screenshot[0].path)
@@ -456,13 +494,16 @@ static void step(struct machine *m)
 				return;
 		}
 	}
-	if (m->net_kick)
-		machine_net_deliver(m);
-	input_drain(&m->input, icount);
-	clock_run(&m->clock);
-	requests(m);
+	record_check(m);
 	if (m->cfg.save_at && icount >= m->cfg.save_at)
 		save(m);
+	if (m->net_kick)
+		machine_net_deliver(m);
+	take_input(m);
+	run_timers(m);
+	requests(m);
+	if (!m->end && record_over(m))
+		m->end = END_QUIT;
 	if (!m->end && m->cfg.max_insns && icount >= m->cfg.max_insns)
 		m->end = END_MAX_INSNS;
 	if (m->end)
@@ -494,6 +535,7 @@ enum end_reason machine_run(struct machine *m)
 		step(m);
 	machine_threads_end(m);
 	poll_chardevs(m);
+	record_stopped(m);
 	shots(m, true);
 	if (!m->cfg.save_at)
 		save(m);

@@ -3,6 +3,7 @@
  * on. Drives' images and RAM are not in the lists: machine/snapshot_file.c has those.
  */
 #include "machine/machine_internal.h"
+#include "machine/record.h"
 
 #include <stdlib.h>
 #include "cpu/exec/flags.h"
@@ -16,6 +17,7 @@
 	H(cfg) H(cpu) H(cpus) H(watchers) H(cpu_count) P(4) V(others_icount) V(switch_at) H(ram) H(bus) H(clock) H(input) H(log) H(pc) \
 	H(pc_ready) P(7) H(serial) H(debugcon) H(display) H(audio) H(saved) P(3) H(shots_taken) H(net) H(net_kick) P(7) \
 	H(kernel) H(bios) H(module_file) H(module) H(module_count) P(4) H(initrd_text) H(kind) P(4) H(rom) \
+	H(dirty) H(recorder) H(reverse) H(closed_icount) H(closed_ns) \
 	V(idle_ns) H(slice_end) H(next_poll) H(polled_insns) H(polled_ns) H(started_real_ns) H(spent_real_ns) H(asleep_real_ns) H(sync_real_ns) H(sync_virtual_ns) \
 	V(halt_virtual_ns) H(steps) V(reset_wanted) V(reset_cpu_only) V(off_wanted) P(1) V(acpi_pm_base) V(suspended) P(3) \
 	V(triple_faults) H(end) V(debug_code) H(quit) P(MACHINE_PAD_THREADS) H(threads) H(observer) H(return_when_stopped) H(explanation) P(7)
@@ -37,9 +39,66 @@ static struct running running(const struct machine *m)
 	return (struct running){.icount = machine_icount(m), .cpu = m->cpu->index, .cpus = m->cpu_count};
 }
 
+void machine_sections(struct machine *m,
+		      void (*see)(void *ctx, const char *id, const struct snapshot_desc *desc, const void *state), void *ctx)
+{
+	struct running now = running(m);
+	struct cpu copy;
+	char id[32];
+	see(ctx, "running", &running_snapshot, &now);
+	see(ctx, "machine", &machine_snapshot, m);
+	for (unsigned i = 0; i < m->cpu_count; i++) {
+		cpu_state_copy(m->cpus[i], &copy);
+		snprintf(id, sizeof(id), "cpu%u", i);
+		see(ctx, id, &cpu_snapshot, &copy);
+		snprintf(id, sizeof(id), "cpu%u.vmx", i);
+		if (m->cpus[i]->vmx)
+			see(ctx, id, &vmx_snapshot, m->cpus[i]->vmx);
+	}
+	pc_sections(&m->pc, see, ctx);
+}
+
+int machine_track_writes(struct machine *m)
+{
+	if (m->dirty.map)
+		return 0;
+	m->dirty = (struct dirty_map){.base = m->ram.host, .pages = m->ram.size_bytes / 4096, .map = malloc(m->ram.size_bytes / 4096)};
+	if (!m->dirty.map)
+		return -ENOMEM;
+	m->bus.written = &m->dirty;
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		m->cpus[i]->dirty = &m->dirty;
+	machine_all_written(m);
+	return 0;
+}
+
+void machine_all_written(struct machine *m)
+{
+	if (m->dirty.map)
+		memset(m->dirty.map, 0xff, m->dirty.pages);
+}
+
+void machine_written(struct machine *m, unsigned who, void (*see)(void *ctx, u64 page), void *ctx)
+{
+	u8 *map = m->dirty.map;
+	for (u64 i = 0; i < m->dirty.pages; i += 8) {
+		u64 any = 0, n = MIN(8, m->dirty.pages - i);
+		memcpy(&any, map + i, n);
+		for (u64 k = 0; any && k < n; k++)
+			if (map[i + k] & who) {
+				map[i + k] &= (u8)~who;
+				see(ctx, i + k);
+			}
+	}
+	/* What may be written without asking may be written again. */
+	for (unsigned i = 0; i < m->cpu_count; i++)
+		mmu_mark_writable(m->cpus[i]);
+}
+
 void machine_forget(struct machine *m)
 {
 	cpu_state_forget(m->cpu);
+	record_forgotten(m);
 }
 
 void machine_state_save(struct machine *m, struct snap_buf *b)
@@ -91,6 +150,8 @@ static void loaded(struct machine *m)
 	m->next_poll = 0;
 	m->sync_real_ns = 0;
 	m->net_kick = false;
+	m->closed_ns = m->closed_icount = UINT64_MAX;
+	machine_all_written(m);
 	machine_fw_cfg_loaded(m);
 }
 

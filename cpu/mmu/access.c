@@ -6,6 +6,7 @@
  * cpu->dr6_pending), alignment checking.
  * Not modelled: memory types; accesses are in program order whatever PAT and MTRRs say.
  */
+#include "base/dirty.h"
 #include "cpu/mmu/internal.h"
 #include "cpu/watch.h"
 
@@ -94,6 +95,7 @@ static void page_write(struct cpu *cpu, u64 gpa, u8 *host, bool writable, const 
 		return;
 	}
 	copy(host + (gpa & 0xfff), buf, n);
+	dirty_mark(cpu->dirty, host);
 	if (code_page_present(cpu, gpa & PAGE_MASK))
 		code_written(cpu, gpa, n);
 }
@@ -175,8 +177,10 @@ static void fill(struct cpu *cpu, const struct l2_entry *e, unsigned acc, enum t
 	if (unlikely(watch_on(cpu, WATCH_ACCESS)) && page_wanted(cpu, e->page, e->gpa))
 		return;
 	t->r[tlb_index(e->page)] = data;
-	if ((acc & ACC_W) && (e->perm & (PERM_HOST_W | PERM_NO_S2W)) == PERM_HOST_W && !code_page_present(cpu, e->gpa))
+	if ((acc & ACC_W) && (e->perm & (PERM_HOST_W | PERM_NO_S2W)) == PERM_HOST_W && !code_page_present(cpu, e->gpa)) {
 		t->w[tlb_index(e->page)] = data;
+		dirty_mark(cpu->dirty, e->host);
+	}
 }
 
 /* EPT rights that the cached translation lacks for @acc: then the walk decides. */

@@ -199,6 +199,9 @@ const struct mmu_stats *mmu_stats(const struct cpu *cpu);
  */
 MUST_CHECK int vmx_apic_access(struct cpu *cpu, u64 lin, unsigned off, unsigned n, unsigned acc, u64 *vapic);
 
+/** Marks in cpu->dirty every page that the fast path may write without asking. */
+void mmu_mark_writable(struct cpu *cpu);
+
 int mmu_init(struct cpu *cpu);    /* -ENOMEM */
 void mmu_free(struct cpu *cpu);
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/dirty.h"
 #include "cpu/mmu/internal.h"
 
 static const u8 large_shift[LARGE_KINDS] = {21, 22, 30};
@@ -576,6 +577,18 @@ void mmu_protect_page(struct cpu *cpu, u8 *host_page)
 		for (unsigned c = 0; c < NCLASSES; c++)
 			if (!(cpu->mmu->sets[i].stale & BIT(c)))
 				protect_in(&cpu->mmu->sets[i].cls[c], (uintptr_t)host_page);
+}
+
+void mmu_mark_writable(struct cpu *cpu)
+{
+	for (unsigned i = 0; i < NSETS; i++)
+		for (unsigned c = 0; c < NCLASSES; c++) {
+			const struct set *set = &cpu->mmu->sets[i];
+			const struct tlb_entry *w = set->cls[c].w;
+			for (unsigned k = 0; set->valid && !(set->stale & BIT(c)) && k < TLB_SIZE; k++)
+				if (w[k].tag != empty_tag(k))
+					dirty_mark(cpu->dirty, (const void *)(w[k].host + w[k].tag));
+		}
 }
 
 /* ---- choosing the set and class ---- */

@@ -13,6 +13,7 @@
 #include "frontend/cli/options.h"
 #include "frontend/cli/verdict.h"
 #include "machine/demo/demo.h"
+#include "machine/record.h"
 #include "machine/snapshot_file.h"
 #ifdef ORRERY_SDL
 #include "devices/backends/audio.h"
@@ -207,6 +208,37 @@ static bool run_served(struct cli *cli, struct machine *m, struct errtext *e)
 }
 #endif
 
+/* After machine_create(): the state to begin with, and what is to be kept or compared. */
+static int prepare(const struct cli *cli, struct machine *m, struct errtext *e)
+{
+	int r = cli->load ? machine_load(m, cli->load, e) : 0;
+	if (!r && cli->replay)
+		return machine_replay(m, cli->replay, e);
+	return !r && cli->record ? machine_record(m, cli->record, cli->record_every, e) : r;
+}
+
+/* What became of a recording or replay; a failure changes a good status. */
+static void settle_recording(const struct cli *cli, struct machine *m, struct verdict *v)
+{
+	struct replay_result rep;
+	struct errtext e;
+	if (cli->record && machine_record_end(m, &e)) {
+		fprintf(stderr, "orrery: %s\n", e.s);
+		v->exit_status = EXIT_INTERNAL;
+	}
+	if (!machine_replay_result(m, &rep))
+		return;
+	if (rep.differs) {
+		fprintf(stderr, "orrery: the replay differs from the recording %s\n", rep.difference);
+		v->exit_status = EXIT_INTERNAL;
+		return;
+	}
+	fprintf(stderr, "orrery: warning: replayed %llu inputs%s, %llu checks of the state, all equal\n",
+		(unsigned long long)rep.events, rep.ended ? " to the end" : "", (unsigned long long)rep.checks);
+	if (rep.ended && v->result.reason == END_QUIT)
+		v->exit_status = EXIT_POWER_OFF;
+}
+
 static int run(struct cli *cli, struct machine *m)
 {
 	struct verdict v = {.ran = true};
@@ -245,6 +277,7 @@ static int run(struct cli *cli, struct machine *m)
 	v.faults = cli->faults;
 	v.reason = end_reason_name(v.result.reason);
 	v.exit_status = observed ? EXIT_INTERNAL : asked >= 0 ? asked : exit_status(&v.result);
+	settle_recording(cli, m, &v);
 	machine_destroy(m);
 	cli->machine = NULL;
 	say_end(cli, &v.result);
@@ -271,7 +304,7 @@ static int start(struct cli *cli, struct errtext *e)
 	cli->cfg.shut_down = cli_shut_down;
 	cli->cfg.shut_down_ctx = cli;
 	int r = machine_create(&cli->cfg, &m, e), status;
-	if (!r && cli->load && (r = machine_load(m, cli->load, e)))
+	if (!r && (r = prepare(cli, m, e)))
 		machine_destroy(m);
 	if (r) {
 		status = exit_status_of_error(r);

@@ -32,6 +32,18 @@ int opt_loadvm(struct cli *cli, const char *value)
 	return 0;
 }
 
+int opt_record(struct cli *cli, const char *value)
+{
+	return path_and_insns(cli, "record", value, "every", &cli->record, &cli->record_every);
+}
+
+int opt_replay(struct cli *cli, const char *value)
+{
+	cli->replay = value;
+	cli->cfg.replay = true;
+	return 0;
+}
+
 /* Nothing says what machine it shall be: as it was when it was saved. */
 int cli_settle_load(struct cli *cli)
 {

@@ -28,6 +28,8 @@ struct cli {
 	char *faults;         /* for it: JSON of the last shutdown */
 	const char *log_path; /* -D */
 	const char *load;     /* -loadvm */
+	const char *record, *replay;
+	u64 record_every;
 	bool demo;            /* nothing to boot was named */
 	bool mux;             /* serial 0 shares the terminal: Ctrl-A commands */
 	bool nographic, nodefaults, dump_config, done;

@@ -305,7 +305,7 @@ START_TEST(input_is_stamped_and_replayed)
 	input_init(&q, take_event, text);
 	ck_assert(input_push(&q, INPUT_SERIAL, 0, "a", 1));
 	ck_assert(input_push(&q, INPUT_SERIAL, 0, "b", 1));
-	ck_assert_uint_eq(input_drain(&q, 42), 2);
+	ck_assert_uint_eq(input_drain(&q, 42, 0), 2);
 	ck_assert_str_eq(text, "42:a 42:b ");
 	ck_assert(!input_push(&q, INPUT_SERIAL, 0, text, 17));
 	struct input_event log[2] = {{.icount = 5, .data = "x"}, {.icount = 9, .data = "y"}};
@@ -313,9 +313,9 @@ START_TEST(input_is_stamped_and_replayed)
 	q.replay_count = 2;
 	text[0] = 0;
 	ck_assert_uint_eq(input_next(&q), 5);
-	ck_assert_uint_eq(input_drain(&q, 4), 0);
-	ck_assert_uint_eq(input_drain(&q, 8), 1);
-	ck_assert_uint_eq(input_drain(&q, 9), 1);
+	ck_assert_uint_eq(input_drain(&q, 4, 0), 0);
+	ck_assert_uint_eq(input_drain(&q, 8, 0), 1);
+	ck_assert_uint_eq(input_drain(&q, 9, 0), 1);
 	ck_assert_str_eq(text, "5:x 9:y ");
 	ck_assert_uint_eq(input_next(&q), UINT64_MAX);
 }

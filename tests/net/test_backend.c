@@ -167,7 +167,7 @@ START_TEST(bulk_input_is_bounded_and_stamped)
 	input_init(&q, deliver, NULL);
 	memset(big, 7, sizeof(big));
 	ck_assert(input_push_bulk(&q, INPUT_NET, 3, big, 1500));
-	ck_assert_uint_eq(input_drain(&q, 1234), 1);
+	ck_assert_uint_eq(input_drain(&q, 1234, 0), 1);
 	ck_assert_uint_eq(seen.icount, 1234);
 	ck_assert_uint_eq(seen.target, 3);
 	ck_assert_uint_eq(seen.len, 1500);
