@@ -64,6 +64,7 @@ struct check {
 
 struct begin {
 	u64 icount, ns, hash, every;
+	u64 layout; /* of the names of all sections and fields: another program has others */
 };
 
 struct saved_event {
@@ -108,14 +109,34 @@ static void see_section(void *ctx, const char *id, const struct snapshot_desc *d
 {
 	struct recorder *r = ctx;
 	u32 hash[512];
-	unsigned n;
+	unsigned n, saved = 0;
 	const struct field *f = desc->fields(&n);
-	n = MIN(n, (unsigned)ARRAY_SIZE(hash));
-	struct section *s = next_section(r, id, desc, n);
-	for (unsigned i = 0; s && i < n; i++)
-		hash[i] = f[i].kind == FIELD_HOST ? 0 : (u32)snapshot_hash_field(i, &f[i], state) | 1;
+	for (unsigned i = 0; i < n && saved < ARRAY_SIZE(hash); i++)
+		if (f[i].kind != FIELD_HOST) {
+			hash[saved] = (u32)snapshot_hash_field(saved, &f[i], state);
+			saved++;
+		}
+	struct section *s = next_section(r, id, desc, saved);
 	if (s)
 		keep_section(r, s, hash);
+}
+
+static void see_names(void *ctx, const char *id, const struct snapshot_desc *desc, const void *state)
+{
+	u64 *h = ctx;
+	unsigned n;
+	const struct field *f = desc->fields(&n);
+	*h = hash_bytes(*h ^ desc->version, id, strlen(id));
+	for (unsigned i = 0; i < n; i++)
+		if (f[i].kind != FIELD_HOST)
+			*h = hash_bytes(*h ^ f[i].size, f[i].name, strlen(f[i].name));
+}
+
+static u64 layout(struct machine *m)
+{
+	u64 h = 0;
+	machine_sections(m, see_names, &h);
+	return h;
 }
 
 static void see_memories(struct recorder *r)
@@ -252,7 +273,7 @@ int machine_record(struct machine *m, const char *path, u64 every, struct errtex
 		free(kind);
 		return m->recorder ? -EBUSY : err_set(e, -ENOMEM, "no memory for a recording");
 	}
-	struct begin b = {.icount = machine_icount(m), .ns = machine_now(m), .hash = machine_state_hash(m),
+	struct begin b = {.layout = layout(m), .icount = machine_icount(m), .ns = machine_now(m), .hash = machine_state_hash(m),
 			  .every = every ? every : RECORD_EVERY};
 	rec->every = b.every;
 	rec->next = b.icount;
@@ -385,6 +406,8 @@ static int begin_replay(struct recorder *r, struct errtext *e)
 		return err_set(e, -ENXIO, "the recording begins after %llu instructions, this machine stands at %llu%s",
 			       (unsigned long long)begin.icount, (unsigned long long)machine_icount(m),
 			       begin.icount ? ": load the snapshot that the recording was begun from" : "");
+	if (begin.layout != layout(m))
+		return err_set(e, -EINVAL, "the recording was made by another version of this program");
 	if (begin.hash != machine_state_hash(m))
 		return err_set(e, -ENXIO,
 			       "the recording begins with another state: its kernel, initrd, command line, clock or firmware "
@@ -449,7 +472,11 @@ PRINTF_LIKE(2, 3) static void differ(struct recorder *r, const char *fmt, ...)
 static const char *field_name(const struct section *s, u32 i)
 {
 	unsigned n;
-	return s->desc ? s->desc->fields(&n)[i].name : "piece";
+	const struct field *f = s->desc ? s->desc->fields(&n) : NULL;
+	for (; f; f++)
+		if (f->kind != FIELD_HOST && !i--)
+			return f->name;
+	return "piece";
 }
 
 static void compare_fields(struct recorder *r, const struct section *s, const u8 *was)
