@@ -10,7 +10,7 @@
 struct dirty_map {
 	u8 *base; /* of the memory */
 	u64 pages;
-	u8 *map; /* a byte each */
+	u8 *map; /* a byte each: a bit for everyone who wants to know */
 };
 
 /** @d may be NULL; memory elsewhere is nobody's business. */
@@ -20,7 +20,7 @@ static inline void dirty_mark(const struct dirty_map *d, const void *host)
 		return;
 	u64 page = (u64)((uintptr_t)host - (uintptr_t)d->base) >> 12;
 	if (page < d->pages)
-		d->map[page] = 1;
+		d->map[page] = 0xff;
 }
 
 static inline void dirty_mark_range(const struct dirty_map *d, const void *host, u64 n)

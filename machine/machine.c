@@ -5,6 +5,7 @@
 #include "cpu/exec/cpuid.h"
 #include "cpu/vmx/vmx.h"
 #include "machine/record.h"
+#include "machine/reverse.h"
 
 #define DEFAULT_RTC_START 1767225600 /* 2026-01-01T00:00:00Z: fixed, so that equal runs are equal  \
 				      */
@@ -171,6 +172,7 @@ static void ram_written(void *ctx, u64 gpa, u64 n)
 	struct machine *m = ctx;
 	if (m->cpu)
 		cpu_ram_written(m->cpu, gpa, n);
+	reverse_dma_written(m, gpa, n);
 }
 
 static void dma(void *ctx, u64 gpa, u64 n, bool write)
@@ -441,6 +443,8 @@ static void serial_received(void *ctx, const u8 *data, unsigned n)
 static void deliver_input(void *ctx, const struct input_event *ev)
 {
 	struct machine *m = ctx;
+	if (!m->input.replay)
+		reverse_event(m, ev);
 	switch (ev->kind) {
 	case INPUT_SERIAL: pc_serial_receive(&m->pc, ev->target, ev->data, ev->len); break;
 	case INPUT_KEY: pc_key(&m->pc, (u16)(ev->data[0] | ev->data[1] << 8), ev->data[2]); break;
@@ -703,6 +707,7 @@ void machine_destroy(struct machine *m)
 		return;
 	unsigned cpus = m->cpu_count;
 	record_free(m);
+	machine_reverse_end(m);
 	m->cpu = NULL; /* hooks that fire while the board goes away find no processor */
 	m->cpu_count = 0;
 	if (m->pc_ready)
@@ -744,7 +749,10 @@ struct pc *machine_pc(struct machine *m)
 
 u8 *machine_ram(struct machine *m, u64 gpa, u64 n)
 {
-	return ram_at(&m->ram, gpa, n);
+	u8 *p = ram_at(&m->ram, gpa, n);
+	if (p && m->dirty.map)
+		dirty_mark_range(&m->dirty, p, n); /* who asks may write */
+	return p;
 }
 
 struct audio *machine_audio(struct machine *m)

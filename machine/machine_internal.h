@@ -178,6 +178,26 @@ void machine_reset(struct machine *m);
 /** Ends ACPI S3: RAM stays, the rest is reset, and the guest goes on at its waking vector. */
 void machine_wake(struct machine *m);
 
+/* ---- history (reverse.c) ---- */
+
+/** A step begins: time for a checkpoint, or the end of the history is reached again. */
+void reverse_step(struct machine *m);
+/** The instruction count that the slice must not run past, or UINT64_MAX. */
+u64 reverse_next(const struct machine *m);
+/** The instant at which a machine in the past that stands still reaches the present, or UINT64_MAX. */
+u64 reverse_head_ns(const struct machine *m);
+/** The past is run again by machine_goto(): nobody is asked, nobody is told. */
+bool reverse_reruns(const struct machine *m);
+bool reverse_past(const struct machine *m);
+void reverse_event(struct machine *m, const struct input_event *ev);
+void reverse_dma_written(struct machine *m, u64 gpa, u64 n);
+/** Fires the timers of this instant: it is over for input. */
+void machine_run_timers(struct machine *m);
+/** Replay: input that is due reaches the guest. */
+void take_replayed_input(struct machine *m);
+/** One round of machine_run()'s loop. */
+void machine_step(struct machine *m);
+
 /* ---- state (machine_state.c) ---- */
 
 /** Shows every section of the state, as machine_state_save() would write them. */

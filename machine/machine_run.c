@@ -150,7 +150,13 @@ static unsigned take_input(struct machine *m)
 	return input_drain(&m->input, icount, now);
 }
 
-static void run_timers(struct machine *m)
+void take_replayed_input(struct machine *m)
+{
+	if (m->input.replay)
+		take_input(m);
+}
+
+void machine_run_timers(struct machine *m)
 {
 	clock_run(&m->clock);
 	m->closed_icount = machine_icount(m);
@@ -189,7 +195,7 @@ bool machine_halted(const struct machine *m)
 
 static bool woken(const struct machine *m)
 {
-	if (m->end || m->reset_wanted || m->off_wanted || machine_paused(m))
+	if (m->end || m->reset_wanted || m->off_wanted || (machine_paused(m) && !reverse_reruns(m)))
 		return true;
 	if (m->suspended)
 		return pc_wake_status((struct pc *)&m->pc);
@@ -285,7 +291,8 @@ static void keep_pace(struct machine *m)
 /* The next timer, or in a replay the next input of a machine that stands still. */
 static u64 next_instant(const struct machine *m)
 {
-	return MIN(clock_next_deadline(&m->clock), input_next_ns(&m->input, machine_icount(m)));
+	u64 next = MIN(clock_next_deadline(&m->clock), input_next_ns(&m->input, machine_icount(m)));
+	return MIN(next, reverse_head_ns(m));
 }
 
 static void idle(struct machine *m)
@@ -363,14 +370,14 @@ static u64 slice(struct machine *m)
 {
 	u64 now = machine_now(m), icount = machine_icount(m);
 	u64 deadline = clock_next_deadline(&m->clock);
-	u64 n = m->next_poll > icount ? m->next_poll - icount : 1;
+	u64 n = reverse_reruns(m) ? POLL_INSNS : m->next_poll > icount ? m->next_poll - icount : 1;
 	if (deadline != CLOCK_NEVER)
 		n = MIN(n, deadline > now ? (deadline - now + NS_PER_INSN - 1) / NS_PER_INSN : 1);
-	if (m->cfg.max_insns)
+	if (m->cfg.max_insns && !reverse_past(m))
 		n = MIN(n, m->cfg.max_insns > icount ? m->cfg.max_insns - icount : 1);
 	if (m->cfg.save_at && !m->saved)
 		n = MIN(n, m->cfg.save_at > icount ? m->cfg.save_at - icount : 1);
-	u64 check = record_next(m), input = input_next(&m->input);
+	u64 check = MIN(record_next(m), reverse_next(m)), input = input_next(&m->input);
 	n = MIN(n, check > icount ? check - icount : 1);
 	if (input_waiting(&m->input))
 		n = MIN(n, INPUT_SOON);
@@ -424,7 +431,7 @@ static void triple_fault(struct machine *m)
 	else
 		m->reset_wanted = true;
 	FILE *out = m->log.file ? m->log.file : stderr;
-	if (m->triple_faults <= 3 || m->cfg.no_reboot) {
+	if ((m->triple_faults <= 3 || m->cfg.no_reboot) && !reverse_past(m)) {
 		if (m->cfg.shut_down)
 			m->cfg.shut_down(m->cfg.shut_down_ctx, m, m->cpu->index, out);
 		else
@@ -479,9 +486,9 @@ static void save(struct machine *m)
 		fprintf(m->log.file ? m->log.file : stderr, "orrery: warning: -savevm: %s\n", e.s);
 }
 
-static void step(struct machine *m)
+/* Whoever sits at the machine, or looks at it, has their turn. */
+static void attend(struct machine *m, u64 icount)
 {
-	u64 icount = machine_icount(m);
 	if (icount >= m->next_poll || ++m->steps % POLL_STEPS == 0) {
 		poll_host(m);
 		keep_pace(m);
@@ -490,21 +497,32 @@ static void step(struct machine *m)
 		machine_serve(m);
 		while (machine_paused(m)) {
 			stopped(m);
-			if (m->end)
-				return;
 		}
 	}
-	record_check(m);
+}
+
+void machine_step(struct machine *m)
+{
+	if (!reverse_reruns(m))
+		attend(m, machine_icount(m));
+	if (m->end == END_STOPPED)
+		return;
+	reverse_step(m);
+	if (reverse_reruns(m) && !reverse_past(m))
+		return; /* the present is reached: it goes on when it is told to */
+	u64 icount = machine_icount(m);
+	if (!reverse_past(m))
+		record_check(m);
 	if (m->cfg.save_at && icount >= m->cfg.save_at)
 		save(m);
 	if (m->net_kick)
 		machine_net_deliver(m);
 	take_input(m);
-	run_timers(m);
+	machine_run_timers(m);
 	requests(m);
 	if (!m->end && record_over(m))
 		m->end = END_QUIT;
-	if (!m->end && m->cfg.max_insns && icount >= m->cfg.max_insns)
+	if (!m->end && m->cfg.max_insns && !reverse_past(m) && icount >= m->cfg.max_insns)
 		m->end = END_MAX_INSNS;
 	if (m->end)
 		return;
@@ -532,7 +550,7 @@ enum end_reason machine_run(struct machine *m)
 	m->next_poll = 0;
 	machine_threads_begin(m);
 	while (!m->end)
-		step(m);
+		machine_step(m);
 	machine_threads_end(m);
 	poll_chardevs(m);
 	record_stopped(m);

@@ -198,7 +198,10 @@ static void flush_checks(struct recorder *r)
 
 static void record_event(void *ctx, const struct input_event *ev)
 {
-	struct recorder *r = ((struct machine *)ctx)->recorder;
+	struct machine *m = ctx;
+	struct recorder *r = m->recorder;
+	if (reverse_past(m))
+		return; /* it is in the recording */
 	const struct saved_event s = {.icount = ev->icount, .ns = ev->ns, .kind = ev->kind, .target = ev->target, .len = ev->len};
 	snap_put(&r->event_log, &s, sizeof(s));
 	snap_put(&r->event_log, ev->bulk ? ev->bulk : ev->data, ev->len);
@@ -213,6 +216,8 @@ static void add_event(struct machine *m, unsigned kind, const void *data, u32 n)
 		memcpy(copy, data, n);
 	if (copy && m->input.record)
 		m->input.record(m->input.ctx, &ev);
+	if (copy)
+		reverse_event(m, &ev);
 	free(copy);
 }
 

@@ -23,6 +23,11 @@ struct reverse_options {
  */
 MUST_CHECK int machine_reverse_begin(struct machine *m, const struct reverse_options *o, struct errtext *e);
 void machine_reverse_end(struct machine *m);
+/**
+ * Somebody changed the guest while it stands in the past: what came later no longer follows. The history ends here, and the
+ * machine lives on from here.
+ */
+void machine_reverse_cut(struct machine *m);
 
 struct reverse_state {
 	bool on;

@@ -34,7 +34,7 @@ struct chardev {
 	int in, out;   /* descriptors, -1: none */
 	int listener;  /* tcp server */
 	int pty_slave; /* kept open so that the master does not hang up between users */
-	bool server, eof, said_drop, input_seen;
+	bool server, eof, said_drop, input_seen, mute;
 	struct bytes pending, memory_in;
 	struct host_tty tty;
 	unsigned connections;
@@ -380,9 +380,14 @@ static void flush(struct chardev *c)
 	}
 }
 
+void chardev_mute(struct chardev *c, bool on)
+{
+	c->mute = on;
+}
+
 void chardev_write(struct chardev *c, const void *data, size_t n)
 {
-	if (c->kind == KIND_NULL)
+	if (c->kind == KIND_NULL || c->mute)
 		return;
 	if (c->out < 0 && c->kind != KIND_MEMORY && !(c->kind == KIND_TCP && c->server))
 		return;

@@ -21,6 +21,8 @@ struct chardev *chardev_open(const char *id, const char *description, char *err,
 void chardev_close(struct chardev *c);
 const char *chardev_id(const struct chardev *c);
 
+/** On: what is written is thrown away, because it was written before (machine/reverse.h). */
+void chardev_mute(struct chardev *c, bool on);
 /** From the guest: queues bytes for the host. */
 void chardev_write(struct chardev *c, const void *data, size_t n);
 /**

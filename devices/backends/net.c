@@ -28,6 +28,7 @@ struct net {
 		size_t bytes;
 		u8 data[];
 	} * sent, **sent_last;
+	bool mute;
 	unsigned busy; /* polls until the line counts as quiet */
 	FILE *capture;
 	void (*receive)(void *ctx, const u8 *frame, size_t bytes);
@@ -248,9 +249,14 @@ static void keep_sent(struct net *n, const void *frame, size_t bytes)
 	n->sent_last = &s->next;
 }
 
+void net_mute(struct net *n, bool on)
+{
+	n->mute = on;
+}
+
 void net_send(struct net *n, const void *frame, size_t bytes)
 {
-	if (bytes < NET_FRAME_MIN || bytes > NET_SEND_MAX)
+	if (n->mute || bytes < NET_FRAME_MIN || bytes > NET_SEND_MAX)
 		return;
 	capture(n, frame, bytes);
 	n->busy = 2;

@@ -36,6 +36,8 @@ const char *net_id(const struct net *n);
 MUST_CHECK int net_capture(struct net *n, const char *path);
 /** From the card: a frame for the host. Frames that are too short or too long are dropped. */
 void net_send(struct net *n, const void *frame, size_t bytes);
+/** On: frames the card sends are dropped, because they were sent before (machine/reverse.h). */
+void net_mute(struct net *n, bool on);
 /** Looks at the host, then net_deliver(). Called by the machine between slices. */
 unsigned net_poll(struct net *n, unsigned room);
 /** Hands at most @room frames that have come in to the receiver; how many. */
