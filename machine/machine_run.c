@@ -495,18 +495,18 @@ static void attend(struct machine *m, u64 icount)
 	}
 	if (atomic_load_explicit(&m->threads.attention, memory_order_relaxed)) {
 		machine_serve(m);
-		while (machine_paused(m)) {
+		while (machine_paused(m) && !m->end)
 			stopped(m);
-		}
 	}
 }
 
 void machine_step(struct machine *m)
 {
-	if (!reverse_reruns(m))
+	if (!reverse_reruns(m)) {
 		attend(m, machine_icount(m));
-	if (m->end == END_STOPPED)
-		return;
+		if (m->end && machine_paused(m))
+			return;
+	}
 	reverse_step(m);
 	if (reverse_reruns(m) && !reverse_past(m))
 		return; /* the present is reached: it goes on when it is told to */

@@ -841,8 +841,3 @@ int opt_parallel(struct cli *cli, const char *value)
 {
 	return only_none(cli, "parallel", value, "parallel port");
 }
-
-int opt_not_yet(struct cli *cli, const char *value)
-{
-	return -EINVAL; /* cli_option() has explained it */
-}
