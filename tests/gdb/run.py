@@ -39,8 +39,11 @@ class Guest:
         else:
             for line in commands:
                 argv += ["-ex", line]
-        p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                           timeout=timeout)
+        try:
+            p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               timeout=timeout)
+        except subprocess.TimeoutExpired as e:
+            return (e.stdout or b"").decode() + "\ngdb did not come to an end"
         return p.stdout
 
     def talk(self, data, seconds=0.5):
