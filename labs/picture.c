@@ -106,7 +106,10 @@ static void event(const struct canvas *c, const json_t *e, double x, double y, d
 	if (!strcmp(kind, "phase")) {
 		c->line(c->ctx, x, 6, x, bottom, 0x999999, 1, LINE_DASHED);
 		c->text(c->ctx, x + 3, (*phases)++ & 1 ? 28 : 14, 11, GREY, 0, text(e, "via"));
-	} else if (strcmp(kind, "mode") != 0) {
+	} else if (!strcmp(kind, "mode")) {
+		c->line(c->ctx, x, bottom - 14, x, bottom, BLUE, 1, 0);
+		c->text(c->ctx, x + 3, bottom - 2, 9, BLUE, 0, text(e, "mode"));
+	} else {
 		u32 colour = !strcmp(kind, "exception") ? RED : !strncmp(kind, "vm", 2) ? NONROOT : BLACK;
 		c->circle(c->ctx, x, y, 3.4, colour, 100, colour);
 		c->text(c->ctx, x - 2, bottom + 8, 9, GREY, TEXT_SLANT, text(e, "via"));

@@ -107,7 +107,7 @@ void lab_print_timeline(FILE *f, const json_t *run, unsigned max)
 			continue;
 		}
 		fprintf(f, "  %9d %s%.*s%d%-*s %-10s %s %s\n", num(e, "at"), json_is_true(json_object_get(e, "root")) ? " " : "V",
-			2 * num(e, "cpl"), "      ", num(e, "cpl"), 7 - 2 * num(e, "cpl"), "", text(e, "kind"), text(e, "via"),
-			text(e, "why"));
+			2 * num(e, "cpl"), "      ", num(e, "cpl"), 7 - 2 * num(e, "cpl"), "", text(e, "kind"),
+			strcmp(text(e, "kind"), "mode") != 0 ? text(e, "via") : text(e, "mode"), text(e, "why"));
 	}
 }

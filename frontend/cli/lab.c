@@ -240,6 +240,8 @@ static json_t *guided(struct session *s, const struct lab *l, json_t **grade, st
 	if (run) {
 		*grade = lab_grade(l, run);
 		observations(s, l, run, *grade);
+		fputs("\nthe first events (ring; V: in the virtual machine)\n", s->out);
+		lab_print_timeline(s->out, run, 24);
 		wait_enter(s, "the explanation");
 		heading(s, "Explanation");
 		for (i = 0; answers && i < n; i++)

@@ -47,12 +47,12 @@ static USER uw do_sysret(uw a)
 	ASM("leaq 1f(%%rip), %%rcx; pushfq; popq %%r11; sysretq; 1:" : : : "rcx", "r11", "memory");
 	return 0;
 }
+static USER_DATA struct {
+	u32 offset;
+	u16 sel;
+} __attribute__((packed)) far = {0, S_GATE | 3};
 static USER uw do_gate(uw a)
 {
-	struct {
-		u32 offset;
-		u16 sel;
-	} __attribute__((packed)) far = {0, S_GATE | 3};
 	ASM("lcall *%0" : : "m"(far) : "rax", "memory");
 	return 0;
 }

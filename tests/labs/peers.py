@@ -20,6 +20,7 @@ VME = "QEMU does not model VME and PVI"
 TIME = "QEMU's timer runs in real time"
 LIMIT = "QEMU does not check segment limits"
 QEMU = {("pages", "reserved", "error"): "QEMU leaves P clear where a reserved bit is set; SDM Vol. 3A, 4.7: P = 1",
+         ("rings64", "sysret_bad", "fault_ring"): "QEMU's SYSRET faults behind the change of ring, as AMD's processors do",
          ("interrupts", "cli_iopl3", "ticks"): TIME}
 for lab, phase, keys, why in (("interrupts", "pvi_cli", "vector if_seen vif if_real clock_alive", VME), ("interrupts", "pvi_sti", "vector vif", VME),
                               ("interrupts", "vme_cli", "vector vif iopl_seen if_seen clock_alive", VME), ("interrupts", "vme_popf", "vif if_seen", VME),
