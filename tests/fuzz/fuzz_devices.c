@@ -27,6 +27,7 @@ struct world {
 	struct display *display;
 	unsigned pictures; /* how often it was drawn */
 	u64 now_ns;
+	bool out[DRIVES]; /* the drive is empty */
 	u8 *ram;
 	struct drive drive[DRIVES];
 };
@@ -133,10 +134,11 @@ static void make_drives(struct world *w)
 
 static void change_media(struct world *w, u64 v)
 {
-	if (v & 1)
-		(void)!ide_change_medium(w->pc.ide, 1, v & 2 ? w->drive[1].block : NULL);
-	else
-		(void)!floppy_change_medium(w->pc.fdc, 0, v & 2 ? w->drive[2].block : NULL);
+	unsigned i = v & 1 ? 1 : 2;
+	bool out = !(v & 2);
+	struct block *b = out ? NULL : w->drive[i].block;
+	if (!(i == 1 ? ide_change_medium(w->pc.ide, 1, b) : floppy_change_medium(w->pc.fdc, 0, b)))
+		w->out[i] = out;
 }
 
 static void step(struct world *w, struct input *in)
@@ -201,7 +203,7 @@ static void step(struct world *w, struct input *in)
 	}
 }
 
-static void run(const u8 *data, size_t n)
+static struct world *create_world(unsigned type, bool firmware)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	char err[256];
@@ -220,19 +222,20 @@ static void run(const u8 *data, size_t n)
 				      .tablet = true,
 				      .drive = w->drive,
 				      .drives = DRIVES};
-	struct input in = {data, n};
 	bus_init(&w->bus, &hooks, NULL);
 	clock_init(&w->clock, world_now, NULL, w);
 	if (pc_create(&w->pc, &cfg, &w->bus, &w->clock, NULL, NULL, NULL, err, sizeof(err)))
 		abort();
-	unsigned type = (unsigned)take(&in, 1) % (count_types() + 1);
 	if (device_types()[type] && !device_types()[type]->internal)
 		device_create(&w->pc.env, device_types()[type]->name, "fuzzed", "", err,
 			      sizeof(err));
-	if (take(&in, 1) & 1)
+	if (firmware)
 		pc_firmware_setup(&w->pc);
-	for (unsigned i = 0; i < MAX_OPS && in.n; i++)
-		step(w, &in);
+	return w;
+}
+
+static void destroy_world(struct world *w)
+{
 	pc_destroy(&w->pc);
 	display_destroy(w->display);
 	audio_close(w->audio);
@@ -240,6 +243,57 @@ static void run(const u8 *data, size_t n)
 		block_close(w->drive[i].block);
 	free(w->ram);
 	free(w);
+}
+
+static void copy_disks(struct world *from, struct world *to)
+{
+	u8 sector[BLOCK_SECTOR];
+	for (unsigned i = 0; i < DRIVES; i++)
+		for (u64 k = 0; k < block_sectors(from->drive[i].block); k++)
+			if (block_io(from->drive[i].block, BLOCK_READ, k, 1, sector) ||
+			    block_io(to->drive[i].block, BLOCK_WRITE, k, 1, sector))
+				abort();
+}
+
+/* What is saved, and loaded into a new board, is saved from there again byte for byte. */
+static void save_load_save(struct world *w, unsigned type)
+{
+	struct world *twin = create_world(type, false);
+	struct snap_buf a = {0}, b = {0};
+	twin->now_ns = w->now_ns;
+	memcpy(twin->ram, w->ram, RAM_BYTES);
+	copy_disks(w, twin);
+	change_media(twin, w->out[1] ? 1 : 3);
+	change_media(twin, w->out[2] ? 0 : 2);
+	pc_save(&w->pc, &a);
+	struct snap_reader r = {.data = a.data, .len = a.len}, look = r;
+	if (pc_check(&twin->pc, &look) || pc_load(&twin->pc, &r)) {
+		fprintf(stderr, "snapshot does not load into a new board: %s\n", r.error);
+		abort();
+	}
+	pc_save(&twin->pc, &b);
+	if (a.len != b.len || memcmp(a.data, b.data, a.len)) {
+		size_t at = 0;
+		while (at < MIN(a.len, b.len) && a.data[at] == b.data[at])
+			at++;
+		fprintf(stderr, "snapshot saved again differs at byte %zu of %zu, behind '%.40s'\n", at, a.len,
+			at > 60 ? (const char *)a.data + at - 40 : "");
+		abort();
+	}
+	free(a.data);
+	free(b.data);
+	destroy_world(twin);
+}
+
+static void run(const u8 *data, size_t n)
+{
+	struct input in = {data, n};
+	unsigned type = (unsigned)take(&in, 1) % (count_types() + 1);
+	struct world *w = create_world(type, take(&in, 1) & 1);
+	for (unsigned i = 0; i < MAX_OPS && in.n; i++)
+		step(w, &in);
+	save_load_save(w, type);
+	destroy_world(w);
 }
 
 #ifdef FUZZ_MAIN
@@ -258,6 +312,7 @@ int main(int argc, char **argv)
 			x = x * 6364136223846793005u + 1442695040888963407u;
 			data[i] = (u8)(x >> 56);
 		}
+		data[0] = (u8)(runs % (count_types() + 1)); /* each type in its turn */
 		if (argc > 3)
 			fprintf(stderr, "seed %llu\n", (unsigned long long)seed + runs);
 		run(data, sizeof(data));
