@@ -204,6 +204,21 @@ void calltree_run(struct calltree *t, unsigned cpu, u64 at, unsigned cpl, u64 fu
 	t->node[top_node(l)].self += n;
 }
 
+void calltree_count(struct calltree *t, unsigned cpu, u64 n)
+{
+	t->node[top_node(&t->lane[cpu % t->cpus])].self += n;
+}
+
+void calltree_hit(struct calltree *t, unsigned cpl, u64 func, u64 n)
+{
+	u32 at = cpl == 3 ? child_of(t, 0, USER, true) : 0;
+
+	if (func)
+		at = child_of(t, at, func, false);
+	t->node[at].self += n;
+	t->node[at].calls++;
+}
+
 void calltree_leave(struct calltree *t, unsigned cpu, enum call_kind kind, u64 ret)
 {
 	struct lane *l = &t->lane[cpu % t->cpus];

@@ -34,6 +34,10 @@ enum call_kind call_kind_of(const struct insn *in);
 
 /** @n instructions ran on processor @cpu from linear address @at on, at privilege level @cpl, in function @func (0: whatever was called). */
 void calltree_run(struct calltree *t, unsigned cpu, u64 at, unsigned cpl, u64 func, u64 n);
+/** @n more, where it is. */
+void calltree_count(struct calltree *t, unsigned cpu, u64 n);
+/** A sample: @n instructions in @func (0: unknown) at privilege level @cpl, whoever called it. */
+void calltree_hit(struct calltree *t, unsigned cpl, u64 func, u64 n);
 /** They ended with @kind; @ret: the linear address behind them. */
 void calltree_leave(struct calltree *t, unsigned cpu, enum call_kind kind, u64 ret);
 /** An exception or interrupt came; @at: where it returns to. */

@@ -865,7 +865,7 @@ static void record_event(struct trace *t, struct tracee *c, struct cpu *cpu, con
 		c->listed = (u16)MAX(c->listed, MIN(pos + begun, c->count));
 	if (ends_block(s)) {
 		close_block(t, c, pos + begun);
-		c->expected = icount + (s->kind == WATCH_INTERRUPT);
+		c->expected = icount + (s->kind == WATCH_INTERRUPT || s->kind == WATCH_EXCEPTION); /* a delivery counts */
 	}
 }
 
@@ -1025,6 +1025,16 @@ int trace_start(struct machine *m, const struct trace_spec *s, struct trace **ou
 	watch_add(t->cpu[0].cpu, &t->watch);
 	*out = t;
 	return 0;
+}
+
+struct trace *trace_of(struct machine *m)
+{
+	const struct cpu *cpu = machine_cpu(m, 0);
+
+	for (struct cpu_watch *w = cpu->watchers ? cpu->watchers->first : NULL; w; w = w->next)
+		if (w->seen == on_seen)
+			return w->ctx;
+	return NULL;
 }
 
 void trace_progress(const struct trace *t, struct trace_totals *out)

@@ -57,6 +57,8 @@ struct trace_totals {
 MUST_CHECK int trace_start(struct machine *m, const struct trace_spec *s, struct trace **t, struct errtext *e);
 /** Ends and frees; the machine must not run. 0, or -errno with a message: the file is good up to there. @out may be NULL. */
 int trace_end(struct trace *t, struct trace_totals *out, struct errtext *e);
+/** The machine's trace, or NULL. */
+struct trace *trace_of(struct machine *m);
 /** So far; machine's thread. */
 void trace_progress(const struct trace *t, struct trace_totals *out);
 

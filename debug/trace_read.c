@@ -746,7 +746,7 @@ static int do_event(struct trace_cursor *c, struct walker *w, struct trace_item 
 		follow_cr(w, (unsigned)c->f_[0], c->f_[2]);
 	if (c->event == EV_EXCEPTION || c->event == EV_SHUTDOWN || exits || enters || (c->event == EV_INTERRUPT && c->f_[1] < 3)) {
 		close_block(w);
-		w->expected = icount + (c->event == EV_INTERRUPT);
+		w->expected = icount + (c->event == EV_INTERRUPT || c->event == EV_EXCEPTION);
 	}
 	return 1;
 }

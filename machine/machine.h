@@ -106,6 +106,7 @@ struct machine_result {
 };
 
 struct machine;
+struct cpu;
 struct audio;
 struct display;
 
@@ -219,6 +220,15 @@ void machine_set_limits(struct machine *m, u64 max_insns, u64 timeout_ns);
 
 /** A 64-bit digest of processor, RAM and device state: equal for equal runs. Reads all of RAM. */
 u64 machine_state_hash(struct machine *m);
+
+/**
+ * For profiles: @fn sees the running processor between two instructions, every @period instructions of the machine; the run is the
+ * same with and without. @fn NULL: no more. Between slices (machine_call()).
+ */
+void machine_set_sampler(struct machine *m, u64 period, void (*fn)(void *ctx, struct cpu *cpu), void *ctx);
+/** Instructions that all processors have run, and virtual time. Machine's thread. */
+u64 machine_instructions(const struct machine *m);
+u64 machine_virtual_ns(const struct machine *m);
 
 /* For the debugger and tests. NULL: there is no such processor. */
 struct cpu *machine_cpu(struct machine *m, unsigned index);

@@ -82,6 +82,11 @@ struct machine {
 	struct cpu *cpu; /* the running one, or between slices the one that ran last */
 	struct cpu *cpus[MACHINE_CPUS];
 	struct cpu_watchers watchers; /* cpu/watch.h */
+	struct {
+		u64 period, next; /* in machine_icount() */
+		void (*fn)(void *ctx, struct cpu *cpu);
+		void *ctx;
+	} sampler; /* machine_set_sampler() */
 	unsigned cpu_count; /* that are built: hooks find no others */
 	u64 others_icount;  /* instructions that all but m->cpu have run */
 	u64 switch_at;      /* machine_icount() at which it is another processor's turn */

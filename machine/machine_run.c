@@ -486,6 +486,43 @@ static void save(struct machine *m)
 		fprintf(m->log.file ? m->log.file : stderr, "orrery: warning: -savevm: %s\n", e.s);
 }
 
+/* Runs @n instructions; a sampler looks in between, and leaves no trace in the machine. */
+static enum cpu_exit run_slice(struct machine *m, u64 n)
+{
+	const u64 end = machine_icount(m) + n;
+	enum cpu_exit why;
+
+	do {
+		u64 now = machine_icount(m), piece = end - now;
+		if (m->sampler.fn)
+			piece = MIN(piece, m->sampler.next > now ? m->sampler.next - now : 1);
+		why = cpu_run(m->cpu, piece);
+		if (m->sampler.fn && machine_icount(m) >= m->sampler.next) {
+			m->sampler.next = machine_icount(m) + m->sampler.period;
+			m->sampler.fn(m->sampler.ctx, m->cpu);
+		}
+	} while (why == CPU_EXIT_BUDGET && !m->cpu->paused && machine_icount(m) < end);
+	return why;
+}
+
+u64 machine_instructions(const struct machine *m)
+{
+	return machine_icount(m);
+}
+
+u64 machine_virtual_ns(const struct machine *m)
+{
+	return machine_now(m);
+}
+
+void machine_set_sampler(struct machine *m, u64 period, void (*fn)(void *ctx, struct cpu *cpu), void *ctx)
+{
+	m->sampler.period = period;
+	m->sampler.next = machine_icount(m) + period;
+	m->sampler.fn = fn;
+	m->sampler.ctx = ctx;
+}
+
 /* Whoever sits at the machine, or looks at it, has their turn. */
 static void attend(struct machine *m, u64 icount)
 {
@@ -534,7 +571,7 @@ void machine_step(struct machine *m)
 	cpu_event_clear(m->cpu, CPU_EV_STOP); /* what it stood for has just been looked at */
 	u64 n = slice(m);
 	m->slice_end = machine_icount(m) + n;
-	enum cpu_exit why = cpu_run(m->cpu, n);
+	enum cpu_exit why = run_slice(m, n);
 	if (machine_icount(m) != icount)
 		m->halt_virtual_ns = 0;
 	if (why == CPU_EXIT_SHUTDOWN)

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cpu/exec/cpuid.h"
 #include "debug/trace.h"
+#include "frontend/cli/observe.h"
 #include "devices/device.h"
 
 static bool is_help(const char *value)
@@ -678,6 +679,13 @@ int opt_trace(struct cli *cli, const char *value)
 	}
 	cli->trace = cli_keep(cli, "%s", value);
 	return trace_parse(value, &spec, cli->e);
+}
+
+int opt_profile(struct cli *cli, const char *value)
+{
+	struct profile_request r;
+	cli->profile = cli_keep(cli, "%s", value);
+	return profile_request_parse(value, &r, cli->e);
 }
 
 int opt_d(struct cli *cli, const char *value)

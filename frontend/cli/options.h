@@ -52,10 +52,10 @@ struct cli {
 	bool monitor_given, monitor_focus; /* focus: of the shared terminal */
 	struct debugger *debugger;
 	struct monitor *mon;
-	const char *trace; /* -trace; NULL: none */
 	const char *gdb[CLI_GDBS];
 	struct gdbstub *gdbstub[CLI_GDBS];
 	unsigned gdbs;
+	const char *trace, *profile; /* -trace, -profile; NULL: none */
 	struct machine *machine; /* for the Ctrl-A commands; set by main */
 	bool escape;             /* Ctrl-A was typed */
 	struct {
