@@ -466,6 +466,35 @@ START_TEST(ready_machines)
 }
 END_TEST
 
+/* What boots through firmware has a tablet; what does not gets what it asks for; nobody gets what was refused. */
+START_TEST(usb_devices)
+{
+	char disk[] = "/tmp/orrery-test-XXXXXX";
+	int fd = mkstemp(disk);
+	ck_assert_int_eq(ftruncate(fd, 1 << 20), 0);
+	close(fd);
+	ck_assert_int_eq(PARSE("-hda", disk), CLI_RUN);
+	ck_assert(cli.cfg.usb && cli.cfg.tablet);
+	ck_assert_int_eq(PARSE("-hda", disk, "-machine", "pc,usb=off"), CLI_RUN);
+	ck_assert(!cli.cfg.usb && !cli.cfg.tablet);
+	ck_assert_int_eq(PARSE("-config", "dos", "-hda", disk), CLI_RUN);
+	ck_assert(!cli.cfg.usb);
+	ck_assert_int_eq(PARSE("-hda", disk, "-usb", "-device", "usb-tablet"), CLI_RUN);
+	ck_assert(cli.cfg.usb && !cli.cfg.tablet); /* not a second one */
+	ck_assert_int_eq(PARSE("-hda", disk, "-nodefaults"), CLI_RUN);
+	ck_assert(!cli.cfg.usb);
+	ck_assert_int_eq(PARSE("-kernel", "k"), CLI_RUN);
+	ck_assert(!cli.cfg.usb);
+	ck_assert_int_eq(PARSE("-kernel", "k", "-usbdevice", "tablet"), CLI_RUN);
+	ck_assert(cli.cfg.usb && !cli.cfg.tablet);
+	ck_assert_str_eq(cli.cfg.device[0], "usb-tablet");
+	bad(PARSE("-kernel", "k", "-machine", "usb=off", "-device", "usb-tablet"), "usb=off");
+	bad(PARSE("-usbdevice", "tabelt"), "did you mean 'tablet'?");
+	bad(PARSE("-machine", "usb=perhaps"), "on or off");
+	unlink(disk);
+}
+END_TEST
+
 START_TEST(configuration_file_errors_name_the_line)
 {
 	char path[] = "/tmp/orrery-test-XXXXXX";
@@ -581,6 +610,7 @@ int main(void)
 	tcase_add_test(t, configuration_file_round_trip);
 	tcase_add_test(t, a_dumped_configuration_means_the_same);
 	tcase_add_test(t, ready_machines);
+	tcase_add_test(t, usb_devices);
 	tcase_add_test(t, configuration_file_errors_name_the_line);
 	tcase_add_test(t, a_file_that_includes_itself_ends);
 	tcase_add_test(t, mux_commands);

@@ -390,8 +390,11 @@ def graphical_installer(m, top, arch):
         before = d.look("language.ppm")[2]
         d.click(w - 61, h - 26)
         text = slice(w * 125 * 4, w * 145 * 4)
-        d.wait("the next page", lambda: d.look()[2][text] != before[text])
-        time.sleep(5)
+
+        def turned():
+            now = d.look()[2][text]  # letters, and others than before
+            return now != before[text] and len({now[i:i + 4] for i in range(0, len(now), 4)}) > 8
+        d.wait("the next page", turned)
         d.look("next.ppm")
         print(f"the selection went from {first} to {row}")
         return True
