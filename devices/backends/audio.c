@@ -5,9 +5,9 @@
  * sounds, falls silent when the guest is late, and lets go of the oldest when the guest is early.
  */
 #include "devices/backends/audio.h"
+#include "base/host.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,7 +37,7 @@ struct audio {
 	s32 mix[AHEAD][2];
 	FILE *wav;
 	u64 wav_bytes;
-	pthread_mutex_t lock; /* of what follows */
+	struct host_monitor *lock; /* of what follows */
 	s16 queue[QUEUE][2];
 	u32 head, tail;
 	bool sounding;
@@ -98,7 +98,7 @@ static void wav_silence(struct audio *a, u64 frames)
 
 static void enqueue(struct audio *a, const s16 (*s)[2], u32 frames)
 {
-	pthread_mutex_lock(&a->lock);
+	host_monitor_enter(a->lock);
 	for (u32 i = 0; i < frames; i++) {
 		if (s)
 			memcpy(a->queue[a->head % QUEUE], s[i], sizeof(s[i]));
@@ -108,20 +108,20 @@ static void enqueue(struct audio *a, const s16 (*s)[2], u32 frames)
 	}
 	if (a->head - a->tail > QUEUE_HIGH)
 		a->tail = a->head - QUEUE_LOW;
-	pthread_mutex_unlock(&a->lock);
+	host_monitor_leave(a->lock);
 }
 
 void audio_pull(struct audio *a, s16 *samples, u32 frames)
 {
 	u32 n = 0;
-	pthread_mutex_lock(&a->lock);
+	host_monitor_enter(a->lock);
 	if (a->head - a->tail >= QUEUE_LOW)
 		a->sounding = true;
 	for (; a->sounding && n < frames && a->tail != a->head; n++, a->tail++)
 		memcpy(samples + n * 2, a->queue[a->tail % QUEUE], sizeof(a->queue[0]));
 	if (n < frames)
 		a->sounding = false;
-	pthread_mutex_unlock(&a->lock);
+	host_monitor_leave(a->lock);
 	memset(samples + n * 2, 0, (frames - n) * sizeof(a->queue[0]));
 }
 
@@ -232,10 +232,13 @@ static bool open_wav(struct audio *a, const char *path, char *err, size_t err_si
 struct audio *audio_open(const char *description, char *err, size_t err_size)
 {
 	struct audio *a = calloc(1, sizeof(*a));
-	bool good = a;
-	if (!a)
+	bool good = true;
+	if (!a || !(a->lock = host_monitor_create())) {
 		snprintf(err, err_size, "no memory for sound");
-	else if (!strcmp(description, "host"))
+		free(a);
+		return NULL;
+	}
+	if (!strcmp(description, "host"))
 		a->sink = SINK_HOST;
 	else if (!strncmp(description, "wav:", 4))
 		good = open_wav(a, description + 4, err, err_size);
@@ -245,10 +248,10 @@ struct audio *audio_open(const char *description, char *err, size_t err_size)
 		good = false;
 	}
 	if (!good) {
+		host_monitor_destroy(a->lock);
 		free(a);
 		return NULL;
 	}
-	pthread_mutex_init(&a->lock, NULL);
 	return a;
 }
 
@@ -262,7 +265,7 @@ void audio_close(struct audio *a)
 	}
 	while (a->voices)
 		audio_voice_free(a->voices);
-	pthread_mutex_destroy(&a->lock);
+	host_monitor_destroy(a->lock);
 	free(a);
 }
 

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <threads.h>
 #include <zlib.h>
 #include "base/host.h"
 
@@ -23,7 +22,7 @@ struct change {
 };
 
 struct display {
-	mtx_t lock;
+	struct host_monitor *lock;
 	struct display_surface surface;
 	u64 room; /* pixels allocated */
 	struct change history[HISTORY];
@@ -97,7 +96,7 @@ static void commit(struct display *d)
 struct display *display_create(void)
 {
 	struct display *d = calloc(1, sizeof(*d));
-	if (!d || mtx_init(&d->lock, mtx_plain) != thrd_success) {
+	if (!d || !(d->lock = host_monitor_create())) {
 		free(d);
 		return NULL;
 	}
@@ -115,7 +114,7 @@ void display_destroy(struct display *d)
 {
 	if (!d)
 		return;
-	mtx_destroy(&d->lock);
+	host_monitor_destroy(d->lock);
 	free(d->surface.pixels);
 	free(d);
 }
@@ -124,7 +123,7 @@ void display_destroy(struct display *d)
 
 void display_set_source(struct display *d, const struct display_source *source)
 {
-	mtx_lock(&d->lock);
+	host_monitor_enter(d->lock);
 	d->source = source ? *source : (struct display_source){0};
 	d->all = true;
 	if (!d->source.draw && resize(d, BLANK_W, BLANK_H)) {
@@ -132,7 +131,7 @@ void display_set_source(struct display *d, const struct display_source *source)
 		d->drawn = (struct display_rect){0, 0, BLANK_W, BLANK_H};
 		commit(d);
 	}
-	mtx_unlock(&d->lock);
+	host_monitor_leave(d->lock);
 }
 
 bool display_due(const struct display *d, u64 real_ns)
@@ -156,7 +155,7 @@ void display_draw(struct display *d, u64 real_ns)
 struct display_surface *display_begin(struct display *d, u32 width, u32 height, u32 aspect_w,
 				      u32 aspect_h)
 {
-	mtx_lock(&d->lock);
+	host_monitor_enter(d->lock);
 	/* without memory for the new size the old picture stays, and only part of it is drawn */
 	resize(d, MAX(1, MIN(width, DISPLAY_MAX_WIDTH)), MAX(1, MIN(height, DISPLAY_MAX_HEIGHT)));
 	if (d->surface.aspect_w != aspect_w || d->surface.aspect_h != aspect_h) {
@@ -176,7 +175,7 @@ void display_damage(struct display *d, u32 x, u32 y, u32 w, u32 h)
 void display_end(struct display *d)
 {
 	commit(d);
-	mtx_unlock(&d->lock);
+	host_monitor_leave(d->lock);
 }
 
 /* ---- the viewer's side ------------------------------------------------------------------- */
@@ -216,7 +215,7 @@ static struct display_rect changed_since(const struct display *d, u64 since)
 const struct display_surface *display_lock(struct display *d, u64 since,
 					   struct display_rect *damage)
 {
-	mtx_lock(&d->lock);
+	host_monitor_enter(d->lock);
 	if (damage)
 		*damage = changed_since(d, since);
 	return &d->surface;
@@ -224,7 +223,7 @@ const struct display_surface *display_lock(struct display *d, u64 since,
 
 void display_unlock(struct display *d)
 {
-	mtx_unlock(&d->lock);
+	host_monitor_leave(d->lock);
 }
 
 /* ---- PNG (ISO/IEC 15948): 8-bit truecolour, no interlace, no filters ---------------------- */
@@ -299,9 +298,9 @@ int display_screenshot(struct display *d, const char *path)
 {
 	u8 *png;
 	u64 n;
-	mtx_lock(&d->lock);
+	host_monitor_enter(d->lock);
 	int e = encode_png(&d->surface, &png, &n);
-	mtx_unlock(&d->lock);
+	host_monitor_leave(d->lock);
 	if (e)
 		return e;
 	e = host_file_write_atomic(path, png, n);

@@ -9,7 +9,6 @@
 #include "frontend/vnc/vnc.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <arpa/inet.h>
 #include <rfb/rfb.h>
@@ -27,7 +26,7 @@ struct vnc {
 	struct machine *m;
 	struct display *d;
 	rfbScreenInfoPtr screen;
-	pthread_t thread;
+	struct host_thread *thread;
 	atomic_bool stop;
 	unsigned viewers;
 	u32 *pixels;
@@ -169,7 +168,7 @@ static enum rfbNewClientAction come(rfbClientPtr client)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static void *serve(void *ctx)
+static void serve(void *ctx)
 {
 	struct vnc *v = ctx;
 	while (!atomic_load(&v->stop)) {
@@ -177,7 +176,6 @@ static void *serve(void *ctx)
 		if (v->viewers)
 			update(v);
 	}
-	return NULL;
 }
 
 static int read_password(struct vnc *v, const char *path, struct errtext *e)
@@ -285,7 +283,7 @@ struct vnc *vnc_start(struct machine *m, const char *where, const char *name, st
 		r = read_password(v, a.password, e);
 	if (!r)
 		r = open_screen(v, &a, name, e);
-	if (!r && pthread_create(&v->thread, NULL, serve, v))
+	if (!r && !(v->thread = host_thread_start(serve, v)))
 		r = err_set(e, -EAGAIN, "cannot start a thread for the VNC server");
 	if (r) {
 		free_all(v);
@@ -300,6 +298,6 @@ void vnc_stop(struct vnc *v)
 	if (!v)
 		return;
 	atomic_store(&v->stop, true);
-	pthread_join(v->thread, NULL);
+	host_thread_join(v->thread);
 	free_all(v);
 }
