@@ -54,6 +54,7 @@ void cli_help(FILE *out)
 		     "\n"
 		     "usage: orrery [options] [IMAGE]\n"
 		     "       orrery img info|check|create|convert ...   disk images; img alone helps\n"
+		     "       orrery lab [NAME|FOLDER|new FOLDER] ...    the teaching sandbox; lab alone lists its labs\n"
 		     "       IMAGE is a CD, diskette, disk or kernel: its content tells. Without\n"
 		     "       anything to start, the built-in demonstration guest runs.\n"
 		     "       Options take one dash or two and have QEMU's names: scripts run with "
