@@ -1,5 +1,6 @@
 /* Break points: their list, and the callbacks of cpu/watch.h that find them. */
 #include "debug/debugger_internal.h"
+#include "machine/reverse.h"
 
 static const struct {
 	const char *name;
@@ -40,7 +41,7 @@ struct bp_spec bp_spec(enum bp_kind kind, u64 lo)
 void dbg_refresh(struct debugger *d)
 {
 	struct cpu *cpu = machine_cpu(d->m, 0);
-	u32 wants = d->run_cpu ? WATCH_BIT(WATCH_PROBE) : 0;
+	u32 wants = d->run_cpu || d->back_cpu ? WATCH_BIT(WATCH_PROBE) : 0;
 	for (unsigned i = 0; i < d->bps; i++)
 		if (d->bp[i]->i.enabled)
 			wants |= kinds[d->bp[i]->i.spec.kind].wants;
@@ -231,7 +232,7 @@ bool dbg_bp_next(struct debugger *d, unsigned id, struct bp_info *out)
 bool dbg_probe_wanted(void *ctx, u64 phys_page, unsigned off)
 {
 	const struct debugger *d = ctx;
-	if (d->run_cpu)
+	if (d->run_cpu || d->back_cpu)
 		return true;
 	for (unsigned i = 0; i < d->bps; i++) {
 		const struct bp_spec *s = &d->bp[i]->i.spec;
@@ -272,11 +273,13 @@ static bool counts(struct debugger *d, struct breakpoint *b, struct cpu *cpu, co
 {
 	struct errtext e;
 	u64 v;
-	if (!of_space(&b->i.spec, cpu))
+	if (!of_space(&b->i.spec, cpu) || d->past == QUIET || (d->past == SEARCHING && (d->back_cpu || b->internal)))
 		return false;
 	/* A condition that cannot be told (memory that is not there) does not hold. */
 	if (b->condition && (expr_eval(b->condition, d, cpu, seen, &v, &e) || !v))
 		return false;
+	if (d->past == SEARCHING)
+		return true;
 	b->i.hits++;
 	if (b->i.spec.ignore) {
 		b->i.spec.ignore--;
@@ -287,9 +290,11 @@ static bool counts(struct debugger *d, struct breakpoint *b, struct cpu *cpu, co
 
 static void note(struct debugger *d, struct breakpoint *b, struct cpu *cpu, const struct seen *seen)
 {
-	if (b->i.spec.temporary)
+	if (d->past == SEARCHING)
+		machine_reverse_hit(d->m, machine_position(d->m)); /* of several, the last one counts */
+	else if (b->i.spec.temporary)
 		b->spent = true;
-	if (d->found.kind)
+	if (d->found.kind && d->past == LIVE)
 		return; /* the first one is the reason */
 	d->found = (struct dbg_stop){
 	    .kind = b->internal ? STOP_STEP : STOP_BREAK,
@@ -307,7 +312,8 @@ static void note(struct debugger *d, struct breakpoint *b, struct cpu *cpu, cons
 		d->found.why = f->why;
 		d->found.why_value = f->value;
 	}
-	machine_interrupt(d->m);
+	if (d->past == LIVE)
+		machine_interrupt(d->m);
 }
 
 static bool exec_hit(const struct bp_spec *s, u64 pc, u64 phys)
@@ -370,7 +376,12 @@ bool dbg_on_probe(void *ctx, struct cpu *cpu, const struct insn *in)
 	u64 pc = dbg_linear(cpu, cpu->insn_rip), icount = cpu_icount(cpu);
 	bool stop;
 
-	if (at->valid && at->icount == icount && at->pc == pc) {
+	if (d->past == SEARCHING && d->back_cpu) {
+		if (cpu == d->back_cpu)
+			machine_reverse_hit(d->m, machine_position(d->m));
+		return false;
+	}
+	if (d->past == LIVE && at->valid && at->icount == icount && at->pc == pc) {
 		if (cpu == d->run_cpu && d->run.kind == RUN_FINISH)
 			d->returning = returns(in) && cpu->r[RSP] >= d->run_sp;
 		return false;
@@ -378,6 +389,8 @@ bool dbg_on_probe(void *ctx, struct cpu *cpu, const struct insn *in)
 	d->in_probe = cpu;
 	stop = breaks(d, cpu, pc);
 	d->in_probe = NULL;
+	if (d->past != LIVE)
+		return false;
 	if (cpu == d->run_cpu && run_over(d, cpu, in, pc) && !stop) {
 		if (!d->found.kind)
 			d->found = (struct dbg_stop){.kind = STOP_STEP, .cpu = cpu->index, .insn_rip = cpu->insn_rip};
@@ -441,7 +454,7 @@ void dbg_on_seen(void *ctx, struct cpu *cpu, const struct seen *seen)
 	const struct stood *at = &d->stood[cpu->index];
 	bool stop = false;
 	/* Magic breaks are seen in front of their instruction: not again when it is let go. */
-	if (seen->kind == WATCH_MAGIC && at->valid && at->icount == cpu_icount(cpu) && at->pc == dbg_linear(cpu, cpu->insn_rip))
+	if (seen->kind == WATCH_MAGIC && d->past == LIVE && at->valid && at->icount == cpu_icount(cpu) && at->pc == dbg_linear(cpu, cpu->insn_rip))
 		return;
 	for (unsigned i = 0; i < d->bps; i++) {
 		struct breakpoint *b = d->bp[i];
@@ -454,6 +467,6 @@ void dbg_on_seen(void *ctx, struct cpu *cpu, const struct seen *seen)
 		}
 		d->in_seen = false;
 	}
-	if (stop)
+	if (stop && d->past == LIVE)
 		watch_stop(cpu);
 }

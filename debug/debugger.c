@@ -197,19 +197,29 @@ void dbg_ended(struct debugger *d, enum end_reason why)
 	tell_stopped(d);
 }
 
-void dbg_moved(struct debugger *d)
+void dbg_stand_at(struct debugger *d, const struct dbg_stop *s)
 {
 	memset(d->stood, 0, sizeof(d->stood));
+	d->stop = *s;
+	d->stop.serial = ++d->serial;
+	d->selected = machine_cpu(d->m, s->cpu);
+	d->stop.icount = cpu_icount(d->selected);
+	if (s->kind != STOP_BREAK)
+		d->stop.insn_rip = d->selected->rip;
 	if (d->attached)
 		dbg_refresh(d);
-	if (!d->stop.kind || d->stop.kind == STOP_ENDED)
-		return;
-	d->stop = (struct dbg_stop){.kind = STOP_PAUSED, .serial = ++d->serial, .cpu = machine_running_cpu(d->m)->index};
-	d->selected = machine_running_cpu(d->m);
-	d->stop.insn_rip = d->selected->rip;
-	d->stop.icount = cpu_icount(d->selected);
 	stand(d);
 	tell_stopped(d);
+}
+
+void dbg_moved(struct debugger *d)
+{
+	const struct dbg_stop s = {.kind = STOP_PAUSED, .cpu = machine_running_cpu(d->m)->index};
+	memset(d->stood, 0, sizeof(d->stood));
+	if (d->stop.kind && d->stop.kind != STOP_ENDED)
+		dbg_stand_at(d, &s);
+	else if (d->attached)
+		dbg_refresh(d);
 }
 
 /* ---- the rest ------------------------------------------------------------------------------------------------------------ */

@@ -161,6 +161,19 @@ void dbg_ended(struct debugger *d, enum end_reason why);
 /** The machine has become another one (a snapshot, another instant): what is known of where it stood is forgotten. */
 void dbg_moved(struct debugger *d);
 
+/* ---- back in time (machine/reverse.h keeps the history) ------------------------------------------------------------ */
+
+/* The machine stands; afterwards it stands elsewhere, and the listeners hear of it as of a stop (STOP_REPLAY at the oldest instant
+ * there is). 0, or -errno with a message, and it stands where it stood. */
+/** @n instructions of the selected processor back. */
+MUST_CHECK int dbg_reverse_step(struct debugger *d, u64 n, struct errtext *e);
+/** To the last instant before now at which an enabled break or watch point holds: in front of that instruction. */
+MUST_CHECK int dbg_reverse_continue(struct debugger *d, struct errtext *e);
+/** In front of the instruction (or the DMA: *@by_device) that last wrote any of @n bytes at linear @lin. */
+MUST_CHECK int dbg_reverse_write(struct debugger *d, u64 lin, unsigned n, bool *by_device, struct errtext *e);
+/** To an instant: machine_icount() of all processors. */
+MUST_CHECK int dbg_reverse_goto(struct debugger *d, u64 position, struct errtext *e);
+
 /* ---- looking ------------------------------------------------------------------------------------------------------- */
 
 /** The selected processor: after a stop the one that stopped. */

@@ -44,6 +44,9 @@ struct debugger {
 	bool returning;      /* RUN_FINISH: the instruction that returns is running */
 	struct stood stood[MACHINE_CPUS];
 
+	/* While the past is run again: nothing stops, and with SEARCHING what would is reported. */
+	enum { LIVE, QUIET, SEARCHING } past;
+	struct cpu *back_cpu; /* SEARCHING: every instruction of this one counts, not the break points */
 	struct cpu *in_probe; /* whose registers are in the middle of a chain */
 	bool in_seen;
 	struct dbg_stop found; /* by a callback: becomes the stop when the machine stands */
@@ -56,6 +59,8 @@ struct debugger {
 	struct dbg_stop news;      /* a copy of stop for dbg_wait() */
 };
 
+/** Tells the listeners that it stands at @s, somewhere else than before. */
+void dbg_stand_at(struct debugger *d, const struct dbg_stop *s);
 /** Watches what the break points and the run want; between slices only. */
 void dbg_refresh(struct debugger *d);
 /** Adds one that is not listed and ends the run. False: no room. */
