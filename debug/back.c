@@ -2,17 +2,20 @@
 #include "debug/debugger_internal.h"
 #include "machine/reverse.h"
 
+/* The machine hides all watchers while it runs the past again: this one is for the search. */
 static void begin(void *ctx, struct machine *m)
 {
 	struct debugger *d = ctx;
 	d->past = SEARCHING;
-	if (d->attached || d->back_cpu)
-		dbg_refresh(d);
+	d->back_watch = d->watch;
+	d->back_watch.wants = dbg_wants(d);
+	watch_add(machine_cpu(m, 0), &d->back_watch);
 }
 
 static void end(void *ctx, struct machine *m)
 {
 	struct debugger *d = ctx;
+	watch_remove(machine_cpu(m, 0), &d->back_watch);
 	d->past = QUIET;
 }
 
@@ -91,7 +94,6 @@ int dbg_reverse_step(struct debugger *d, u64 n, struct errtext *e)
 		d->back_cpu = cpu;
 		r = search(d, &s, STOP_STEP, e);
 		d->back_cpu = NULL;
-		dbg_refresh(d);
 		dbg_select(d, cpu->index);
 		machine_reverse_state(d->m, &s);
 	}

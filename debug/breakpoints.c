@@ -38,13 +38,19 @@ struct bp_spec bp_spec(enum bp_kind kind, u64 lo)
 
 /* ---- the list ---------------------------------------------------------------------------------------------------------- */
 
-void dbg_refresh(struct debugger *d)
+u32 dbg_wants(const struct debugger *d)
 {
-	struct cpu *cpu = machine_cpu(d->m, 0);
 	u32 wants = d->run_cpu || d->back_cpu ? WATCH_BIT(WATCH_PROBE) : 0;
 	for (unsigned i = 0; i < d->bps; i++)
 		if (d->bp[i]->i.enabled)
 			wants |= kinds[d->bp[i]->i.spec.kind].wants;
+	return wants;
+}
+
+void dbg_refresh(struct debugger *d)
+{
+	struct cpu *cpu = machine_cpu(d->m, 0);
+	u32 wants = dbg_wants(d);
 	if (!wants && !d->attached)
 		return;
 	d->watch.wants = wants;

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include "cpu/exec/exec.h"
 #include "cpu/mmu/mmu.h"
+#include "machine/reverse.h"
 
 void view_place(json_t *o, struct debugger *d, const char *name, const char *symbol_name, u64 addr)
 {
@@ -352,6 +353,7 @@ static int cmd_set(struct command_call *c)
 	snprintf(target, sizeof(target), "%.*s", (int)(eq - c->args), c->args);
 	if (expr_value(c->dbg, eq + 1 + strspn(eq + 1, " \t"), NULL, &v, &c->error))
 		return -EINVAL;
+	machine_reverse_cut(c->machine);
 	if (sscanf(target, " $%31[a-z0-9_.]", name) == 1)
 		return expr_reg_set(cpu, name, v) ? 0 : command_bad(c, "there is no register $%s that can be written", name);
 	static const struct {
@@ -396,6 +398,7 @@ static int cmd_patch(struct command_call *c)
 	}
 	if (!n)
 		return command_bad(c, "patch: the bytes are missing");
+	machine_reverse_cut(c->machine);
 	if (dbg_write(dbg_cpu(c->dbg), at, bytes, n) != n)
 		return err_set(&c->error, -EFAULT, "there is no memory for %u bytes at 0x%llx", n, (unsigned long long)at);
 	c->view = json_object();

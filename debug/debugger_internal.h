@@ -31,7 +31,7 @@ struct stood {
 struct debugger {
 	struct machine *m;
 	struct symbols *symbols;
-	struct cpu_watch watch;
+	struct cpu_watch watch, back_watch; /* back_watch: while the past is searched */
 	bool attached;
 	struct breakpoint **bp; /* by number */
 	unsigned bps, next_id;
@@ -61,6 +61,8 @@ struct debugger {
 
 /** Tells the listeners that it stands at @s, somewhere else than before. */
 void dbg_stand_at(struct debugger *d, const struct dbg_stop *s);
+/** WATCH_BIT()s of all that is enabled, and of the run. */
+u32 dbg_wants(const struct debugger *d);
 /** Watches what the break points and the run want; between slices only. */
 void dbg_refresh(struct debugger *d);
 /** Adds one that is not listed and ends the run. False: no room. */

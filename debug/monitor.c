@@ -349,7 +349,9 @@ static void script_main(void *ctx)
 		atomic_store(&mon->quit_status, STATUS_BAD_SCRIPT);
 		machine_quit(mon->m);
 	} else if (!atomic_load(&mon->quitting) && alone(mon)) {
-		free(monitor_line(mon, "cont", false, &failed)); /* nobody else would let it go */
+		/* Nobody else would let it go, at its next stop neither. */
+		free(monitor_line(mon, "delete", false, &failed));
+		free(monitor_line(mon, "cont", false, &failed));
 	}
 }
 

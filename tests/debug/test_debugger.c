@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include "debug/debugger.h"
 #include "debug/expr.h"
+#include "machine/reverse.h"
 
 extern const u8 debug_guest[], debug_guest_end[], dg_word[], dg_loop[], dg_loop_end[], dg_call[], dg_after_call[], dg_read[],
     dg_write[], dg_after_write[], dg_out[], dg_in[], dg_rdmsr[], dg_cr0[], dg_magic[], dg_ud[], dg_int[], dg_iret[], ring3[],
@@ -324,6 +325,38 @@ START_TEST(written_code_runs)
 }
 END_TEST
 
+START_TEST(back_in_time)
+{
+	const struct reverse_options o = {0};
+	bool device;
+	ck_assert_msg(!machine_reverse_begin(m, &o, &e), "%s", e.s);
+	unsigned loop = break_at(BP_EXEC, AT(dg_loop)), in = break_at(BP_EXEC, AT(dg_after_write));
+	while (go(RUN_CONT, 0)->id != in)
+		;
+	u64 icount = cpu_icount(dbg_cpu(d));
+	ck_assert_msg(!dbg_reverse_step(d, 1, &e), "%s", e.s);
+	ck_assert_uint_eq(dbg_pc(dbg_cpu(d)), AT(dg_write));
+	ck_assert_uint_eq(cpu_icount(dbg_cpu(d)), icount - 1);
+	ck_assert_int_eq(dbg_stopped(d)->kind, STOP_STEP);
+	for (unsigned i = 1; i <= 2; i++) { /* the last rounds of the loop, the latest first */
+		ck_assert_msg(!dbg_reverse_continue(d, &e), "%s", e.s);
+		stops_at(dbg_stopped(d), loop, AT(dg_loop));
+		ck_assert_uint_eq(reg("ecx"), i);
+	}
+	while (go(RUN_CONT, 0)->id != in)
+		;
+	ck_assert_uint_eq(cpu_icount(dbg_cpu(d)), icount);
+	ck_assert_msg(!dbg_reverse_write(d, AT(dg_word), 4, &device, &e), "%s", e.s);
+	ck_assert_uint_eq(dbg_pc(dbg_cpu(d)), AT(dg_write));
+	ck_assert(!device);
+	ck_assert(dbg_bp_delete_all(d, NULL) == 2);
+	ck_assert_msg(!dbg_reverse_continue(d, &e), "%s", e.s);
+	ck_assert_int_eq(dbg_stopped(d)->kind, STOP_REPLAY);
+	ck_assert_uint_eq(cpu_icount(dbg_cpu(d)), 0);
+	ends_as_without();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("debugger");
@@ -344,6 +377,7 @@ int main(void)
 	tcase_add_test(c, looking_changes_nothing);
 	tcase_add_test(c, stops_change_nothing);
 	tcase_add_test(c, written_code_runs);
+	tcase_add_test(c, back_in_time);
 	suite_add_tcase(suite, c);
 	SRunner *r = srunner_create(suite);
 	srunner_run_all(r, CK_NORMAL);
