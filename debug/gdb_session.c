@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "debug/explain.h"
+#include "machine/reverse.h"
 
 #define POINTS_MAX 256u
 #define STOP_WAIT_NS 5000000000ull
@@ -27,6 +28,8 @@ struct gdb_session {
 	struct point point[POINTS_MAX];
 	int shutdown_id;
 	bool no_ack, running, interrupted, phys, swbreak, hwbreak;
+	bool back;  /* the stop at hand was reached backwards */
+	bool keep_history;
 	bool ended; /* the machine has, and the client knows */
 	/* The packet at hand, and its answer. */
 	const char *packet;
@@ -118,7 +121,7 @@ static void why_stopped(struct gdb_session *s, const struct dbg_stop *stop, char
 
 	*text = 0;
 	if (stop->kind == STOP_REPLAY)
-		snprintf(text, n, "replaylog:%s;", stop->icount ? "end" : "begin");
+		snprintf(text, n, "replaylog:%s;", s->back ? "begin" : "end");
 	else if (p && p->type >= 2 && p->type <= 4)
 		snprintf(text, n, "%s:%llx;", watch[p->type], (unsigned long long)stop->seen.addr);
 	else if (p && p->type == 0 && s->swbreak)
@@ -443,6 +446,21 @@ static void on_vcont(struct gdb_session *s)
 	go(s, &r);
 }
 
+/* bs, bc: back in time, as far as a history is kept. It answers when it is there. */
+static void on_reverse(struct gdb_session *s)
+{
+	struct errtext e;
+	int r = s->packet[1] == 's' ? dbg_reverse_step(s->d, 1, &e) : dbg_reverse_continue(s->d, &e);
+
+	if (r && r != -EINTR) {
+		answer(s, "E.%s", e.s);
+		return;
+	}
+	s->back = true;
+	answer_stop(s);
+	s->back = false;
+}
+
 static void on_detach(struct gdb_session *s)
 {
 	const struct run_spec r = {.kind = RUN_CONT};
@@ -460,7 +478,7 @@ static void on_supported(struct gdb_session *s)
 	s->hwbreak = strstr(s->packet, "hwbreak+");
 	answer(s,
 	       "PacketSize=%x;QStartNoAckMode+;vContSupported+;qXfer:features:read+;qXfer:threads:read+;qXfer:memory-map:read+;"
-	       "swbreak+;hwbreak+;PhyMemMode+",
+	       "swbreak+;hwbreak+;ReverseStep+;ReverseContinue+;PhyMemMode+",
 	       GDB_PACKET_MAX);
 }
 
@@ -612,6 +630,12 @@ static void handle(void *ctx)
 	case 'z': on_point(s); break;
 	case 'c':
 	case 's': on_old_run(s); break;
+	case 'b':
+		if (!strcmp(s->packet, "bs") || !strcmp(s->packet, "bc"))
+			on_reverse(s);
+		else
+			answer(s, "%s", "");
+		break;
 	case 'H':
 	case 'T': on_thread(s); break;
 	case 'D': on_detach(s); break;
@@ -758,9 +782,15 @@ void gdb_session_stopped(struct gdb_session *s)
 static void begin(void *ctx)
 {
 	struct gdb_session *s = ctx;
+	const struct reverse_options o = {0};
+	struct reverse_state past;
+	struct errtext e;
 
 	drop_points(s);
 	watch_shutdown(s);
+	machine_reverse_state(s->m, &past);
+	if (s->keep_history && !past.on && machine_reverse_begin(s->m, &o, &e))
+		fprintf(stderr, "orrery: warning: -gdb: no way back: %s\n", e.s);
 }
 
 void gdb_session_connected(struct gdb_session *s)
@@ -785,6 +815,11 @@ static void end(void *ctx)
 void gdb_session_gone(struct gdb_session *s)
 {
 	machine_call(s->m, end, s);
+}
+
+void gdb_session_keep_history(struct gdb_session *s)
+{
+	s->keep_history = true;
 }
 
 struct gdb_session *gdb_session_create(struct debugger *d, enum gdb_arch arch, const struct gdb_hooks *hooks)

@@ -25,6 +25,8 @@ struct gdb_session;
 struct gdb_session *gdb_session_create(struct debugger *d, enum gdb_arch arch, const struct gdb_hooks *hooks);
 /** Takes its break points away. */
 void gdb_session_destroy(struct gdb_session *s);
+/** From the first client on a history is kept, for reverse execution (machine/reverse.h). */
+void gdb_session_keep_history(struct gdb_session *s);
 /** Another client, or the same again: acknowledgements are on, no break points; the machine is stopped if it runs. */
 void gdb_session_connected(struct gdb_session *s);
 /** The client is gone: its break points go, and the machine goes on. */

@@ -124,6 +124,17 @@ static int take_arch(char *text, enum gdb_arch *arch, struct errtext *e)
 	return err_set(e, -EINVAL, "-gdb: arch is x86-64, i386 or i8086, not '%s'", at + 6);
 }
 
+/* Cuts ",reverse=on" out of @text. */
+static bool take_reverse(char *text)
+{
+	static const char word[] = ",reverse=on";
+	char *at = strstr(text, word);
+
+	if (at)
+		memmove(at, at + strlen(word), strlen(at + strlen(word)) + 1);
+	return at;
+}
+
 /* As a server that nobody waits for, whatever the user has left out. */
 static void complete(char *out, size_t n, const char *text)
 {
@@ -143,6 +154,7 @@ struct gdbstub *gdbstub_start(struct debugger *d, const char *description, char 
 	enum gdb_arch arch;
 
 	snprintf(text, sizeof(text), "%s", description);
+	bool reverse = take_reverse(text);
 	if (!g || take_arch(text, &arch, e)) {
 		free(g);
 		return NULL;
@@ -154,6 +166,8 @@ struct gdbstub *gdbstub_start(struct debugger *d, const char *description, char 
 	g->wake = (struct host_wake){{-1, -1}};
 	(void)!host_wake_open(&g->wake);
 	g->session = gdb_session_create(d, arch, &hooks);
+	if (g->session && reverse)
+		gdb_session_keep_history(g->session);
 	g->chardev = chardev_open("gdb", full, err, sizeof(err));
 	if (!g->chardev)
 		(void)err_set(e, -EINVAL, "-gdb %s: %s", description, err);

@@ -10,7 +10,7 @@ struct gdbstub;
 
 /**
  * Serves GDB at @description: "tcp:[HOST]:PORT", "tcp::PORT,server...", "unix:PATH", "stdio", "pty"; without a kind, it is tcp. ",arch=
- * x86-64|i386|i8086" at the end chooses what the client is told of. @command: see struct gdb_hooks; called with @ctx. NULL with a
+ * x86-64|i386|i8086" at the end chooses what the client is told of; ",reverse=on" keeps a history from the first client on. @command: see struct gdb_hooks; called with @ctx. NULL with a
  * message.
  */
 struct gdbstub *gdbstub_start(struct debugger *d, const char *description, char *(*command)(void *ctx, const char *line), void *ctx,

@@ -156,7 +156,23 @@ def smp(emulator, folder):
     yield from wants(text, r"Thread 3 .*CPU 2", r"Switching to thread 2", r"pc +0xf0000")
 
 
-CASES = {f.__name__: f for f in (modes, i386, clients, shutdown, smp)}
+def reverse(emulator, folder):
+    """Back to where a counter was lower, and on again with the same values."""
+    elf, image = build(folder)
+    guest = Guest(emulator, folder, ["-S", "-bios", image], ",reverse=on")
+    text = guest.gdb(["set pagination off", "hbreak *0x%x" % symbol(elf, "counting"), "continue", "continue", "continue", "continue",
+                      "echo == forward\\n", "p {long}0x5000", "reverse-stepi", "echo == a step back\\n", "x/i $pc",
+                      "echo == a break point back\\n", "reverse-continue", "p {long}0x5000", "delete", "echo == a store back\\n",
+                      "watch *(long *)0x5000", "reverse-continue", "p {long}0x5000", "delete", "echo == its beginning\\n",
+                      "reverse-continue", "info registers pc cr0", "echo == again\\n", "hbreak *0x%x" % symbol(elf, "counting"),
+                      "continue", "continue", "continue", "continue", "p {long}0x5000", "kill"], elf)
+    guest.end()
+    yield from wants(text, r"== forward\n[^=]*= 3\n", r"== a step back\n=> .*jmp", r"== a break point back\n(?s:.*?)\$2 = 2\n",
+                     r"== a store back\n(?s:.*?)\$3 = [12]\n", r"== its beginning\n(?s:.*?)pc +0xfffffff0",
+                     r"== again\n(?s:.*?)\$4 = 3\n")
+
+
+CASES = {f.__name__: f for f in (modes, i386, clients, shutdown, smp, reverse)}
 
 
 def main():
