@@ -31,8 +31,8 @@ struct tablet {
 };
 
 #define TABLET_FIELDS(V, S, H, P) \
-	H(dev) S(usb, usb_device_snapshot) V(asked_ns) V(said_ns) S(event, pointer_event_snapshot) S(now, pointer_event_snapshot) V(head) V(tail) \
-	V(idle) V(protocol) V(asked) H(pad) P(2)
+	H(dev) S(usb, usb_device_snapshot) V(asked_ns) V(said_ns) S(event, pointer_event_snapshot) \
+	S(now, pointer_event_snapshot) V(head) V(tail) V(idle) V(protocol) V(asked) H(pad) P(2)
 /* clang-format on */
 SNAPSHOT(tablet_snapshot, "usb-tablet", 1, struct tablet, TABLET_FIELDS);
 

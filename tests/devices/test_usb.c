@@ -1,4 +1,4 @@
-/* UHCI and the tablet, driven as a driver does: frame list, queue heads, transfer descriptors (UHCI Design Guide 1.1; USB 2.0, 9). */
+/* UHCI and the tablet, frame list, queue heads, transfer descriptors (UHCI Design Guide 1.1; USB 2.0, 9.4). */
 #include "devices/usb/usb.h"
 #include "tests/devices/board.h"
 

@@ -274,7 +274,8 @@ def case_memtest_pass(m, top):
     """All ten tests of a small memory; the last two wait for 80 seconds each."""
     iso = "/usr/lib/memtest86+/memtest86+x64.iso"
     need(iso)
-    return m.run("-cdrom", iso, "-max-insns", "130G", seconds=1800, memory=12, shots=[(None, ["Memtest86+", "Pass:  1", "Errors: 0"])])
+    return m.run("-cdrom", iso, "-max-insns", "130G", seconds=1800, memory=12,
+                 shots=[(None, ["Memtest86+", "Pass:  1", "Errors: 0"])])
 
 
 def case_invaders(m, top):

@@ -234,7 +234,8 @@ def check_tablet(screen, e):
 
     def reports():
         seen.extend(v for kind, v in e.new() if kind == "t")
-        return [(seen[i], seen[i + 1] | seen[i + 2] << 8, seen[i + 3] | seen[i + 4] << 8, seen[i + 5]) for i in range(0, len(seen) - 5, 6)]
+        return [(seen[i], seen[i + 1] | seen[i + 2] << 8, seen[i + 3] | seen[i + 4] << 8, seen[i + 5])
+                for i in range(0, len(seen) - 5, 6)]
 
     def report_of(what, check):
         wait_for(what, lambda: any(check(r) for r in reports()), 5)
