@@ -36,7 +36,7 @@ struct bp_spec bp_spec(enum bp_kind kind, u64 lo)
 	return (struct bp_spec){.kind = kind, .lo = lo, .hi = lo, .any_cr3 = true, .cpu = -1};
 }
 
-/* ---- the list ---------------------------------------------------------------------------------------------------------- */
+/* ---- the list ----------------------------------------------------------------------------------------------------- */
 
 u32 dbg_wants(const struct debugger *d)
 {
@@ -233,7 +233,7 @@ bool dbg_bp_next(struct debugger *d, unsigned id, struct bp_info *out)
 	return best;
 }
 
-/* ---- what the processor asks ------------------------------------------------------------------------------------------- */
+/* ---- what the processor asks -------------------------------------------------------------------------------------- */
 
 bool dbg_probe_wanted(void *ctx, u64 phys_page, unsigned off)
 {
@@ -266,7 +266,7 @@ bool dbg_page_wanted(void *ctx, u64 page, u64 phys_page)
 	return false;
 }
 
-/* ---- hits -------------------------------------------------------------------------------------------------------------- */
+/* ---- hits --------------------------------------------------------------------------------------------------------- */
 
 static bool of_space(const struct bp_spec *s, const struct cpu *cpu)
 {
@@ -460,7 +460,8 @@ void dbg_on_seen(void *ctx, struct cpu *cpu, const struct seen *seen)
 	const struct stood *at = &d->stood[cpu->index];
 	bool stop = false;
 	/* Magic breaks are seen in front of their instruction: not again when it is let go. */
-	if (seen->kind == WATCH_MAGIC && d->past == LIVE && at->valid && at->icount == cpu_icount(cpu) && at->pc == dbg_linear(cpu, cpu->insn_rip))
+	if (seen->kind == WATCH_MAGIC && d->past == LIVE && at->valid && at->icount == cpu_icount(cpu) &&
+	    at->pc == dbg_linear(cpu, cpu->insn_rip))
 		return;
 	for (unsigned i = 0; i < d->bps; i++) {
 		struct breakpoint *b = d->bp[i];

@@ -9,7 +9,7 @@
 #include "devices/net/nic.h"
 #include "devices/pc.h"
 
-/* ---- registers ----------------------------------------------------------------------------------------------------------------- */
+/* ---- registers ---------------------------------------------------------------------------------------------------- */
 
 static const char *const seg_names[] = {"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"};
 
@@ -224,7 +224,9 @@ static int cmd_cpus(struct command_call *c)
 	struct cpu *cpu;
 	c->view = json_object();
 	json_t *a = view_array(c->view, "cpus");
-	view_text(c->view, "_rows", "{selected:1} CPU {cpu}: pc={pc} <{symbol}>, CPL {cpl} {mode}, {activity}, VMX {vmx}, {instructions} instructions");
+	view_text(c->view, "_rows",
+		  "{selected:1} CPU {cpu}: pc={pc} <{symbol}>, CPL {cpl} {mode}, {activity}, VMX {vmx}, "
+		  "{instructions} instructions");
 	for (unsigned i = 0; (cpu = machine_cpu(c->machine, i)); i++) {
 		json_t *o = view_object(a, NULL);
 		view_text(o, "selected", cpu == dbg_cpu(c->dbg) ? "*" : " ");
@@ -239,7 +241,7 @@ static int cmd_cpus(struct command_call *c)
 	return 0;
 }
 
-/* ---- descriptor tables ------------------------------------------------------------------------------------------------------------ */
+/* ---- descriptor tables -------------------------------------------------------------------------------------------- */
 
 static u64 field(u64 v, unsigned lo, unsigned n)
 {
@@ -386,7 +388,7 @@ static int cmd_tss(struct command_call *c)
 	return 0;
 }
 
-/* ---- translations ---------------------------------------------------------------------------------------------------------------- */
+/* ---- translations ------------------------------------------------------------------------------------------------- */
 
 static int cmd_tlb(struct command_call *c)
 {
@@ -494,7 +496,7 @@ static int cmd_blocks(struct command_call *c)
 	return 0;
 }
 
-/* ---- VMX ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- VMX ---------------------------------------------------------------------------------------------------------- */
 
 /* A line of vmx_describe() as a row. */
 static void vmcs_line(void *ctx, const char *text)
@@ -556,7 +558,7 @@ static int cmd_vmexits(struct command_call *c)
 	return 0;
 }
 
-/* ---- the board ------------------------------------------------------------------------------------------------------------------- */
+/* ---- the board ---------------------------------------------------------------------------------------------------- */
 
 static u64 integer(const u8 *p, unsigned n)
 {

@@ -5,7 +5,7 @@
 #include <strings.h>
 #include "cpu/vmx/vmx.h"
 
-/* ---- running ----------------------------------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------------------------------ */
 
 static int go(struct command_call *c, const struct run_spec *r)
 {
@@ -75,7 +75,7 @@ static int cmd_cpu(struct command_call *c)
 	return 0;
 }
 
-/* ---- break points ------------------------------------------------------------------------------------------------------------ */
+/* ---- break points ------------------------------------------------------------------------------------------------- */
 
 static int added(struct command_call *c, const struct bp_spec *s)
 {
@@ -182,7 +182,7 @@ static int cmd_pwatch(struct command_call *c)
 	return watch(c, BP_ACCESS_PHYS, false, true);
 }
 
-/* ---- catch ------------------------------------------------------------------------------------------------------------------- */
+/* ---- catch -------------------------------------------------------------------------------------------------------- */
 
 static const char *const exceptions[] = {"de", "db", "nmi", "bp", "of", "br", "ud", "nm", "df", "cso", "ts", "np", "ss", "gp",
 					 "pf", NULL,  "mf", "ac", "mc", "xm", "ve", "cp"};
@@ -286,7 +286,7 @@ static int cmd_catch(struct command_call *c)
 			   word, near ? "; did you mean " : "", near ? near : "");
 }
 
-/* ---- the list ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the list ----------------------------------------------------------------------------------------------------- */
 
 static int number_arg(struct command_call *c, const char **text, unsigned *id)
 {

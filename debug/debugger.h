@@ -23,7 +23,7 @@ void dbg_destroy(struct debugger *d);
 struct machine *dbg_machine(struct debugger *d);
 struct symbols *dbg_symbols(struct debugger *d);
 
-/* ---- what stops ---------------------------------------------------------------------------------------------------- */
+/* ---- what stops --------------------------------------------------------------------------------------------------- */
 
 enum bp_kind {
 	BP_EXEC,       /* an instruction at linear address lo..hi, before it executes */
@@ -85,7 +85,7 @@ bool dbg_bp_next(struct debugger *d, unsigned id, struct bp_info *out);
 /** "break", "watch", "io", ... */
 const char *bp_kind_name(enum bp_kind k);
 
-/* ---- stops --------------------------------------------------------------------------------------------------------- */
+/* ---- stops -------------------------------------------------------------------------------------------------------- */
 
 enum stop_kind {
 	STOP_NONE,   /* it runs */
@@ -129,7 +129,7 @@ struct dbg_listener {
 void dbg_listen(struct debugger *d, struct dbg_listener *l);
 void dbg_unlisten(struct debugger *d, struct dbg_listener *l);
 
-/* ---- running ------------------------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------------------------------ */
 
 enum run_kind {
 	RUN_CONT,
@@ -161,7 +161,7 @@ void dbg_ended(struct debugger *d, enum end_reason why);
 /** The machine has become another one (a snapshot, another instant): what is known of where it stood is forgotten. */
 void dbg_moved(struct debugger *d);
 
-/* ---- back in time (machine/reverse.h keeps the history) ------------------------------------------------------------ */
+/* ---- back in time (machine/reverse.h keeps the history) ----------------------------------------------------------- */
 
 /* The machine stands; afterwards it stands elsewhere, and the listeners hear of it as of a stop (STOP_REPLAY at the oldest instant
  * there is). 0, or -errno with a message, and it stands where it stood. */
@@ -174,7 +174,7 @@ MUST_CHECK int dbg_reverse_write(struct debugger *d, u64 lin, unsigned n, bool *
 /** To an instant: machine_icount() of all processors. */
 MUST_CHECK int dbg_reverse_goto(struct debugger *d, u64 position, struct errtext *e);
 
-/* ---- looking ------------------------------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------------------------------ */
 
 /** The selected processor: after a stop the one that stopped. */
 struct cpu *dbg_cpu(struct debugger *d);

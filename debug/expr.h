@@ -2,10 +2,11 @@
  * Expressions of the debugger: conditions, addresses, values. All arithmetic is on unsigned 64-bit numbers.
  *
  *   numbers     10, 0x1f, 0b101, 'A'
- *   registers   $rax or rax, eax, ax, al; rip, rflags; cs, cs.base, cs.limit; cr0..; dr0..; gdtr.base; efer; cpl; cpu; icount; xmm0 (low half)
+ *   registers   $rax or rax, eax, ax, al; rip, rflags; cs, cs.base, cs.limit; cr0..; dr0..; gdtr.base; efer; cpl; cpu;
+ *               icount; xmm0 (low half)
  *   flags       $cf $pf $af $zf $sf $tf $if $df $of
  *   MSRs        msr[0xc0000080]
- *   memory      byte[A] word[A] dword[A] qword[A] by linear address; pbyte[A].. by physical; *A is qword[A], dword[A] or word[A], by mode
+ *   memory      byte[A] word[A] dword[A] qword[A] by linear address; pbyte[A].. by physical; *A is as wide as the mode
  *   symbols     start_kernel, or &name where a register has the same name
  *   of a stop   $value $old $addr $size $n $write (what a watched access, port, MSR... saw)
  *   operators   ! ~ - * / % + << >> < <= > >= == != & ^ | && || ?: ( ), as in C

@@ -42,7 +42,7 @@ struct byte_queue {
 bool queue_put(struct byte_queue *q, const void *data, size_t n);
 size_t queue_take(struct byte_queue *q, void *data, size_t n);
 
-/* ---- for commands ------------------------------------------------------------------------------------------------------------ */
+/* ---- for commands ------------------------------------------------------------------------------------------------- */
 
 /** The next blank-separated word of *@text, which moves behind it and the blanks; false: none, or longer than @n. */
 bool command_word(const char **text, char *buf, size_t n);

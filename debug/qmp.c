@@ -23,7 +23,7 @@ struct qmp {
 	struct qmp *next;
 };
 
-/* ---- cutting the stream into messages ------------------------------------------------------------------------------------------- */
+/* ---- cutting the stream into messages ----------------------------------------------------------------------------- */
 
 void qmp_split_reset(struct qmp_splitter *s)
 {
@@ -71,7 +71,7 @@ int qmp_split_byte(struct qmp_splitter *s, u8 b)
 	return 1;
 }
 
-/* ---- answers -------------------------------------------------------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------------------------------------------------ */
 
 static void send_json(struct qmp *q, json_t *v)
 {
@@ -111,7 +111,7 @@ static json_t *greeting(void)
 	return v;
 }
 
-/* ---- commands ------------------------------------------------------------------------------------------------------------------- */
+/* ---- commands ----------------------------------------------------------------------------------------------------- */
 
 static const char *arg_text(const json_t *args, const char *name)
 {
@@ -231,12 +231,14 @@ static json_t *cmd_screendump(struct monitor *mon, const json_t *args)
 static json_t *cmd_eject(struct monitor *mon, const json_t *args)
 {
 	const char *drive = arg_text(args, "device") ? arg_text(args, "device") : arg_text(args, "id");
-	return one_word(drive) ? by_line(mon, false, "eject \"%.300s\"", drive) : qmp_error("GenericError", "eject wants \"device\" or \"id\"");
+	return one_word(drive) ? by_line(mon, false, "eject \"%.300s\"", drive)
+			       : qmp_error("GenericError", "eject wants \"device\" or \"id\"");
 }
 
 static json_t *cmd_change(struct monitor *mon, const json_t *args)
 {
-	const char *drive = arg_text(args, "device") ? arg_text(args, "device") : arg_text(args, "id"), *file = arg_text(args, "filename");
+	const char *drive = arg_text(args, "device") ? arg_text(args, "device") : arg_text(args, "id");
+	const char *file = arg_text(args, "filename");
 	return one_word(drive) && one_word(file)
 		   ? by_line(mon, false, "change \"%.300s\" \"%.3000s\"", drive, file)
 		   : qmp_error("GenericError", "blockdev-change-medium wants \"id\" and \"filename\"");
@@ -336,7 +338,7 @@ json_t *qmp_execute(struct monitor *mon, const char *text, bool *negotiated)
 	return out;
 }
 
-/* ---- events --------------------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------- */
 
 static void event(struct qmp *q, const char *name, json_t *data)
 {
@@ -390,7 +392,7 @@ static void on_reset(void *ctx)
 	event(ctx, "RESET", guest_data(true, "guest-reset"));
 }
 
-/* ---- the socket ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the socket --------------------------------------------------------------------------------------------------- */
 
 static void on_bytes(void *ctx, const u8 *data, unsigned n)
 {

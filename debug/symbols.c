@@ -74,7 +74,7 @@ static void collect(struct loading *l, u64 addr, u64 size, char type, const char
 	l->s[l->n++] = (struct symbol){addr + l->offset, size, name, type};
 }
 
-/* ---- ELF ----------------------------------------------------------------------------------------------------------------- */
+/* ---- ELF ---------------------------------------------------------------------------------------------------------- */
 
 static char elf_type(const GElf_Sym *sym)
 {
@@ -112,7 +112,7 @@ static int load_elf(struct loading *l, const char *name, void *data, u64 size, E
 	return l->n ? 0 : err_set(e, -ENOEXEC, "%s: an ELF file without symbols (stripped)", name);
 }
 
-/* ---- System.map, kallsyms: "ffffffff81000000 T _text" -------------------------------------------------------------------- */
+/* ---- System.map, kallsyms: "ffffffff81000000 T _text" ------------------------------------------------------------- */
 
 static bool map_line(struct loading *l, char *line)
 {
@@ -156,7 +156,7 @@ static int load_map(struct loading *l, const char *name, char *text, struct errt
 		       name);
 }
 
-/* ---- taking in ----------------------------------------------------------------------------------------------------------- */
+/* ---- taking in ---------------------------------------------------------------------------------------------------- */
 
 static int by_address(const void *a, const void *b)
 {
@@ -265,7 +265,7 @@ int symbols_load(struct symbols *s, const char *path, u64 offset, unsigned *n, s
 	return r;
 }
 
-/* ---- asking -------------------------------------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------------------------------- */
 
 const struct symbol *symbols_at(const struct symbols *s, u64 addr)
 {

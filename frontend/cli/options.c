@@ -74,7 +74,7 @@ void cli_help(FILE *out)
 	    "  orrery -kernel vmlinuz -initrd initrd.gz -append console=ttyS0 -nographic -m 256\n"
 	    "  orrery -kernel test.elf -device isa-debug-exit -serial stdio -no-reboot -timeout "
 	    "60\n"
-	    "\nTerminal: Ctrl-C ends the emulator. With -nographic or -serial mon:stdio: Ctrl-A x "
+	    "\nTerminal: Ctrl-C ends the emulator. With -nographic or -serial mon:stdio: Ctrl-A c is the monitor, Ctrl-A x "
 	    "ends,\n"
 	    "Ctrl-A h helps, Ctrl-A Ctrl-A types Ctrl-A, and Ctrl-C goes to the guest.\n"
 	    "\nExit status:\n");
