@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include "base/config.h"
+#include "debug/history.h"
 #include "debug/monitor.h"
 #include "devices/backends/chardev.h"
 #include "frontend/cli/gdb.h"
@@ -103,6 +104,8 @@ int cli_debug_start(struct cli *cli, struct machine *m, struct errtext *e)
 		machine_pause(m);
 	if (!r)
 		r = serve(cli, e);
+	if (!r && cli->history_n && !(cli->history = history_create(m, cli->history_n)))
+		return err_set(e, -ENOMEM, "no memory for -history");
 	return r ? r : cli_gdb_start(cli, e);
 }
 
@@ -114,6 +117,8 @@ int cli_debug_stop(struct cli *cli, struct machine *m)
 	if (cli->debugger)
 		dbg_ended(cli->debugger, result.reason);
 	cli_gdb_stop(cli);
+	history_destroy(cli->history);
+	cli->history = NULL;
 	if (cli->mon)
 		monitor_finish(cli->mon);
 	status = monitor_quit_status(cli->mon);

@@ -1,8 +1,19 @@
 /* Why the processor shut down, or what it met last: on the terminal, and for the verdict. */
 #include <stdlib.h>
 #include "debug/debugger.h"
-#include "debug/explain.h"
-#include "frontend/cli/options.h"
+#include "debug/history.h"
+#include "base/config.h"
+#include "frontend/cli/options_internal.h"
+
+int opt_history(struct cli *cli, const char *value)
+{
+	u64 n;
+
+	if (parse_uint(value, &n) || !n || n > HISTORY_MAX)
+		return cli_bad(cli, "a number of instructions, 1 to %u, not '%s'", HISTORY_MAX, value);
+	cli->history_n = (unsigned)n;
+	return 0;
+}
 
 static void print(json_t *tree, FILE *out, const char *before)
 {
@@ -32,6 +43,9 @@ void cli_shut_down(void *ctx, struct machine *m, unsigned cpu, FILE *out)
 	struct cli *cli = ctx;
 	const struct explain_names names = {symbol_name, cli->debugger ? dbg_symbols(cli->debugger) : NULL};
 	json_t *tree = explain_shutdown(m, cpu, &names);
+
+	if (cli->history)
+		history_add(cli->history, tree, &names);
 
 	print(tree, out, "orrery: warning: ");
 	keep_json(cli, tree);

@@ -53,6 +53,8 @@ struct cli {
 	struct debugger *debugger;
 	struct monitor *mon;
 	const char *gdb[CLI_GDBS];
+	unsigned history_n; /* -history; 0: none */
+	struct history *history;
 	struct gdbstub *gdbstub[CLI_GDBS];
 	unsigned gdbs;
 	const char *trace, *profile; /* -trace, -profile; NULL: none */

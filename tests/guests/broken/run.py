@@ -37,7 +37,7 @@ def build(source, folder):
 def run(emulator, image):
     verdict = image + ".json"
     p = subprocess.run([emulator, "-kernel", image, "-m", "64", "-cpu", "max", "-display", "none", "-serial", "null", "-no-reboot",
-                        "-max-insns", "1000000", "-verdict", verdict], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                        "-max-insns", "1000000", "-history", "5", "-verdict", verdict], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                        text=True, timeout=60)
     with open(verdict) as f:
         return p.stderr, json.load(f)
@@ -64,6 +64,12 @@ def problems(source, text, verdict):
         yield "JSON: no instruction"
     if cause["check"] not in text or "rule         SDM " + cause.get("sdm", "?") not in text:
         yield "text: does not name check and rule"
+    if verdict["reason"] == "triple-fault":
+        last = verdict["faults"].get("history", [])
+        if not 1 <= len(last) <= 5 or "the last instructions" not in text:
+            yield "the last instructions are not told"
+        elif int(last[-1]["rip"], 16) != int(chain[0]["rip"], 16) and "fetch" not in text:
+            yield "the last instruction is at %s, the fault at %s" % (last[-1]["rip"], chain[0]["rip"])
     for fragment in fragments:
         if fragment not in text:
             yield "text: does not say %r" % fragment
