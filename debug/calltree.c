@@ -165,6 +165,8 @@ static void returned(struct lane *l, u64 at)
 			return;
 		}
 	}
+	if (l->now.n) /* to where nobody called from: a return used as a jump (retpolines), which still ends what was called last */
+		l->now.n--;
 }
 
 void calltree_run(struct calltree *t, unsigned cpu, u64 at, unsigned cpl, u64 func, u64 n)

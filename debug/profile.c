@@ -80,19 +80,31 @@ static void settle(struct profile *p, struct cpu *cpu, struct lane *l)
 	l->icount = icount;
 }
 
-/* How the block ends is kept in it, behind the mark that it is known: 8 + kind. */
-static enum call_kind end_of(struct block *b)
+extern const struct exec_desc exec_jmp_rel;
+
+/* How the block ends, and how far from its beginning, is kept in it: 8 + kind, and the distance above that. */
+static enum call_kind end_of(struct block *b, s64 *distance)
 {
-	if (!b->profile_id)
-		b->profile_id = 8u + call_kind_of(&b->insns[b->count - 1]);
-	return (enum call_kind)(b->profile_id - 8);
+	if (unlikely(!b->profile_id)) {
+		s64 end = 0;
+		for (unsigned i = 0; i < b->count; i++) {
+			const struct insn *in = &b->insns[i];
+			end += in->len;
+			if (i + 1 < b->count && in->row != UINT16_MAX && insn_exec(in) == &exec_jmp_rel)
+				end += (s64)in->imm;
+		}
+		b->profile_id = (8u + call_kind_of(&b->insns[b->count - 1])) | (u64)end << 8;
+	}
+	*distance = (s64)b->profile_id >> 8;
+	return (enum call_kind)((b->profile_id & 0xff) - 8);
 }
 
 static void on_block(void *ctx, struct cpu *cpu, struct block *b)
 {
 	struct profile *p = ctx;
 	struct lane *l = &p->lane[cpu->index];
-	enum call_kind kind = end_of(b);
+	s64 distance;
+	enum call_kind kind = end_of(b, &distance);
 	u64 lin = linear(cpu, cpu->insn_rip);
 
 	settle(p, cpu, l);
@@ -101,10 +113,7 @@ static void on_block(void *ctx, struct cpu *cpu, struct block *b)
 		l->began = false;
 	}
 	if (kind != CALL_NONE) {
-		u64 end = lin;
-		for (unsigned i = 0; i < b->count; i++)
-			end += b->insns[i].len; /* jumps followed within the block are rare before a call: then its return is not seen as one */
-		calltree_leave(p->tree, cpu->index, kind, end);
+		calltree_leave(p->tree, cpu->index, kind, lin + (u64)distance);
 		l->began = true;
 	}
 	if (unlikely(l->icount >= p->next) && machine_instructions(p->m) >= p->next)
