@@ -3,6 +3,12 @@
  * fail with the error or exit reason of the table's group exactly when some check of the table fails, and nothing may crash,
  * hang or overrun its budget when the guest runs on and exits again.
  */
+#include <check.h>
+#include <stdlib.h>
+
+/* The rig's assertions, outside of any test of Check's: it would exit. */
+#define _mark_point(...)       ((void)0)
+#define _ck_assert_failed(...) abort()
 #include "tests/vmx/vbox.h"
 
 #define BUDGET 600u
