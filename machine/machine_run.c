@@ -366,11 +366,22 @@ static u64 shots(struct machine *m, bool at_end)
 
 /* ---- the loop ------------------------------------------------------------------------------- */
 
+/*
+ * Where a slice ends at the latest: when the host is to be looked at. That hangs on the host, and the ends of slices show: code is
+ * looked up anew behind them, which may set accessed bits. So a run that shall be repeated has them at fixed places.
+ */
+static u64 next_look(const struct machine *m, u64 icount)
+{
+	if (m->recorder || m->reverse)
+		return (icount / POLL_NET + 1) * POLL_NET;
+	return m->next_poll > icount ? m->next_poll : icount + 1;
+}
+
 static u64 slice(struct machine *m)
 {
 	u64 now = machine_now(m), icount = machine_icount(m);
 	u64 deadline = clock_next_deadline(&m->clock);
-	u64 n = reverse_reruns(m) ? POLL_INSNS : m->next_poll > icount ? m->next_poll - icount : 1;
+	u64 n = next_look(m, icount) - icount;
 	if (deadline != CLOCK_NEVER)
 		n = MIN(n, deadline > now ? (deadline - now + NS_PER_INSN - 1) / NS_PER_INSN : 1);
 	if (m->cfg.max_insns && !reverse_past(m))
