@@ -99,7 +99,8 @@ static void lanes(const struct canvas *c, double w, bool nonroot)
 		}
 }
 
-static void event(const struct canvas *c, const json_t *e, double x, double y, double bottom, unsigned *phases)
+/* @crowded: the next event is a change of mode, too, whose name would stand on this one's. */
+static void event(const struct canvas *c, const json_t *e, double x, double y, double bottom, unsigned *phases, bool crowded)
 {
 	const char *kind = text(e, "kind");
 
@@ -108,7 +109,8 @@ static void event(const struct canvas *c, const json_t *e, double x, double y, d
 		c->text(c->ctx, x + 3, (*phases)++ & 1 ? 28 : 14, 11, GREY, 0, text(e, "via"));
 	} else if (!strcmp(kind, "mode")) {
 		c->line(c->ctx, x, bottom - 14, x, bottom, BLUE, 1, 0);
-		c->text(c->ctx, x + 3, bottom - 2, 9, BLUE, 0, text(e, "mode"));
+		if (!crowded)
+			c->text(c->ctx, x + 3, bottom - 2, 9, BLUE, 0, text(e, "mode"));
 	} else {
 		u32 colour = !strcmp(kind, "exception") ? RED : !strncmp(kind, "vm", 2) ? NONROOT : BLACK;
 		c->circle(c->ctx, x, y, 3.4, colour, 100, colour);
@@ -140,7 +142,7 @@ static bool timeline(const struct canvas *c, const json_t *run)
 			c->line(c->ctx, x - 15, y, x, y, BLACK, 2, 0);
 			c->line(c->ctx, x, y, x, to, BLACK, 2, 0);
 		}
-		event(c, e, x, to, bottom, &phases);
+		event(c, e, x, to, bottom, &phases, !strcmp(text(json_array_get(list, i + 1), "kind"), "mode"));
 		y = to;
 	}
 	c->end(c->ctx);
@@ -178,7 +180,7 @@ static bool walk(const struct canvas *c, const json_t *run, unsigned which)
 		rows += num(s, "stage") == 0;
 	}
 	unsigned height = (unsigned)(90 + 54 * (rows + two));
-	c->begin(c->ctx, two ? 1080 : 420, height, "Page walk");
+	c->begin(c->ctx, two ? 1080 : 560, height, "Page walk");
 	snprintf(buf, sizeof(buf), "%s%s, %s: %zu entries read", two ? "guest-linear " : "linear ", text(w, "address"), text(w, "phase"), n);
 	label(c, 16, 24, 15, TEXT_BOLD, buf);
 	json_array_foreach((json_t *)steps, i, s)

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	if (size < 3)
 		return 0;
 	read_it(data, size); /* as it is */
-	size_t flow = MIN(data[1] | data[2] << 8, size - 3), fx = size - 3 - flow;
+	size_t flow = MIN((size_t)(data[1] | data[2] << 8), size - 3), fx = size - 3 - flow;
 	uLongf a = compressBound(flow), b = compressBound(fx);
 	u8 *file = malloc(1024 + a + b), *start = header(file, data[0]), *body = start + TRACE_CHUNK_HEADER, *p;
 
