@@ -355,6 +355,10 @@ static int load_packed(struct machine *m, const struct packed_file *f, struct er
 {
 	const char *kind = text_block(f, "KIND");
 	u64 n = 0;
+	if (m->recorder || m->reverse)
+		return err_set(e, -EBUSY, "a run that is %s cannot be left for a snapshot%s",
+			       m->recorder ? "recorded or replayed" : "kept for going back",
+			       m->recorder ? ": end the recording first" : ": 'reverse off' ends that");
 	u8 *state = unpack_state(f, &n);
 	int r = kind && state ? 0 : err_set(e, -EINVAL, "the snapshot lacks what must be in it");
 	r = r ? r : machine_fits(m, kind, e);

@@ -20,7 +20,7 @@ MUST_CHECK int machine_save(struct machine *m, const char *path, snapshot_progre
 /**
  * Makes @m the machine that was saved. It must have the same configuration; paths may differ. 0; -EINVAL (not a snapshot, of
  * another version, damaged), -ENXIO (the machine is another one: the message names the first difference), -ESTALE (a disk was
- * changed since), -errno of the file. On failure the machine is as it was.
+ * changed since), -EBUSY (the run is recorded, replayed or kept for going back), -errno of the file. On failure the machine is as it was.
  */
 MUST_CHECK int machine_load(struct machine *m, const char *path, struct errtext *e);
 /** The same from memory; @trust: checksums are not looked at (fuzzers). */

@@ -30,6 +30,10 @@ enum menu_action {
 	DO_EJECT,
 	DO_FOLDER,
 	DO_INSERT,
+	DO_SAVE,
+	DO_SNAPSHOTS,
+	DO_LOAD,
+	DO_GIVE_UP,
 	DO_QUIT,
 };
 
@@ -65,7 +69,7 @@ static void add(struct menu *n, enum menu_action action, int arg, const char *la
 	if (n->rows == MENU_ROWS)
 		return;
 	struct menu_row *r = &n->row[n->rows++];
-	snprintf(r->label, sizeof(r->label), "%s", label);
+	snprintf(r->label, sizeof(r->label), "%.191s", label);
 	snprintf(r->hint, sizeof(r->hint), "%s", hint);
 	r->action = action;
 	r->arg = arg;
@@ -86,6 +90,12 @@ static void main_page(struct window *w)
 		add(n, DO_KEYS, 0, "Send keys", ">");
 		add(n, DO_PASTE, 0, "Type the clipboard's text", "Ctrl+Alt+V");
 	}
+	if (!w->ended && !snapshot_busy(w)) {
+		add(n, DO_SAVE, 0, "Save snapshot", "");
+		add(n, DO_SNAPSHOTS, 0, "Load snapshot", ">");
+	} else if (!w->ended && !w->job.load) {
+		add(n, DO_GIVE_UP, 0, "Give up saving", "");
+	}
 	add(n, DO_SCREENSHOT, 0, "Screenshot", "Ctrl+Alt+S");
 	add(n, DO_FULL_SCREEN, 0, w->full ? "Leave full screen" : "Full screen", "Ctrl+Alt+F");
 	add(n, DO_SCALING, 0, "Picture", scaling_names[w->scaling]);
@@ -102,6 +112,22 @@ static void keys_page(struct window *w)
 	snprintf(n->title, sizeof(n->title), "Send keys");
 	for (unsigned i = 0; i < ARRAY_SIZE(chords); i++)
 		add(n, DO_CHORD, (int)i, chords[i].name, "");
+}
+
+static void snapshots_page(struct window *w)
+{
+	struct menu *n = &w->menu;
+	struct snapshot_file file[64];
+	unsigned count = snapshot_list(file, ARRAY_SIZE(file));
+	snprintf(n->title, sizeof(n->title), "Load snapshot");
+	for (unsigned i = 0; i < count; i++) {
+		char size[32];
+		snprintf(size, sizeof(size), "%llu MiB",
+			 (unsigned long long)(file[i].bytes + 1048575) >> 20);
+		add(n, DO_LOAD, 0, file[i].name, size);
+	}
+	if (!count)
+		add(n, DO_BACK, 0, "There is no .sav file where Orrery was started", "");
 }
 
 /* ---- drives and files ----------------------------------------------------------------------- */
@@ -204,7 +230,9 @@ static void insert(struct window *w, unsigned drive, const char *path)
 	struct machine_medium md[MEDIA];
 	struct errtext e;
 	unsigned count = machine_media(w->m, md, MEDIA);
-	if (drive >= count || drive >= MEDIA)
+	if (snapshot_busy(w)) /* would wait for it */
+		window_toast(w, "%s is not finished yet", w->job.path);
+	else if (drive >= count || drive >= MEDIA)
 		window_toast(w, "There is no drive that takes it");
 	else if (machine_change_medium(w->m, md[drive].id, path, &e))
 		window_toast(w, "%s", e.s);
@@ -241,6 +269,7 @@ static void build(struct window *w)
 	case PAGE_KEYS: keys_page(w); break;
 	case PAGE_DRIVES: drives_page(w); break;
 	case PAGE_FILES: files_page(w); break;
+	case PAGE_SNAPSHOTS: snapshots_page(w); break;
 	default: break;
 	}
 	if (w->menu.selected >= w->menu.rows)
@@ -285,6 +314,7 @@ static void choose(struct window *w)
 		return;
 	case DO_KEYS: menu_open(w, PAGE_KEYS); return;
 	case DO_DRIVES: menu_open(w, PAGE_DRIVES); return;
+	case DO_SNAPSHOTS: menu_open(w, PAGE_SNAPSHOTS); return;
 	case DO_FILES:
 		n->drive = row.arg;
 		first_folder(w);
@@ -306,6 +336,9 @@ static void choose(struct window *w)
 	case DO_PASTE: input_paste(w); break;
 	case DO_EJECT: insert(w, (unsigned)row.arg, NULL); break;
 	case DO_INSERT: insert_named(w, row.label); break;
+	case DO_SAVE: snapshot_save_new(w); break;
+	case DO_LOAD: snapshot_load_named(w, row.label); break;
+	case DO_GIVE_UP: snapshot_give_up(w); break;
 	case DO_CHORD: input_chord(w, chords[row.arg].keys); break;
 	case DO_QUIT:
 		w->power_asked = true;

@@ -43,6 +43,8 @@ static void speed(struct status *s, const struct machine_stats *now, u64 ns)
 	u64 insns = now->instructions - s->last_insns, virt = now->virtual_ns - s->last_virtual;
 	u64 idle = now->idle_ns - s->last_idle;
 	double mips = (double)insns * 1e3 / (double)ns;
+	if (now->instructions < s->last_insns)
+		return; /* a snapshot was loaded */
 	u64 busy = virt > idle ? (virt - idle) * 100 / virt : 0;
 	if (now->paused)
 		snprintf(s->speed, sizeof(s->speed), "paused");

@@ -209,15 +209,21 @@ static void take_picture(struct window *w)
 	}
 }
 
-void window_screenshot(struct window *w)
+void window_new_name(char *name, size_t size, const char *suffix)
 {
-	char name[80];
 	time_t now = time(NULL);
 	struct tm t;
 	localtime_r(&now, &t);
-	strftime(name, sizeof(name), "orrery-%Y%m%d-%H%M%S.png", &t);
+	size_t n = strftime(name, size, "orrery-%Y%m%d-%H%M%S", &t);
+	snprintf(name + n, size - n, "%s", suffix);
 	for (unsigned i = 2; i < 100 && !access(name, F_OK); i++)
-		snprintf(name + 22, sizeof(name) - 22, "-%u.png", i);
+		snprintf(name + n, size - n, "-%u%s", i, suffix);
+}
+
+void window_screenshot(struct window *w)
+{
+	char name[80];
+	window_new_name(name, sizeof(name), ".png");
 	int r = display_screenshot(w->display, name);
 	if (r)
 		window_toast(w, "Screenshot: %s: %s", name, strerror(-r));
@@ -284,7 +290,7 @@ void window_toggle_pause(struct window *w)
 	if (machine_paused(w->m))
 		machine_resume(w->m);
 	else
-		machine_pause(w->m);
+		machine_interrupt(w->m); /* without waiting: it may be saving a snapshot */
 	window_title(w);
 	w->dirty = true;
 }
@@ -374,6 +380,7 @@ static void tick(struct window *w)
 	input_follows(w);
 	status_sample(w, now);
 	take_picture(w);
+	snapshot_tick(w);
 	if (w->toast_until && now >= w->toast_until) {
 		w->toast_until = 0;
 		w->dirty = true;
@@ -461,6 +468,7 @@ static int run_behind(struct window *w, struct errtext *e)
 		window_set_full_screen(w, true);
 	loop(w);
 	host_thread_join(w->runner);
+	snapshot_end(w);
 	display_detach(w->display);
 	return 0;
 }

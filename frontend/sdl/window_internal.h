@@ -4,6 +4,7 @@
 #define ORRERY_SDL_WINDOW_INTERNAL_H
 
 #include <SDL.h>
+#include <stdatomic.h>
 #include "base/host.h"
 #include "devices/display/display.h"
 #include "frontend/sdl/draw.h"
@@ -18,7 +19,7 @@ enum scaling {
 	SCALE_STRETCH, /* fills the window */
 };
 
-enum menu_page { PAGE_NONE, PAGE_MAIN, PAGE_KEYS, PAGE_DRIVES, PAGE_FILES };
+enum menu_page { PAGE_NONE, PAGE_MAIN, PAGE_KEYS, PAGE_DRIVES, PAGE_FILES, PAGE_SNAPSHOTS };
 
 struct menu_row {
 	char label[192];
@@ -55,6 +56,25 @@ struct typing { /* text being typed into the guest */
 	unsigned skipped;
 };
 
+/* A snapshot being saved or loaded: a thread waits for the machine's. */
+struct snapshot_job {
+	struct host_thread *thread; /* NULL: none */
+	struct machine *m;
+	bool load;
+	char path[192];
+	atomic_uint percent;
+	atomic_bool give_up, done;
+	unsigned shown; /* of percent */
+	int result;     /* valid with done */
+	struct errtext error;
+};
+
+struct snapshot_file {
+	char name[192];
+	s64 changed_ns;
+	u64 bytes;
+};
+
 struct window {
 	struct machine *m;
 	struct display *display;
@@ -84,6 +104,7 @@ struct window {
 	int wheel_rest;
 	bool power_asked;
 	struct typing typing;
+	struct snapshot_job job;
 	struct menu menu;
 	struct status status;
 	char toast[256];
@@ -95,6 +116,8 @@ void window_toast(struct window *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void window_title(struct window *w);
 void window_set_full_screen(struct window *w, bool full);
 void window_screenshot(struct window *w);
+/** A name for a new file where Orrery was started: orrery-, the time, @suffix. @size: at least 60. */
+void window_new_name(char *name, size_t size, const char *suffix);
 void window_toggle_pause(struct window *w);
 /** The user wants the window closed: the first time the guest is asked. */
 void window_close(struct window *w);
@@ -124,6 +147,19 @@ void menu_scroll(struct window *w, int rows);
 void menu_draw(struct window *w);
 /** A file was dropped on the window. */
 void menu_drop(struct window *w, const char *path);
+
+/* snapshot.c */
+/** Begin; what came of it is said in the window. */
+void snapshot_save_new(struct window *w);
+void snapshot_load_named(struct window *w, const char *name);
+bool snapshot_busy(const struct window *w);
+void snapshot_give_up(struct window *w);
+/** Says how far it is. */
+void snapshot_tick(struct window *w);
+/** Waits for what is under way; the machine has ended. */
+void snapshot_end(struct window *w);
+/** The files that may be snapshots, the newest first; how many. */
+unsigned snapshot_list(struct snapshot_file *out, unsigned max);
 
 /* status.c */
 void status_sample(struct window *w, u64 now);

@@ -330,6 +330,55 @@ def check_close(screen, argv, folder):
         raise Failed("closed twice: expected status 80, got %d" % e.process.returncode)
 
 
+def check_snapshot(screen, argv, folder):
+    """What was done after a snapshot was saved is undone by loading it; a damaged one is refused, and the guest runs on."""
+    e = Emulator(screen, argv, folder)
+
+    def choose(picture, up, *more):
+        screen.tool("key", "ctrl+alt+m")
+        time.sleep(0.3)
+        screen.tool("key", "--delay", "40", *["Up"] * up)  # from the last entry
+        time.sleep(0.3)
+        e.picture(os.path.join(folder, picture))
+        screen.tool("key", "Return")
+        time.sleep(0.3)
+        for key in more:
+            e.picture(os.path.join(folder, "list.png"))
+            screen.tool("key", key)
+        time.sleep(0.5)
+        e.new()
+
+    def snapshots():
+        return sorted(n for n in os.listdir(folder) if n.endswith(".sav"))
+
+    choose("menu.png", 8)
+    name = wait_for("the snapshot", snapshots)[0]
+    time.sleep(0.3)
+    e.picture(os.path.join(folder, "saved.png"))
+    screen.tool("key", "n")  # now it ignores the power button
+    e.expect_keys("n", [0x31, 0xb1])
+    with open(os.path.join(folder, name), "rb") as f:
+        whole = f.read()
+    with open(os.path.join(folder, "torn.sav"), "wb") as f:
+        f.write(whole[:-100])
+    choose("menu.png", 7, "Return")  # the newest stands first
+    e.picture(os.path.join(folder, "refused.png"))
+    screen.tool("key", "a")
+    e.expect_keys("a key after a snapshot was refused", [0x1e, 0x9e])
+    close_button(screen.env, e.window)
+    time.sleep(0.5)
+    if e.process.poll() is not None:
+        raise Failed("after a snapshot was refused the guest heard the power button")
+    os.unlink(os.path.join(folder, "torn.sav"))
+    choose("menu.png", 7, "Return")
+    e.picture(os.path.join(folder, "loaded.png"))
+    screen.tool("key", "a")
+    e.expect_keys("a key after loading", [0x1e, 0x9e])
+    close_button(screen.env, e.window)
+    if end(e) != 0:
+        raise Failed("loaded from before it ignored the button, the guest ended with %d" % e.process.returncode)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("orrery")
@@ -358,6 +407,7 @@ def main():
         e.process.kill()
         e.process.wait()
         check_close(screen, argv, folder)
+        check_snapshot(screen, argv, folder)
         print("the window behaves")
         return 0
     except Failed as failure:
