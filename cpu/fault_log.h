@@ -43,6 +43,7 @@ struct fault_record {
 	struct dtr gdtr, idtr;
 	u8 cpl;
 	bool nonroot, smm;
+	u8 before;     /* instructions of its block that ran before it: block_before() finds them while the code is there */
 	u8 bytes[15], nbytes; /* of the instruction at rip; 0: they could not be had cheaply */
 };
 

@@ -3,13 +3,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include "cpu/exec/exec.h"
+#include "cpu/exec/blocks.h"
 #include "cpu/exec/system.h"
 #include "cpu/vmx/vmx.h"
 #include "debug/debugger.h"
 #include "debug/explain_values.h"
 
 #define CHAIN_MAX 10u
+#define BEFORE_MAX 16u
 
 /* ---- the rules ------------------------------------------------------------------------------------------------------ */
 
@@ -520,6 +521,26 @@ static void add_line(json_t *code, struct cpu *cpu, u64 rip, u64 base, const str
 		view_text(o, "symbol", symbol);
 }
 
+/* What ran before the first fault of a chain, as far as its block reaches back. */
+static void add_before(json_t *o, struct cpu *cpu, const struct fault_record *r, const struct explain_names *names)
+{
+	bool long64 = (r->mode & MODE_BITS) == MODE_64;
+	u64 base = long64 ? 0 : r->base[CS], lin = long64 ? r->rip : (u32)(r->rip + base), phys;
+	u16 offs[BLOCK_MAX_INSNS];
+	json_t *list = view_array(o, "before");
+	struct insn in;
+
+	if (!r->before || !dbg_translate(cpu, lin, &phys) ||
+	    !block_before(cpu, phys & ~0xfffull, lin & 0xfff, r->mode, r->before, offs))
+		return;
+	for (unsigned i = r->before > BEFORE_MAX ? r->before - BEFORE_MAX : 0; i < r->before; i++) {
+		u64 at = r->rip - (lin & 0xfff) + offs[i];
+
+		if (dbg_decode(cpu, at + base, 16u << (r->mode & MODE_BITS), &in, NULL))
+			add_line(list, cpu, at, base, &in, false, names);
+	}
+}
+
 /* Instructions that lead up to rip, as far as decoding from some byte before it falls into step with it, and a few behind. */
 static void add_code(json_t *o, struct cpu *cpu, const struct explain_names *names)
 {
@@ -602,6 +623,8 @@ json_t *explain_shutdown(struct machine *m, unsigned index, const struct explain
 	view_num(o, "instructions", cpu_icount(cpu));
 	if (r)
 		add_chain(o, cpu, r->chain, names);
+	if (r && fault_log_chain(cpu, r->chain, &r, 1))
+		add_before(o, cpu, r, names);
 	add_state(o, cpu);
 	add_code(o, cpu, names);
 	add_stack(o, cpu, names);

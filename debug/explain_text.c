@@ -194,6 +194,8 @@ char *explain_to_text(const json_t *o)
 		print_fault(f, e, i);
 	print_state(f, json_object_get(o, "state"));
 	print_code(f, o, "history", "the last instructions");
+	if (!has(o, "history"))
+		print_code(f, o, "before", "executed right before the first");
 	print_code(f, o, "code", "code around it");
 	print_stack(f, o);
 	print_list(f, json_object_get(o, "exceptions"));

@@ -572,6 +572,33 @@ static bool block_matches(const struct cpu *cpu, const struct block *b, u64 phys
 }
 
 /* A first instruction that crosses the page: fetched whole, cached under both pages. */
+static bool leads_to(const struct block *b, unsigned off, unsigned n, u16 *offs)
+{
+	unsigned pos = b->phys & 0xfff;
+
+	if (b->count <= n)
+		return false;
+	for (unsigned i = 0; i < n; i++) {
+		offs[i] = (u16)pos;
+		pos += b->insns[i].len;
+		if (insn_exec(&b->insns[i]) == &exec_jmp_rel) /* a jump that was followed */
+			pos = (unsigned)((s64)pos + (s64)b->insns[i].imm) & 0xfff;
+	}
+	return pos == off;
+}
+
+bool block_before(const struct cpu *cpu, u64 phys_page, unsigned off, u32 mode, unsigned n, u16 offs[BLOCK_MAX_INSNS])
+{
+	const struct block_cache *c = cpu->blocks;
+	const struct code_page *p = code_find(cpu->blocks, phys_page);
+
+	for (const struct block_ref *r = p ? p->blocks : NULL; r; r = r->next)
+		if ((r->block->phys & ~0xfffull) == phys_page && r->block->mode == mode && leads_to(r->block, off, n, offs))
+			return true;
+	const struct block *scratch = (const struct block *)c->scratch.block;
+	return c->scratch_page == phys_page && scratch->mode == mode && leads_to(scratch, off, n, offs);
+}
+
 static struct block *build_straddling(struct cpu *cpu, u64 lin, u64 phys, u8 *host)
 {
 	struct builder *b = &cpu->blocks->builder;

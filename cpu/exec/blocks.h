@@ -48,6 +48,12 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b);
 const struct uop *block_rest_of_insn(struct cpu *cpu, const struct uop *u);
 void uop_insn_end(UOP_ARGS);
 
+/**
+ * The block in which @n instructions stand in front of the one at offset @off of physical page @phys_page: their page offsets in @offs,
+ * in the order of execution. False: it is no longer there.
+ */
+bool block_before(const struct cpu *cpu, u64 phys_page, unsigned off, u32 mode, unsigned n, u16 offs[BLOCK_MAX_INSNS]);
+
 /** How the decoder is to read the code that runs now. */
 static inline struct decode_mode decode_mode_of(const struct cpu *cpu)
 {

@@ -73,6 +73,7 @@ struct fault_record *fault_log_add(struct cpu *cpu, enum fault_record_kind kind,
 	r->cpl = cpu->cpl;
 	r->nonroot = vmx_nonroot(cpu);
 	r->smm = cpu->smm;
+	r->before = kind == FR_EXCEPTION && !step ? cpu->block_insns : 0;
 	r->nbytes = take_bytes(cpu, r->rip, r->bytes);
 	cpu->trail.delivering = 0;
 	return r;

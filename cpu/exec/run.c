@@ -102,6 +102,7 @@ NOINLINE void uop_fault(UOP_ARGS)
 {
 	cpu->rip = code_rip(cpu, u->off);
 	cpu->fault_pending = true;
+	cpu->block_insns = u->icnt;
 	save_state(cpu, fa, fb, cd - u->icnt);
 }
 
@@ -158,6 +159,7 @@ static COLD int fault_canonical(struct cpu *cpu, u64 va)
 static int slow_begin(UOP_ARGS)
 {
 	save_state(cpu, fa, fb, cd - u->icnt);
+	cpu->block_insns = u->icnt;
 	cpu->insn_rip = code_rip(cpu, u->off);
 	if (cpu_long64(cpu) && (u64)sext(ea, cpu->cr4 & CR4_LA57 ? 57 : 48) != ea)
 		return fault_canonical(cpu, ea);
@@ -211,6 +213,7 @@ static int call_op(UOP_ARGS)
 	if (((int (*)(struct cpu *, const struct insn *))(uintptr_t)u->phys)(cpu, in)) {
 		cpu->rip = cpu->insn_rip;
 		cpu->fault_pending = true;
+		cpu->block_insns = u->icnt;
 		return 1;
 	}
 	return 0;
@@ -378,6 +381,7 @@ static void deliver_fault(struct cpu *cpu)
 	cpu_rflags(cpu);
 	cpu->activity = CPU_ACTIVE; /* a single step out of HLT */
 	exc_deliver(cpu);
+	cpu->block_insns = 0;
 	if (vmx_nonroot(cpu))
 		vmx_stepped(cpu);
 }
