@@ -81,4 +81,11 @@ void host_tty_again(const struct host_tty *t);
 /** Async-signal-safe. */
 void host_tty_restore(struct host_tty *t);
 
+/**
+ * A terminal with nobody at it, whose settings a library may change as it likes. Its two ends go to @fd: the terminal is fd[1]. 0, or
+ * -errno with both -1.
+ */
+int host_tty_spare(int fd[2]);
+void host_tty_spare_close(int fd[2]);
+
 #endif

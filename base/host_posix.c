@@ -204,3 +204,27 @@ void host_tty_restore(struct host_tty *t)
 	tcsetattr(t->fd, TCSANOW, &saved);
 	t->raw = false;
 }
+
+int host_tty_spare(int fd[2])
+{
+	char name[128];
+
+	fd[1] = -1;
+	fd[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd[0] >= 0 && !grantpt(fd[0]) && !unlockpt(fd[0]) && !ptsname_r(fd[0], name, sizeof(name)))
+		fd[1] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd[1] >= 0)
+		return 0;
+	int e = errno;
+	host_tty_spare_close(fd);
+	return -e;
+}
+
+void host_tty_spare_close(int fd[2])
+{
+	for (unsigned i = 0; i < 2; i++) {
+		if (fd[i] >= 0)
+			close(fd[i]);
+		fd[i] = -1;
+	}
+}

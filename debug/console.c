@@ -1,6 +1,6 @@
 /*
  * Lines at a terminal, a pseudo terminal, a socket, or the terminal shared with a serial port: with editing, history and
- * completion (libedit) where there is a terminal, plainly where there is none. Each has its own thread.
+ * completion (libedit) where there is a terminal, pseudo or not, plainly at sockets and pipes. Each has its own thread.
  */
 #define _GNU_SOURCE
 #include "debug/monitor_internal.h"
@@ -31,6 +31,7 @@ struct console {
 	EditLine *el;
 	History *history;
 	FILE *file, *tty;
+	int spare[2];                /* pseudo terminal: libedit's settings are not to reach the one with the user */
 	bool redraw;
 	char last[LINE_MAX_];        /* the last command, which an empty line repeats if it steps */
 	struct console *next;
@@ -78,7 +79,18 @@ static void put(struct console *con, const char *text)
 
 static ssize_t cookie_write(void *ctx, const char *data, size_t n)
 {
-	put_raw(ctx, data, n);
+	struct console *con = ctx;
+	size_t at = 0;
+	while (con->crlf && at < n) { /* libedit counts on the terminal to do this */
+		const char *line = memchr(data + at, '\n', n - at);
+		size_t part = (line ? (size_t)(line - data) : n) - at;
+		put_raw(con, data + at, part);
+		if (line)
+			put_raw(con, "\r\n", 2);
+		at += part + (line != NULL);
+	}
+	if (!con->crlf)
+		put_raw(con, data, n);
 	return (ssize_t)n;
 }
 
@@ -433,7 +445,8 @@ static void destroy(struct console *con)
 		history_end(con->history);
 	if (con->file)
 		fclose(con->file);
-	/* con->tty stays: its descriptor is the character device's. */
+	/* con->tty stays: its descriptor is the character device's, or the spare terminal's. */
+	host_tty_spare_close(con->spare);
 	chardev_close(con->dev);
 	host_wake_close(&con->wake);
 	host_monitor_destroy(con->lock);
@@ -460,6 +473,7 @@ static struct console *create(struct monitor *mon)
 	con->mon = mon;
 	con->lock = host_monitor_create();
 	con->wake = (struct host_wake){{-1, -1}};
+	con->spare[0] = con->spare[1] = -1;
 	con->listener = (struct dbg_listener){.ctx = con, .stopped = on_stopped};
 	if (!con->lock || host_wake_open(&con->wake)) {
 		destroy(con);
@@ -495,6 +509,8 @@ int monitor_serve(struct monitor *mon, const char *description, struct errtext *
 	con->crlf = !tty;
 	if (con->person && chardev_pollfds(con->dev, p) && !begin_editing(con, p[0].fd))
 		con->person = false;
+	if (chardev_is_pty(con->dev) && !host_tty_spare(con->spare))
+		con->person = begin_editing(con, con->spare[1]);
 	if (tty && !con->person)
 		put(con, PROMPT);
 	return start(con, e);

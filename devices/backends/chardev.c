@@ -519,6 +519,11 @@ void chardev_memory_input(struct chardev *c, const void *data, size_t n)
 	append(&c->memory_in, data, n);
 }
 
+bool chardev_is_pty(const struct chardev *c)
+{
+	return c->kind == KIND_PTY;
+}
+
 struct host_tty *chardev_tty(struct chardev *c)
 {
 	return c->kind == KIND_STDIO ? &c->tty : NULL;

@@ -54,6 +54,8 @@ unsigned chardev_connections(const struct chardev *c);
 /** Memory backend, for tests: what the guest wrote (not terminated), and what it shall read. */
 const u8 *chardev_memory_output(struct chardev *c, size_t *n);
 void chardev_memory_input(struct chardev *c, const void *data, size_t n);
+/** A pseudo terminal: what is at its other end takes keys one by one. */
+bool chardev_is_pty(const struct chardev *c);
 /** stdio backend: the terminal's state, for restoring in a handler of fatal signals; NULL for
  * others. */
 struct host_tty *chardev_tty(struct chardev *c);

@@ -251,6 +251,24 @@ def sockets():
         p.kill()
 
 
+def pseudo_terminal():
+    p = subprocess.Popen([EMU, "-monitor", "pty", "-S", "-display", "none", "-serial", "null"], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, "TERM": "vt100"})
+    name = re.search(r"is at (/dev/\S+)", p.stderr.readline()).group(1)
+    t = Terminal.__new__(Terminal)
+    t.fd, t.seen = os.open(name, os.O_RDWR | os.O_NOCTTY), ""
+    t.type("info regis\t")
+    check("Tab completes on a pseudo terminal, too", t.expect("ters"), t.seen)
+    t.type("\r")
+    check("the command is carried out", t.expect("eax="), t.seen)
+    t.expect(PROMPT)
+    t.type("\x1b[A")
+    check("arrow up brings it back", t.expect("info registers"), t.seen)
+    t.type("\x15xq\x7f\x7fquit 5\r")
+    check("a line is corrected", p.wait(20) == 5)
+    os.close(t.fd)
+
+
 def script(*commands, args=(), status=None):
     r = subprocess.run([EMU, "-display", "none", "-serial", "null", "-timeout", "60", *args, "-x", ";".join(commands)],
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100)
@@ -365,6 +383,7 @@ def main():
         interrupt()
         shared()
         sockets()
+        pseudo_terminal()
     print("%d failed" % failed)
     return 1 if failed else 0
 
