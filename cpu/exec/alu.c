@@ -305,7 +305,7 @@ static void remove_move(struct builder *b, struct uop *m)
 	b->u[i].icnt = icnt;
 }
 
-/* "mov d, s; ...; op d, constant", where op makes no flags: done at once where the move stood. False: there is no such move. */
+/* "mov d, s; ...; op d, constant", where op makes no flags: done at once where the move stood. NULL: there is no such move. */
 static struct uop *emit_early(struct builder *b, uop_fn fn, u16 d, unsigned size)
 {
 	struct uop *m = find_move(b, d, size, true);

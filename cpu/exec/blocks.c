@@ -571,7 +571,7 @@ static bool block_matches(const struct cpu *cpu, const struct block *b, u64 phys
 		(b->rip_page == rip_page && b->cs_limit == cpu->seg[CS].limit));
 }
 
-/* A first instruction that crosses the page: fetched whole, cached under both pages. */
+/* Do @n instructions of @b lead to the one at page offset @off? Theirs in @offs. */
 static bool leads_to(const struct block *b, unsigned off, unsigned n, u16 *offs)
 {
 	unsigned pos = b->phys & 0xfff;
@@ -591,14 +591,15 @@ bool block_before(const struct cpu *cpu, u64 phys_page, unsigned off, u32 mode, 
 {
 	const struct block_cache *c = cpu->blocks;
 	const struct code_page *p = code_find(cpu->blocks, phys_page);
+	const struct block *scratch = (const struct block *)c->scratch.block;
 
 	for (const struct block_ref *r = p ? p->blocks : NULL; r; r = r->next)
 		if ((r->block->phys & ~0xfffull) == phys_page && r->block->mode == mode && leads_to(r->block, off, n, offs))
 			return true;
-	const struct block *scratch = (const struct block *)c->scratch.block;
 	return c->scratch_page == phys_page && scratch->mode == mode && leads_to(scratch, off, n, offs);
 }
 
+/* A first instruction that crosses the page: fetched whole, cached under both pages. */
 static struct block *build_straddling(struct cpu *cpu, u64 lin, u64 phys, u8 *host)
 {
 	struct builder *b = &cpu->blocks->builder;
@@ -670,7 +671,7 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 	cpu->jump_key = jump_key(cpu);
 	j = &cpu->jump_cache[jump_cache_index(cpu->rip, cpu->jump_key)];
 	if (j->rip == cpu->rip && j->key == cpu->jump_key) {
-		struct block *b = (struct block *)((u8 *)j->uops - offsetof(struct block, uops));
+		struct block *b = block_of(j->uops);
 		if (b->cached && b->count <= max_insns)
 			return b;
 	}

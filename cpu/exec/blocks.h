@@ -32,6 +32,12 @@ struct block_stats {
 /** For the debugger. */
 void cpu_blocks_stats(const struct cpu *cpu, struct block_stats *out);
 
+/** The block whose first micro-operation is @first. */
+static inline struct block *block_of(const struct uop *first)
+{
+	return (struct block *)((uintptr_t)first - offsetof(struct block, uops));
+}
+
 /** -ENOMEM or 0. */
 int blocks_init(struct cpu *cpu);
 void blocks_free(struct cpu *cpu);

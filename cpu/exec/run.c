@@ -33,7 +33,7 @@ static bool is_stub(const struct uop *u)
 /* Page offset of the block that begins with @u: a NOP at its start has left no micro-operation. */
 static s32 block_start(const struct uop *u)
 {
-	return ((const struct block *)((const char *)u - offsetof(struct block, uops)))->phys & 0xfff;
+	return block_of(u)->phys & 0xfff;
 }
 
 NOINLINE void uop_leave_at(UOP_ARGS)

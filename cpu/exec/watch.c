@@ -149,7 +149,7 @@ static NOINLINE void show_insn(UOP_ARGS)
 
 static NOINLINE void show_block(UOP_ARGS)
 {
-	struct block *b = (struct block *)((char *)u - offsetof(struct block, uops)); /* @u is its first */
+	struct block *b = block_of(u);
 
 	at_insn(UOP_PASS);
 	for (const struct cpu_watch *w = cpu->watchers->first; w; w = w->next)

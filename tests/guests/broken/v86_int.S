@@ -8,18 +8,5 @@
 #include "skeleton.inc"
 
 guest:
-	mov esi, offset 1f
-	mov edi, 0x8000
-	mov ecx, 16
-	rep movsb
-	push 0
-	push 0
-	push 0
-	push 0
-	push 0
-	push 0x7000
-	push 0x20002
-	push 0x800
-	push 0
-	iretd
+	v86 1f
 1:	int 0x21
