@@ -260,12 +260,26 @@ static void descriptor(json_t *o, u64 d, u64 high, bool wide)
 	u64 base = field(d, 16, 24) | field(d, 56, 8) << 24 | (wide ? high << 32 : 0);
 	u64 limit = field(d, 0, 16) | field(d, 48, 4) << 16;
 	u32 ar = rights(d);
+	const unsigned type = ar & (AR_S | AR_TYPE);
+	const bool gate = d && (type == 4 || type == 5 || type == 6 || type == 7 || type == 12 || type == 14 || type == 15);
 	if (ar & AR_G)
 		limit = limit << 12 | 0xfff;
-	view_text(o, "is", d ? ar_text(ar, text, sizeof(text)) : "null");
-	view_hex(o, "base", base, 0);
-	view_hex(o, "limit", limit, 0);
+	ar_text(ar, text, sizeof(text));
+	if (gate)
+		view_format(o, "is", "%s, to %04llx:%llx", text, (unsigned long long)field(d, 16, 16),
+			    (unsigned long long)(field(d, 0, 16) | (type & 8 ? field(d, 48, 16) << 16 : 0) | (wide ? high << 32 : 0)));
+	else
+		view_text(o, "is", d ? text : "null");
+	if (gate) { /* it has neither */
+		view_text(o, "base", "");
+		view_text(o, "limit", "");
+	} else {
+		view_hex(o, "base", base, 0);
+		view_hex(o, "limit", limit, 0);
+	}
 	view_hex(o, "raw", d, 16);
+	if (d)
+		view_num(o, "_ring", (ar & AR_DPL) >> AR_DPL_SHIFT);
 }
 
 static void table(struct command_call *c, u64 base, u32 limit)
@@ -321,6 +335,7 @@ static void gate(struct command_call *c, json_t *o, u64 d, u64 high)
 	view_num(o, "dpl", field(d, 45, 2));
 	view_bool(o, "present", field(d, 47, 1));
 	view_num(o, "ist", field(d, 32, 3));
+	view_num(o, "_ring", field(d, 45, 2)); /* who may call it */
 }
 
 static int cmd_idt(struct command_call *c)
@@ -350,6 +365,63 @@ static int cmd_idt(struct command_call *c)
 		view_format(o, "handler", "%04llx:%04llx", (unsigned long long)field(d[0], 16, 16), (unsigned long long)field(d[0], 0, 16));
 	}
 	return 0;
+}
+
+static void stack_row(json_t *a, const char *field_name, const char *stack, const char *when, unsigned ring)
+{
+	json_t *o = view_object(a, NULL);
+	view_text(o, "field", field_name);
+	view_text(o, "stack", stack);
+	view_text(o, "is", when);
+	view_num(o, "_ring", ring);
+}
+
+/* Where the processor finds a stack when it comes to an inner ring (SDM Vol. 3A, 6.12.1 and 6.14.4, 5.8.5). */
+static void tss_stacks(json_t *v, const u8 *t, bool wide)
+{
+	json_t *a = view_array(v, "stacks");
+	char name[16], stack[40], when[100];
+	u64 sp;
+	for (unsigned i = 0; i < 3; i++) {
+		u32 w[2];
+		memcpy(w, t + 4 + 8 * i, 8);
+		memcpy(&sp, t + 4 + 8 * i, 8);
+		snprintf(name, sizeof(name), wide ? "rsp%u" : "ss%u:esp%u", i, i);
+		if (wide)
+			snprintf(stack, sizeof(stack), "0x%llx", (unsigned long long)sp);
+		else
+			snprintf(stack, sizeof(stack), "%04x:%08x", w[1] & 0xffff, w[0]);
+		snprintf(when, sizeof(when), "loaded when a gate leads from an outer ring into ring %u", i);
+		stack_row(a, name, stack, when, i);
+	}
+	for (unsigned i = 1; wide && i < 8; i++) {
+		memcpy(&sp, t + 0x1c + 8 * i, 8);
+		if (!sp)
+			continue;
+		snprintf(name, sizeof(name), "ist%u", i);
+		snprintf(stack, sizeof(stack), "0x%llx", (unsigned long long)sp);
+		snprintf(when, sizeof(when), "loaded by every gate of the IDT with IST %u, whatever the ring", i);
+		stack_row(a, name, stack, when, 0);
+	}
+}
+
+/* "0xe9, 0x3f8-0x3ff": the ports whose bits are 0 in the map of @n bytes at @at (SDM Vol. 1, 19.5.2). */
+static void tss_ports(json_t *v, struct cpu *cpu, u64 at, unsigned n)
+{
+	char text[400] = "";
+	size_t used = 0;
+	u8 map[8192];
+	n = dbg_read(cpu, at, map, MIN(n, (unsigned)sizeof(map)));
+	for (unsigned port = 0; port < n * 8 && used < sizeof(text) - 30; port++) {
+		unsigned last = port;
+		if (map[port / 8] >> port % 8 & 1)
+			continue;
+		while (last + 1 < n * 8 && !(map[(last + 1) / 8] >> (last + 1) % 8 & 1))
+			last++;
+		used += (size_t)snprintf(text + used, sizeof(text) - used, last > port ? "%s0x%x-0x%x" : "%s0x%x", used ? ", " : "", port, last);
+		port = last;
+	}
+	view_text(v, "ports", !n ? "no map within the limit: IN and OUT need CPL <= IOPL" : *text ? text : "the map allows none");
 }
 
 static int cmd_tss(struct command_call *c)
@@ -383,8 +455,11 @@ static int cmd_tss(struct command_call *c)
 		memcpy(&v, t + 4 * i, 4);
 		view_hex(o, names32[i], i == 25 ? v >> 16 : v, 0);
 	}
+	u32 iomap = t[102] | (u32)t[103] << 8, limit = cpu->seg[TR].limit;
 	if (wide)
-		view_hex(o, "iomap", t[102] | (u32)t[103] << 8, 0);
+		view_hex(o, "iomap", iomap, 0);
+	tss_ports(c->view, cpu, base + iomap, iomap <= limit ? limit + 1 - iomap : 0);
+	tss_stacks(c->view, t, wide);
 	return 0;
 }
 
@@ -498,6 +573,9 @@ static int cmd_blocks(struct command_call *c)
 
 /* ---- VMX ---------------------------------------------------------------------------------------------------------- */
 
+/* By bits 11:10 of the encoding (SDM Vol. 3D, appendix B). */
+static const char *const groups_of_fields[] = {"controls", "exit information", "guest state", "host state"};
+
 /* A line of vmx_describe() as a row. */
 static void vmcs_line(void *ctx, const char *text)
 {
@@ -514,11 +592,24 @@ static void vmcs_line(void *ctx, const char *text)
 		view_hex(o, "value", value, 0);
 		view_format(o, "field", "%.*s", says ? (int)(says - desc) : 200, desc);
 		view_text(o, "says", says ? says + 2 : "");
+		view_text(o, "_group", groups_of_fields[encoding >> 10 & 3]);
 	} else if (!strncmp(text, "an entry would fail: ", 21)) {
 		view_text(json_object_get(v, "lint"), NULL, text + 21);
 	} else {
 		view_text(v, "vmcs", text);
 	}
+}
+
+static json_t *by_group(const json_t *fields)
+{
+	static const u8 order[] = {2, 3, 0, 1};
+	json_t *sorted = json_array(), *o;
+	size_t i;
+	for (unsigned k = 0; k < ARRAY_SIZE(order); k++)
+		json_array_foreach((json_t *)fields, i, o)
+			if (!strcmp(json_string_value(json_object_get(o, "_group")), groups_of_fields[order[k]]))
+				json_array_append(sorted, o);
+	return sorted;
 }
 
 static int cmd_vmcs(struct command_call *c)
@@ -530,6 +621,7 @@ static int cmd_vmcs(struct command_call *c)
 	view_array(c->view, "lint");
 	vmx_describe(cpu, vmcs_line, c->view);
 	cpu->fault = fault;
+	json_object_set_new(c->view, "fields", by_group(json_object_get(c->view, "fields")));
 	return 0;
 }
 

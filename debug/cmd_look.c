@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include "cpu/exec/exec.h"
 #include "cpu/mmu/mmu.h"
+#include "debug/tables.h"
 #include "machine/reverse.h"
 
 void view_place(json_t *o, struct debugger *d, const char *name, const char *symbol_name, u64 addr)
@@ -224,54 +225,10 @@ static int cmd_syntax(struct command_call *c)
 
 /* ---- walk --------------------------------------------------------------------------------------------------------- */
 
-static const char *const level_names[] = {"", "PTE", "PDE", "PDPTE", "PML4E", "PML5E"};
-static const char *const ept_names[] = {"", "EPT PTE", "EPT PDE", "EPT PDPTE", "EPT PML4E", "EPT PML5E"};
-
-static void add_flag(char *text, size_t n, bool set, const char *name)
-{
-	size_t at = strlen(text);
-	if (set)
-		snprintf(text + at, n - at, "%s%s", at ? " " : "", name);
-}
-
-static void step_view(json_t *rows, const struct walk_step *s)
-{
-	char flags[100] = "";
-	u64 e = s->entry;
-	json_t *row = view_object(rows, NULL);
-	unsigned level = MIN(s->level, 5u);
-	view_text(row, "level", s->stage ? ept_names[level] : level_names[level]);
-	view_hex(row, "at", s->entry_gpa, 0);
-	view_hex(row, "entry", e, 16);
-	if (s->stage) {
-		add_flag(flags, sizeof(flags), e & 1, "R");
-		add_flag(flags, sizeof(flags), e & 2, "W");
-		add_flag(flags, sizeof(flags), e & 4, "X");
-		add_flag(flags, sizeof(flags), e & 0x400, "XU");
-		add_flag(flags, sizeof(flags), level > 1 && e & 0x80, "large");
-		add_flag(flags, sizeof(flags), e & 0x100, "A");
-		add_flag(flags, sizeof(flags), e & 0x200, "D");
-	} else {
-		add_flag(flags, sizeof(flags), e & 1, "P");
-		add_flag(flags, sizeof(flags), e & 2, "RW");
-		add_flag(flags, sizeof(flags), e & 4, "US");
-		add_flag(flags, sizeof(flags), e & 8, "PWT");
-		add_flag(flags, sizeof(flags), e & 0x10, "PCD");
-		add_flag(flags, sizeof(flags), e & 0x20, "A");
-		add_flag(flags, sizeof(flags), e & 0x40, "D");
-		add_flag(flags, sizeof(flags), level > 1 && e & 0x80, "PS");
-		add_flag(flags, sizeof(flags), e & 0x100, "G");
-		add_flag(flags, sizeof(flags), e >> 63, "NX");
-	}
-	view_text(row, "flags", flags);
-}
-
 static int cmd_walk(struct command_call *c)
 {
 	struct cpu *cpu = dbg_cpu(c->dbg);
 	const char *text = c->args;
-	struct walk_record rec;
-	struct xlat x;
 	unsigned acc = 0;
 	char word[16];
 	u64 lin;
@@ -289,27 +246,10 @@ static int cmd_walk(struct command_call *c)
 	}
 	if (!(acc & (ACC_R | ACC_W | ACC_X)))
 		acc |= ACC_R;
-	struct fault fault = cpu->fault;
-	struct vm_fault vm_fault = cpu->vm_fault;
-	int failed = mmu_walk_record(cpu, lin, acc, &x, &rec);
-	cpu->fault = fault;
-	cpu->vm_fault = vm_fault;
 	c->view = json_object();
+	view_text(c->view, "_picture", "walk");
 	view_place(c->view, c->dbg, "linear", "symbol", lin);
-	view_format(c->view, "access", "%s%s%s by %s, CPL %u", acc & ACC_R ? "r" : "", acc & ACC_W ? "w" : "", acc & ACC_X ? "x" : "",
-		    acc & ACC_USER ? "user" : acc & ACC_SYS ? "the processor itself" : "the running code", cpu->cpl);
-	view_hex(c->view, "cr3", cpu->cr3, 0);
-	if (!(cpu->cr0 & CR0_PG))
-		view_text(c->view, "paging", "off");
-	view_text(c->view, "verdict", failed ? rec.verdict ? rec.verdict : "the second stage refuses" : "allowed");
-	if (!failed) {
-		view_hex(c->view, "physical", x.gpa, 0);
-		view_hex(c->view, "page_size", x.page_size, 0);
-		view_text(c->view, "is", !x.host ? "a device or nothing" : x.flags & BUS_PAGE_WRITABLE ? "RAM" : "ROM");
-	}
-	json_t *rows = view_array(c->view, "steps");
-	for (unsigned i = 0; i < rec.n; i++)
-		step_view(rows, &rec.step[i]);
+	walk_view(c->view, cpu, lin, acc);
 	return 0;
 }
 

@@ -1,6 +1,8 @@
 /* The monitor's core: finding and carrying out commands, and scripts. */
 #include "debug/monitor_internal.h"
 
+#include "debug/rings.h"
+
 #define ARGS_MAX 32
 
 /* ---- the table ---------------------------------------------------------------------------------------------------- */
@@ -117,11 +119,10 @@ bool command_word(const char **text, char *buf, size_t n)
 
 /* ---- one line ----------------------------------------------------------------------------------------------------- */
 
-/* Words of @text in place; quotes hold blanks together. */
-static int split(char *text, char **argv)
+int command_split(char *text, char **argv, int max)
 {
 	int n = 0;
-	while (*text && n < ARGS_MAX) {
+	while (*text && n < max) {
 		text += strspn(text, " \t");
 		if (!*text)
 			break;
@@ -195,7 +196,7 @@ static int run_line(struct monitor *mon, const char *line, bool wait, json_t **v
 	words = strdup(call.args);
 	if (!words)
 		return err_set(e, -ENOMEM, "no memory");
-	call.argc = split(words, argv);
+	call.argc = command_split(words, argv, ARGS_MAX);
 	call.argv = argv;
 	if (*call.args && !c.command->args)
 		c.result = command_bad(&call, "%s takes no arguments", c.command->name);
@@ -436,5 +437,6 @@ void monitor_destroy(struct monitor *mon)
 	monitor_finish(mon);
 	console_destroy_all(mon);
 	qmp_destroy_all(mon);
+	rings_free(rings_of(mon->m));
 	free(mon);
 }

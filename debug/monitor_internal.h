@@ -46,6 +46,8 @@ size_t queue_take(struct byte_queue *q, void *data, size_t n);
 
 /** The next blank-separated word of *@text, which moves behind it and the blanks; false: none, or longer than @n. */
 bool command_word(const char **text, char *buf, size_t n);
+/** Cuts @text into words in place ("quoted words" are one); how many, at most @max. */
+int command_split(char *text, char **argv, int max);
 /** One line of disassembly as a row of a view; the length, 1 if it is no instruction. */
 unsigned view_insn(json_t *rows, struct command_call *c, u64 lin);
 /** "0x..." and "symbol" members. */

@@ -2,8 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "labs/labs.h"
+#include "debug/canvas.h"
+#include "debug/view.h"
 #include "labs/markup.h"
-#include "labs/shows.h"
 
 static const char *text(const json_t *o, const char *key)
 {
@@ -14,21 +15,6 @@ static const char *text(const json_t *o, const char *key)
 static int num(const json_t *o, const char *key)
 {
 	return (int)json_integer_value(json_object_get(o, key));
-}
-
-void markup_escape(FILE *f, const char *s)
-{
-	for (; *s; s++)
-		switch (*s) {
-		case '<': fputs("&lt;", f); break;
-		case '>': fputs("&gt;", f); break;
-		case '&': fputs("&amp;", f); break;
-		case '\'': fputs("&#39;", f); break;
-		case '"': fputs("&quot;", f); break;
-		default:
-			if ((unsigned char)*s >= 0x20 || *s == '\n' || *s == '\t')
-				fputc(*s, f);
-		}
 }
 
 /* ---- a little Markdown ----------------------------------------------------------------------- */
@@ -176,22 +162,17 @@ static void tables(FILE *f, const struct lab *l, const json_t *run)
 	json_decref(all);
 }
 
-static void picture(FILE *f, const json_t *run, const char *title, const char *what, unsigned n)
+/* One picture; false: there is none. */
+static bool picture(FILE *f, const json_t *run, const char *title, const char *what, unsigned n)
 {
-	char *svg = NULL;
-	size_t size;
-	FILE *mem = open_memstream(&svg, &size);
-
-	if (!mem)
-		return;
-	bool drawn = lab_svg(mem, run, what, n);
-	fclose(mem);
-	if (drawn) {
-		if (*title)
-			fprintf(f, "<h3>%s</h3>", title);
-		fprintf(f, "<div class='pic'>%s</div>\n", svg);
-	}
+	char *svg = lab_svg(run, what, n);
+	if (!svg)
+		return false;
+	if (*title)
+		fprintf(f, "<h3>%s</h3>", title);
+	fprintf(f, "<div class='pic'>%s</div>\n", svg);
 	free(svg);
+	return true;
 }
 
 static void pictures(FILE *f, const json_t *run)
@@ -206,25 +187,22 @@ static void pictures(FILE *f, const json_t *run)
 		picture(f, run, i ? "" : "Memory maps", "map", i);
 }
 
+/* The tables of the processor at the instants the guest chose. */
 static void shows(FILE *f, const json_t *run)
 {
-	size_t i;
-	json_t *s;
-
-	json_array_foreach(json_object_get(run, "shows"), i, s)
-	{
-		char *view;
-		if (!strcmp(text(s, "what"), "map") || !(view = lab_show_text(s)))
-			continue;
-		fputs("<details><summary>", f);
-		markup_escape(f, text(s, "what"));
-		fputs(" in ", f);
-		markup_escape(f, text(s, "phase"));
-		fputs("</summary><pre>", f);
-		markup_escape(f, view);
-		fputs("</pre></details>\n", f);
-		free(view);
-	}
+	static const char *const what[] = {LAB_VIEWS};
+	for (unsigned k = 5; k < ARRAY_SIZE(what); k++)
+		for (unsigned n = 0; n < 32; n++) {
+			json_t *v = lab_view(run, what[k], n);
+			if (!v)
+				break;
+			fprintf(f, "<details><summary>%s", what[k]);
+			markup_escape(f, text(v, "_where"));
+			fputs("</summary>", f);
+			picture(f, run, "", what[k], n);
+			fputs("</details>\n", f);
+			json_decref(v);
+		}
 }
 
 static void checks(FILE *f, const json_t *grade)

@@ -11,8 +11,8 @@
  *   output    what the guest printed; output_dropped: bytes beyond what is kept
  *   phases    [{name, obs: {NAME: n}, counts: {KEY: n}, from, to}]   counts: only what is not 0
  *   timeline  [{at, phase, kind, cpl, root, mode, from, to, via}]; timeline_dropped
- *   edges     [{from, to, root, via, count}]                          every change of ring, by how it was made
- *   walks     [{phase, address, cpl, root, steps: [{level, stage, at, entry}], verdict | gpa, page_size}]
+ *   edges     [{from, to, root, via, gate, count}]                    every change of ring, by how it was made
+ *   walks     [{phase, linear, cpl, root, verdict, physical, page_size, steps: [{level, at, entry, flags}]}]
  *   shows     [{phase, what, view}]
  */
 #ifndef ORRERY_LABS_H
@@ -71,8 +71,12 @@ json_t *lab_tables(const struct lab *l, const json_t *run);
 
 /* ---- pictures and pages; all take a stream ---- */
 
-/** One of: "rings", "timeline", "walk" (the @n-th), "exits", "map" (the @n-th show of it). False: nothing to draw. */
-bool lab_svg(FILE *f, const json_t *run, const char *what, unsigned n);
+/* What there is to see of a run; "map" and those behind it where the guest asked for them (show()). */
+#define LAB_VIEWS "rings", "timeline", "exits", "walk", "map", "gdt", "idt", "tss", "ldt", "vmcs", "registers", "cpus"
+/** One of LAB_VIEWS, the @n-th, as a view (debug/picture.h draws it). A new reference; NULL: there is none. */
+json_t *lab_view(const json_t *run, const char *what, unsigned n);
+/** The same as SVG, malloc'ed; NULL: nothing to draw. */
+char *lab_svg(const json_t *run, const char *what, unsigned n);
 /** A page that stands for itself: text, questions with their answers, tables, pictures, checks. */
 void lab_html(FILE *f, const struct lab *l, const json_t *run, const json_t *grade);
 /** A table, a walk, the rings, the timeline as text. */

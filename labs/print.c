@@ -1,4 +1,5 @@
 /* The same pictures as text. See labs.h. */
+#include <stdlib.h>
 #include <string.h>
 #include "labs/labs.h"
 
@@ -57,24 +58,23 @@ void lab_print_tables(FILE *f, const json_t *tables)
 
 void lab_print_walks(FILE *f, const json_t *run)
 {
-	static const char *const names[] = {"", "PTE", "PDE", "PDPTE", "PML4E", "PML5E"};
 	size_t i, j;
 	json_t *w, *s;
 
 	json_array_foreach(json_object_get(run, "walks"), i, w)
 	{
-		fprintf(f, "\nwalk of %s in %s, ring %d%s: %d entries read\n", text(w, "address"), text(w, "phase"), num(w, "cpl"),
+		fprintf(f, "\nwalk of %s in %s, ring %d%s: %d entries read\n", text(w, "linear"), text(w, "phase"), num(w, "cpl"),
 			json_is_true(json_object_get(w, "root")) ? "" : ", non-root", (int)json_array_size(json_object_get(w, "steps")));
 		json_array_foreach(json_object_get(w, "steps"), j, s)
 		{
-			int level = num(s, "level"), stage = num(s, "stage");
-			fprintf(f, "  %s%s%-5s at %-12s = %s\n", stage ? "      " : "", stage ? "EPT " : "",
-				level >= 1 && level <= 5 ? names[level] : "?", text(s, "at"), text(s, "entry"));
+			bool ept = !strncmp(text(s, "level"), "EPT", 3);
+			fprintf(f, "  %s%-9s at %-12s = %s  %s\n", ept ? "      " : "", text(s, "level"), text(s, "at"), text(s, "entry"),
+				text(s, "flags"));
 		}
-		if (*text(w, "verdict"))
+		if (!json_object_get(w, "physical"))
 			fprintf(f, "  -> %s\n", text(w, "verdict"));
 		else
-			fprintf(f, "  -> %s, a page of %d KiB\n", text(w, "gpa"), num(w, "page_size") / 1024);
+			fprintf(f, "  -> %s, a page of %lld KiB\n", text(w, "physical"), strtoll(text(w, "page_size"), NULL, 0) / 1024);
 	}
 }
 
@@ -85,8 +85,10 @@ void lab_print_rings(FILE *f, const json_t *run)
 
 	json_array_foreach(json_object_get(run, "edges"), i, e)
 	{
-		fprintf(f, "  ring %d %s ring %d %8d times by %s%s\n", num(e, "from"), "->",
-			num(e, "to"), num(e, "count"), text(e, "via"), json_is_true(json_object_get(e, "root")) ? "" : " (non-root)");
+		fprintf(f, "  ring %d -> ring %d %8d times by %s%s\n", num(e, "from"), num(e, "to"), num(e, "count"), text(e, "via"),
+			json_is_true(json_object_get(e, "root")) ? "" : " (non-root)");
+		if (*text(e, "gate"))
+			fprintf(f, "                              %s\n", text(e, "gate"));
 	}
 }
 

@@ -8,20 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include "cpu/exec/exec.h"
-#include "cpu/mmu/mmu.h"
-#include "cpu/vmx/vmx.h"
-#include "cpu/watch.h"
+#include "debug/events.h"
 #include "debug/explain.h"
 #include "debug/monitor.h"
-#include "debug/view.h"
+#include "debug/tables.h"
 #include "labs/labs.h"
-#include "labs/shows.h"
 
 #define PORT_TEXT 0xe9
 #define PORT_COUNT 0xed
 #define PORT_EXIT 0xf4
 #define TIMELINE_MAX 3000
-#define EDGES_MAX 64
 #define PHASES_MAX 128
 #define OBS_MAX 200 /* in a phase */
 #define WALKS_MAX 32
@@ -30,25 +26,11 @@
 #define LINE_MAX_BYTES 400
 #define HOST_LIMIT_NS 60000000000ull
 
-/* What is counted while counters run. */
-struct counts {
-	u64 insns, interrupts, io_in, io_out, cr0, cr3, cr4, rdmsr, wrmsr, tasks, entries, failed_entries, exits;
-	u64 exit[VR_COUNT], fault[32], cpl[4][4];
-	struct mmu_stats mmu;
-};
-
 struct phase {
 	char name[48];
-	struct counts sum;
+	struct event_counts sum;
 	json_t *obs;
 	u64 from, to;
-};
-
-struct edge {
-	u8 from, to;
-	bool root;
-	char via[64];
-	u64 count;
 };
 
 struct recorder {
@@ -58,12 +40,9 @@ struct recorder {
 	struct cpu_watch watch;
 	struct phase phase[PHASES_MAX];
 	unsigned phases, now; /* phases: 0 until the guest names one */
-	struct counts total, at_start;
+	struct events ev;
+	struct event_counts at_start;
 	bool counting;
-	struct edge edge[EDGES_MAX];
-	unsigned edges;
-	char via[64]; /* of the event under way: how the next change of CPL comes about */
-	u64 via_at;
 	json_t *timeline, *walks, *shows;
 	u64 dropped, output_dropped;
 	char *output;
@@ -75,23 +54,13 @@ struct recorder {
 
 /* ---- counters -------------------------------------------------------------------------------- */
 
-static struct counts snapshot(struct recorder *r, const struct cpu *cpu)
+static struct event_counts snapshot(struct recorder *r, const struct cpu *cpu)
 {
-	struct counts c = r->total;
+	struct event_counts c = r->ev.total;
 
 	c.insns = cpu_icount(cpu);
 	c.mmu = *mmu_stats(cpu);
 	return c;
-}
-
-/* All of struct counts is u64: the difference and the sum go word by word. */
-static void counts_add(struct counts *sum, const struct counts *to, const struct counts *from)
-{
-	u64 *s = (u64 *)sum;
-	const u64 *t = (const u64 *)to, *f = (const u64 *)from;
-
-	for (size_t i = 0; i < sizeof(*sum) / 8; i++)
-		s[i] += t[i] - f[i];
 }
 
 static void count(struct recorder *r, const struct cpu *cpu, bool on)
@@ -99,240 +68,34 @@ static void count(struct recorder *r, const struct cpu *cpu, bool on)
 	if (on && !r->counting)
 		r->at_start = snapshot(r, cpu);
 	if (!on && r->counting) {
-		struct counts c = snapshot(r, cpu);
+		struct event_counts c = snapshot(r, cpu);
 		c.io_out--; /* the OUT that ends it */
 		c.insns--;
-		counts_add(&r->phase[r->now].sum, &c, &r->at_start);
+		event_counts_add(&r->phase[r->now].sum, &c, &r->at_start);
 		r->phase[r->now].to = cpu_icount(cpu);
 	}
 	r->counting = on;
 }
 
-static void set(json_t *o, const char *key, u64 v)
-{
-	if (v)
-		json_object_set_new(o, key, json_integer((json_int_t)v));
-}
-
-static const char *const fault_names[32] = {"DE", "DB", "NMI", "BP", "OF", "BR", "UD", "NM", "DF", "CSO", "TS", "NP", "SS", "GP",
-					    "PF", "15", "MF", "AC", "MC", "XM", "VE", "CP", "22", "23", "24", "25", "26", "27",
-					    "28", "29", "30", "31"};
-
-static void name_exit(char *key, size_t n, unsigned reason)
-{
-	const char *name = vmx_reason_name(reason);
-
-	snprintf(key, n, "exit.%s", name ? name : "?");
-	for (char *p = key; *p; p++)
-		*p = *p == ' ' ? '_' : (char)(*p >= 'A' && *p <= 'Z' ? *p | 0x20 : *p);
-}
-
-static json_t *counts_json(const struct counts *c)
-{
-	json_t *o = json_object();
-	char key[80];
-	u64 faults = 0;
-
-	set(o, "insns", c->insns);
-	for (unsigned v = 0; v < 32; v++) {
-		snprintf(key, sizeof(key), "fault.%s", fault_names[v]);
-		set(o, key, c->fault[v]);
-		faults += c->fault[v];
-	}
-	set(o, "faults", faults);
-	set(o, "interrupts", c->interrupts);
-	set(o, "traps", faults + c->interrupts);
-	for (unsigned a = 0; a < 4; a++)
-		for (unsigned b = 0; b < 4; b++) {
-			snprintf(key, sizeof(key), "ring.%u>%u", a, b);
-			set(o, key, c->cpl[a][b]);
-		}
-	set(o, "io.in", c->io_in);
-	set(o, "io.out", c->io_out);
-	set(o, "cr0_writes", c->cr0);
-	set(o, "cr3_writes", c->cr3);
-	set(o, "cr4_writes", c->cr4);
-	set(o, "rdmsr", c->rdmsr);
-	set(o, "wrmsr", c->wrmsr);
-	set(o, "task_switches", c->tasks);
-	set(o, "entries", c->entries);
-	set(o, "entries.failed", c->failed_entries);
-	set(o, "exits", c->exits);
-	for (unsigned i = 0; i < VR_COUNT; i++) {
-		name_exit(key, sizeof(key), i);
-		set(o, key, c->exit[i]);
-	}
-	set(o, "walks", c->mmu.walks);
-	set(o, "refs.guest", c->mmu.guest_refs);
-	set(o, "refs.ept", c->mmu.ept_refs);
-	set(o, "refs", c->mmu.guest_refs + c->mmu.ept_refs);
-	set(o, "stage2.hits", c->mmu.s2_hits);
-	set(o, "stage2.misses", c->mmu.s2_misses);
-	set(o, "flush.vpid0", c->mmu.flush_vpid0);
-	set(o, "flush.invvpid", c->mmu.flush_invvpid);
-	set(o, "flush.invept", c->mmu.flush_invept);
-	set(o, "flush.cr3", c->mmu.flush_cr3);
-	set(o, "flush.cr4", c->mmu.flush_cr4);
-	set(o, "flush.all", c->mmu.flush_all);
-	return o;
-}
-
 /* ---- timeline -------------------------------------------------------------------------------- */
 
-static json_t *event(struct recorder *r, const struct cpu *cpu, const char *kind)
+static json_t *timeline_add(struct recorder *r, const struct cpu *cpu)
 {
 	if (json_array_size(r->timeline) >= TIMELINE_MAX) {
 		r->dropped++;
 		return NULL;
 	}
-	json_t *o = json_object();
-	json_object_set_new(o, "at", json_integer((json_int_t)cpu_icount(cpu)));
+	json_t *o = view_object(r->timeline, NULL);
+	view_num(o, "at", cpu_icount(cpu));
 	view_text(o, "phase", r->phase[r->now].name);
-	view_text(o, "kind", kind);
-	view_num(o, "cpl", cpu->cpl);
-	view_bool(o, "root", !vmx_nonroot(cpu));
-	view_text(o, "mode", lab_cpu_mode(cpu));
-	json_array_append_new(r->timeline, o);
 	return o;
 }
 
-/* The running instruction's text: what brought the processor to another ring when no event did. */
-static void instruction_text(struct cpu *cpu, char *buf, size_t n)
+static void happened(void *ctx, struct cpu *cpu, const struct event *e)
 {
-	struct decode_mode mode = {.bits = (u8)(16u << (cpu->mode & MODE_BITS)), .feat = cpu->feat};
-	static const unsigned ways[] = {ACC_X, ACC_R | ACC_SYS, ACC_R | ACC_USER};
-	struct walk_record rec;
-	struct xlat x;
-	struct insn in;
-	struct fault keep = cpu->fault;
-	struct vm_fault keep_vm = cpu->vm_fault;
-	u8 bytes[15];
-
-	snprintf(buf, n, "?");
-	for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
-		int bad = mmu_walk_record(cpu, cpu->insn_rip, ways[i], &x, &rec);
-		cpu->fault = keep;
-		cpu->vm_fault = keep_vm;
-		if (bad)
-			continue;
-		unsigned have = (unsigned)(4096 - (x.gpa & 4095));
-		if (have > 15)
-			have = 15;
-		phys_read(cpu, x.gpa, bytes, have);
-		if ((cpu->mode & MODE_LMA) && (bytes[0] & 0xf8) == 0x48) /* REX.W: it left 64-bit mode */
-			mode.bits = 64;
-		if (insn_decode(&mode, bytes, have, &in) == DECODE_OK)
-			snprintf(buf, n, "%s", insn_rows[in.row].mnemonic);
-		return;
-	}
-}
-
-static void edge(struct recorder *r, unsigned from, unsigned to, bool root, const char *via)
-{
-	unsigned i = 0;
-
-	while (i < r->edges && (r->edge[i].from != from || r->edge[i].to != to || r->edge[i].root != root ||
-				strcmp(r->edge[i].via, via)))
-		i++;
-	if (i == EDGES_MAX)
-		return;
-	if (i == r->edges) {
-		r->edges++;
-		r->edge[i] = (struct edge){.from = (u8)from, .to = (u8)to, .root = root};
-		snprintf(r->edge[i].via, sizeof(r->edge[i].via), "%s", via);
-	}
-	r->edge[i].count++;
-}
-
-static void ring_changed(struct recorder *r, struct cpu *cpu, unsigned from, unsigned to)
-{
-	char via[64];
-
-	if (r->via[0] && r->via_at == cpu_icount(cpu))
-		snprintf(via, sizeof(via), "%s", r->via);
-	else
-		instruction_text(cpu, via, sizeof(via));
-	r->via[0] = 0;
-	r->total.cpl[from & 3][to & 3]++;
-	edge(r, from, to, !vmx_nonroot(cpu), via);
-	json_t *o = event(r, cpu, "ring");
-	if (o) {
-		view_num(o, "from", from);
-		view_num(o, "to", to);
-		view_text(o, "via", via);
-	}
-}
-
-static void remember_via(struct recorder *r, const struct cpu *cpu, const char *text)
-{
-	snprintf(r->via, sizeof(r->via), "%s", text);
-	r->via_at = cpu_icount(cpu);
-}
-
-static void exception_seen(struct recorder *r, const struct cpu *cpu, const struct seen *s)
-{
-	char text[40];
-	json_t *o;
-
-	snprintf(text, sizeof(text), "#%s", fault_names[s->n & 31]);
-	r->total.fault[s->n & 31]++;
-	if ((o = event(r, cpu, "exception"))) {
-		view_text(o, "via", text);
-		view_hex(o, "error", s->value, 0);
-		if (cpu->fault.why)
-			view_text(o, "why", cpu->fault.why);
-	}
-	remember_via(r, cpu, text);
-}
-
-static void interrupt_seen(struct recorder *r, const struct cpu *cpu, const struct seen *s)
-{
-	char text[40];
-	json_t *o;
-
-	snprintf(text, sizeof(text), "interrupt %u", s->n);
-	r->total.interrupts++;
-	if ((o = event(r, cpu, "interrupt")))
-		view_text(o, "via", text);
-	remember_via(r, cpu, text);
-}
-
-static void vmx_seen(struct recorder *r, const struct cpu *cpu, const struct seen *s)
-{
-	unsigned reason = s->n & 0xffff;
-	const char *name = s->n == WATCH_VM_ENTRY ? "VM entry" : vmx_reason_name(reason);
-	json_t *o;
-
-	if (s->n == WATCH_VM_ENTRY) {
-		r->total.entries++;
-	} else if (s->n & BIT(31)) {
-		r->total.failed_entries++;
-	} else {
-		r->total.exits++;
-		if (reason < VR_COUNT)
-			r->total.exit[reason]++;
-	}
-	if ((o = event(r, cpu, s->n == WATCH_VM_ENTRY ? "vmentry" : s->n & BIT(31) ? "vmfail" : "vmexit")))
-		view_text(o, "via", name ? name : "?");
-	remember_via(r, cpu, s->n == WATCH_VM_ENTRY ? "VM entry" : "VM exit");
-}
-
-static void msr_seen(struct recorder *r, const struct seen *s)
-{
-	if (s->write)
-		r->total.wrmsr++;
-	else
-		r->total.rdmsr++;
-}
-
-static void cr_seen(struct recorder *r, const struct seen *s)
-{
-	if (s->n == 0)
-		r->total.cr0++;
-	else if (s->n == 3)
-		r->total.cr3++;
-	else if (s->n == 4)
-		r->total.cr4++;
+	json_t *o = timeline_add(ctx, cpu);
+	if (o)
+		event_view(o, e);
 }
 
 /* ---- what the guest says --------------------------------------------------------------------- */
@@ -374,9 +137,14 @@ static void phase_begins(struct recorder *r, const struct cpu *cpu, const char *
 			r->phase[i].obs = json_object();
 	}
 	r->now = i;
-	json_t *o = event(r, cpu, "phase");
-	if (o)
-		view_text(o, "via", name);
+	json_t *o = timeline_add(r, cpu);
+	if (!o)
+		return;
+	view_text(o, "kind", "phase");
+	view_num(o, "cpl", cpu->cpl);
+	view_bool(o, "root", !vmx_nonroot(cpu));
+	view_text(o, "mode", event_mode(cpu));
+	view_text(o, "via", name);
 }
 
 static void observed(struct recorder *r, const char *text)
@@ -401,36 +169,40 @@ static void observed(struct recorder *r, const char *text)
 
 static void record_walk(struct recorder *r, struct cpu *cpu, u64 address)
 {
-	struct fault keep = cpu->fault;
-	struct vm_fault keep_vm = cpu->vm_fault;
-	struct walk_record rec = {0};
-	struct xlat x = {0};
-
 	if (json_array_size(r->walks) >= WALKS_MAX)
 		return;
-	int bad = mmu_walk_record(cpu, address, ACC_R, &x, &rec);
-	cpu->fault = keep;
-	cpu->vm_fault = keep_vm;
-	json_object_set_new(r->phase[r->now].obs, "walk.entries", json_integer(rec.n));
 	json_t *w = view_object(r->walks, NULL);
+	view_text(w, "_picture", "walk");
 	view_text(w, "phase", r->phase[r->now].name);
-	view_hex(w, "address", address, 0);
+	view_format(w, "_where", " in %s", r->phase[r->now].name);
+	view_hex(w, "linear", address, 0);
 	view_num(w, "cpl", cpu->cpl);
 	view_bool(w, "root", !vmx_nonroot(cpu));
-	json_t *steps = view_array(w, "steps");
-	for (unsigned i = 0; i < rec.n; i++) {
-		json_t *s = view_object(steps, NULL);
-		view_num(s, "level", rec.step[i].level);
-		view_num(s, "stage", rec.step[i].stage);
-		view_hex(s, "at", rec.step[i].entry_gpa, 0);
-		view_hex(s, "entry", rec.step[i].entry, 16);
+	json_object_set_new(r->phase[r->now].obs, "walk.entries", json_integer(walk_view(w, cpu, address, ACC_R)));
+}
+
+/* What the monitor's info knows, as it is now. */
+static void show(struct recorder *r, const char *what)
+{
+	static const char *const known[] = {"map", "gdt", "idt", "tss", "ldt", "vmcs", "registers", "cpus", NULL};
+	struct errtext e = {"the monitor cannot be had"};
+	unsigned i = 0;
+	char line[40];
+	if (json_array_size(r->shows) >= SHOWS_MAX)
+		return;
+	while (known[i] && strcmp(known[i], what) != 0)
+		i++;
+	snprintf(line, sizeof(line), "info %s", known[i] ? known[i] : "");
+	json_t *v = r->mon && known[i] ? monitor_view(r->mon, line, false, &e) : NULL;
+	if (!v) {
+		v = json_object();
+		view_text(v, "error", known[i] ? e.s : "@show knows map, gdt, idt, tss, ldt, vmcs, registers and cpus");
 	}
-	if (bad) {
-		view_text(w, "verdict", rec.verdict ? rec.verdict : "not translated");
-	} else {
-		view_hex(w, "gpa", x.gpa, 0);
-		view_num(w, "page_size", x.page_size);
-	}
+	view_format(v, "_where", " in %s", r->phase[r->now].name);
+	json_t *o = view_object(r->shows, NULL);
+	view_text(o, "phase", r->phase[r->now].name);
+	view_format(o, "what", "%.20s", what);
+	json_object_set_new(o, "view", v);
 }
 
 static void line_done(struct recorder *r, struct cpu *cpu)
@@ -445,8 +217,7 @@ static void line_done(struct recorder *r, struct cpu *cpu)
 	} else if (!strncmp(l, "@walk ", 6)) {
 		record_walk(r, cpu, strtoull(l + 6, NULL, 0));
 	} else if (!strncmp(l, "@show ", 6)) {
-		if (json_array_size(r->shows) < SHOWS_MAX)
-			lab_show(r->shows, r->mon, cpu, r->phase[r->now].name, l + 6);
+		show(r, l + 6);
 	} else if (strncmp(l, "@end ", 5) != 0) { /* for other emulators */
 		output(r, l, r->line_n);
 		output(r, "\n", 1);
@@ -468,10 +239,7 @@ static void said(struct recorder *r, struct cpu *cpu, u8 c)
 
 static void io_seen(struct recorder *r, struct cpu *cpu, const struct seen *s)
 {
-	if (s->write)
-		r->total.io_out++;
-	else
-		r->total.io_in++;
+	events_seen(&r->ev, cpu, s);
 	if (s->write && s->n == PORT_TEXT)
 		said(r, cpu, (u8)s->value);
 	else if (s->write && s->n == PORT_COUNT)
@@ -482,39 +250,13 @@ static void seen(void *ctx, struct cpu *cpu, const struct seen *s)
 {
 	struct recorder *r = ctx;
 
-	switch (s->kind) {
-	case WATCH_EXCEPTION: exception_seen(r, cpu, s); break;
-	case WATCH_INTERRUPT: interrupt_seen(r, cpu, s); break;
-	case WATCH_CPL: ring_changed(r, cpu, (unsigned)s->old, (unsigned)s->value); break;
-	case WATCH_CR: cr_seen(r, s); break;
-	case WATCH_MSR: msr_seen(r, s); break;
-	case WATCH_IO: io_seen(r, cpu, s); break;
-	case WATCH_VMX: vmx_seen(r, cpu, s); break;
-	case WATCH_TASK:
-		r->total.tasks++;
-		remember_via(r, cpu, "task switch");
-		break;
-	case WATCH_MODE: event(r, cpu, "mode"); break;
-	default: break;
-	}
+	if (s->kind == WATCH_IO)
+		io_seen(r, cpu, s);
+	else
+		events_seen(&r->ev, cpu, s);
 }
 
 /* ---- a run ----------------------------------------------------------------------------------- */
-
-static json_t *edges_json(const struct recorder *r)
-{
-	json_t *a = json_array();
-
-	for (unsigned i = 0; i < r->edges; i++) {
-		json_t *o = view_object(a, NULL);
-		view_num(o, "from", r->edge[i].from);
-		view_num(o, "to", r->edge[i].to);
-		view_bool(o, "root", r->edge[i].root);
-		view_text(o, "via", r->edge[i].via);
-		view_num(o, "count", r->edge[i].count);
-	}
-	return a;
-}
 
 /* The fault that ended it, at length: a triple fault, or what the guest gave up at. */
 static void explain_end(json_t *end, const struct recorder *r, const struct machine_result *res)
@@ -579,13 +321,13 @@ static json_t *run_json(const struct lab *l, struct recorder *r, const struct ma
 		json_t *p = view_object(phases, NULL);
 		view_text(p, "name", r->phase[i].name);
 		json_object_set(p, "obs", r->phase[i].obs);
-		json_object_set_new(p, "counts", counts_json(&r->phase[i].sum));
+		json_object_set_new(p, "counts", event_counts_view(&r->phase[i].sum));
 		view_num(p, "from", r->phase[i].from);
 		view_num(p, "to", r->phase[i].to);
 	}
 	json_object_set(run, "timeline", r->timeline);
 	view_num(run, "timeline_dropped", r->dropped);
-	json_object_set_new(run, "edges", edges_json(r));
+	json_object_set_new(run, "edges", event_edges_view(&r->ev, false));
 	json_object_set(run, "walks", r->walks);
 	json_object_set(run, "shows", r->shows);
 	return run;
@@ -618,9 +360,10 @@ static struct recorder *recorder_new(void)
 	r->watch = (struct cpu_watch){
 	    .ctx = r,
 	    .seen = seen,
-	    .wants = WATCH_BIT(WATCH_EXCEPTION) | WATCH_BIT(WATCH_INTERRUPT) | WATCH_BIT(WATCH_CPL) | WATCH_BIT(WATCH_MODE) |
-		     WATCH_BIT(WATCH_CR) | WATCH_BIT(WATCH_MSR) | WATCH_BIT(WATCH_IO) | WATCH_BIT(WATCH_VMX) | WATCH_BIT(WATCH_TASK),
+	    .wants = EVENTS_WANTS | WATCH_BIT(WATCH_CR) | WATCH_BIT(WATCH_MSR) | WATCH_BIT(WATCH_IO),
 	};
+	r->ev.happened = happened;
+	r->ev.ctx = r;
 	r->phases = 1;
 	return r;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/config.h"
 #include "base/host.h"
+#include "debug/view.h"
 #include "frontend/cli/exitcode.h"
 
 struct session {
@@ -28,7 +29,7 @@ static int usage(struct session *s, const char *what)
 		"           [-verdict F.json]             graded, unattended; status 0 if all was as expected, %d if not\n"
 		"           [-html F.html]                a report with pictures, for a browser\n"
 		"           [-json F.json]                everything that was recorded\n"
-		"           [-svg rings|timeline|walk|exits|map F.svg]\n"
+		"           [-svg VIEW F.svg]             rings, timeline, exits, walk; map, gdt, idt, tss, vmcs where the guest shows them\n"
 		"           [-window]                     all of it in a window, with pictures\n"
 		"       orrery lab new FOLDER [-from NAME] a folder with a working lab to change\n"
 		"       orrery lab -common                what a guest may use (lab.h)\n",
@@ -267,7 +268,7 @@ static int write_file(struct session *s, const char *path, char *data, size_t n)
 
 static int write_json(struct session *s, const char *path, const json_t *j)
 {
-	char *data = json_dumps(j, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	char *data = view_to_json(j, 2);
 	return write_file(s, path, data, data ? strlen(data) : 0);
 }
 
@@ -286,16 +287,10 @@ static int write_html(struct session *s, const struct lab *l, const json_t *run,
 
 static int write_svg(struct session *s, const json_t *run)
 {
-	char *data = NULL;
-	size_t n = 0;
-	FILE *f = open_memstream(&data, &n);
-	bool drawn = f && lab_svg(f, run, s->svg, 0);
+	char *data = lab_svg(run, s->svg, 0);
 
-	if (f)
-		fclose(f);
-	if (drawn)
-		return write_file(s, s->svg_file, data, n);
-	free(data);
+	if (data)
+		return write_file(s, s->svg_file, data, strlen(data));
 	fprintf(s->errors, "orrery: lab: -svg %s: there is nothing of that to draw here\n", s->svg);
 	return EXIT_USAGE;
 }
@@ -418,7 +413,7 @@ static int new_lab(struct session *s, const char *name)
 
 static bool parse(struct session *s, int argc, char *const *argv, int from)
 {
-	static const char *const pictures[] = {"rings", "timeline", "walk", "exits", "map", NULL};
+	static const char *const pictures[] = {LAB_VIEWS, NULL};
 	const struct {
 		const char *name, **to;
 	} files[] = {{"-verdict", &s->verdict}, {"-html", &s->html}, {"-json", &s->json}, {"-from", &s->from}};

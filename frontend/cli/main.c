@@ -145,7 +145,8 @@ static struct sound *start_sound(const struct cli *cli, struct machine *m)
 /* In a window if there is something to show and somewhere to show it; false: nothing was run. */
 static bool run_in_window(struct cli *cli, struct machine *m)
 {
-	const struct window_options o = {.name = window_name(cli),
+	const struct window_options o = {.monitor = cli->mon,
+					 .name = window_name(cli),
 					 .full_screen = cli->full_screen,
 					 .keep_open = !cli->cfg.timeout_ns && !cli->verdict};
 	struct errtext e;

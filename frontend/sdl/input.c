@@ -78,6 +78,22 @@ void input_chord(struct window *w, const u16 *keys)
 		machine_send_key(w->m, keys[n], false);
 }
 
+/* With the panel open. */
+static bool panel_hotkey(struct window *w, SDL_Scancode code)
+{
+	switch (code) {
+	case SDL_SCANCODE_N: panel_turn(w, 1); return true;
+	case SDL_SCANCODE_B: panel_turn(w, -1); return true;
+	case SDL_SCANCODE_E: panel_save(w); return true;
+	case SDL_SCANCODE_Z: panel_zoom(w); return true;
+	case SDL_SCANCODE_UP: panel_scroll(w, -2); return true;
+	case SDL_SCANCODE_DOWN: panel_scroll(w, 2); return true;
+	case SDL_SCANCODE_PAGEUP: panel_scroll(w, -12); return true;
+	case SDL_SCANCODE_PAGEDOWN: panel_scroll(w, 12); return true;
+	default: return false;
+	}
+}
+
 /* The window's own keys: Ctrl+Alt and the place of a letter. True if it was one. */
 static bool hotkey(struct window *w, SDL_Scancode code)
 {
@@ -88,7 +104,9 @@ static bool hotkey(struct window *w, SDL_Scancode code)
 	case SDL_SCANCODE_S: window_screenshot(w); return true;
 	case SDL_SCANCODE_V: input_paste(w); return true;
 	case SDL_SCANCODE_P: window_toggle_pause(w); return true;
-	default: return false;
+	case SDL_SCANCODE_R: panel_toggle(w); return true;
+	case SDL_SCANCODE_A: panel_ask(w); return true;
+	default: return w->panel.on && panel_hotkey(w, code);
 	}
 }
 
@@ -102,8 +120,11 @@ void input_key_event(struct window *w, const SDL_KeyboardEvent *e)
 		release(w, code);
 		return;
 	}
-	if (w->menu.page) {
-		menu_key(w, code);
+	if (w->menu.page || w->panel.asking) {
+		if (w->menu.page)
+			menu_key(w, code);
+		else
+			panel_key(w, code);
 		return;
 	}
 	if (e->repeat) /* the guest's keyboard repeats by itself, as the guest has told it */
@@ -179,6 +200,8 @@ static void click(struct window *w, int x, int y)
 		menu_pointer(w, x, y, true);
 	else if (y >= w->out_h - w->bar)
 		status_click(w, x);
+	else if (panel_under(w, x, y))
+		panel_click(w, x, y);
 	else if (s.mouse_wanted && !w->ended)
 		input_grab(w, true);
 	else if (!w->ended)
@@ -212,6 +235,8 @@ void input_wheel(struct window *w, const SDL_MouseWheelEvent *e)
 	int steps = e->direction == SDL_MOUSEWHEEL_FLIPPED ? -e->y : e->y;
 	if (w->menu.page)
 		menu_scroll(w, -steps);
+	else if (!w->grabbed && panel_under(w, w->px, w->py))
+		panel_scroll(w, -steps);
 	else if (w->grabbed || input_follows(w))
 		send_buttons(w, -steps);
 }

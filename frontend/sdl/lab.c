@@ -5,11 +5,11 @@
 #include "frontend/sdl/lab.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "debug/picture.h"
+#include "frontend/sdl/canvas.h"
 #include "frontend/sdl/draw.h"
-#include "labs/picture.h"
 
 #define WIDTH     1400
 #define HEIGHT    900
@@ -112,129 +112,6 @@ static void page_text(struct view *v)
 	}
 }
 
-/* ---- the canvas of pictures ------------------------------------------------------------------------ */
-
-static int px(const struct view *v, double x)
-{
-	return (int)(x * MAGNIFY) + MARGIN + v->x;
-}
-
-static int py(const struct view *v, double y)
-{
-	return (int)(y * MAGNIFY) + 2 * MARGIN + v->y;
-}
-
-static void colour_of(struct view *v, u32 rgb, unsigned percent)
-{
-	SDL_SetRenderDrawBlendMode(v->to, SDL_BLENDMODE_BLEND);
-	SDL_SetRenderDrawColor(v->to, (u8)(rgb >> 16), (u8)(rgb >> 8), (u8)rgb, (u8)(percent * 255 / 100));
-}
-
-static void pic_begin(void *ctx, unsigned w, unsigned h, const char *title)
-{
-}
-
-static void pic_rect(void *ctx, double x, double y, double w, double h, u32 fill, unsigned alpha, u32 edge)
-{
-	struct view *v = ctx;
-	const SDL_Rect r = {px(v, x), py(v, y), (int)(w * MAGNIFY), (int)(h * MAGNIFY)};
-
-	colour_of(v, fill, alpha);
-	SDL_RenderFillRect(v->to, &r);
-	if (edge == NO_COLOUR)
-		return;
-	colour_of(v, edge, 100);
-	SDL_RenderDrawRect(v->to, &r);
-}
-
-static void pic_circle(void *ctx, double x, double y, double r, u32 fill, unsigned alpha, u32 edge)
-{
-	struct view *v = ctx;
-	SDL_Point p[65];
-	int rr = (int)(r * MAGNIFY);
-
-	colour_of(v, fill, alpha);
-	for (int dy = -rr; dy <= rr; dy++) {
-		int w = (int)sqrt((double)(rr * rr - dy * dy));
-		SDL_RenderDrawLine(v->to, px(v, x) - w, py(v, y) + dy, px(v, x) + w, py(v, y) + dy);
-	}
-	for (int i = 0; i <= 64; i++) {
-		p[i].x = px(v, x + r * cos(i * 6.28318530718 / 64));
-		p[i].y = py(v, y + r * sin(i * 6.28318530718 / 64));
-	}
-	colour_of(v, edge, 100);
-	SDL_RenderDrawLines(v->to, p, 65);
-}
-
-static void pic_line(void *ctx, double x1, double y1, double x2, double y2, u32 colour, double width, unsigned flags)
-{
-	struct view *v = ctx;
-	double length = hypot(x2 - x1, y2 - y1);
-
-	colour_of(v, colour, flags & (LINE_FAINT | LINE_DASHED) ? 35 : 100);
-	for (int i = 0; i < (width > 1 ? 2 : 1); i++)
-		SDL_RenderDrawLine(v->to, px(v, x1) + (fabs(x2 - x1) < fabs(y2 - y1)) * i, py(v, y1) + (fabs(x2 - x1) >= fabs(y2 - y1)) * i,
-				   px(v, x2) + (fabs(x2 - x1) < fabs(y2 - y1)) * i, py(v, y2) + (fabs(x2 - x1) >= fabs(y2 - y1)) * i);
-	if (!(flags & LINE_ARROW) || length < 1)
-		return;
-	double ux = (x2 - x1) / length, uy = (y2 - y1) / length;
-	for (int side = -1; side <= 1; side += 2)
-		SDL_RenderDrawLine(v->to, px(v, x2), py(v, y2), px(v, x2 - 8 * ux + 4 * side * uy), py(v, y2 - 8 * uy - 4 * side * ux));
-}
-
-/* Letters are drawn to a texture, and that turned. */
-static void slanted(struct view *v, int x, int y, u32 colour, const char *s)
-{
-	const int w = draw_text_width(&v->d, s) + 2, h = GLYPH_ROWS * v->d.scale;
-	SDL_Texture *t = SDL_CreateTexture(v->to, SDL_PIXELFORMAT_ARGB8888, SDL_TEXTUREACCESS_TARGET, w, h);
-
-	if (!t)
-		return;
-	SDL_SetTextureBlendMode(t, SDL_BLENDMODE_BLEND);
-	SDL_SetRenderTarget(v->to, t);
-	SDL_SetRenderDrawColor(v->to, 255, 255, 255, 0);
-	SDL_RenderClear(v->to);
-	draw_text(&v->d, 0, 0, w, colour, s);
-	SDL_SetRenderTarget(v->to, NULL);
-	SDL_RenderCopyEx(v->to, t, NULL, &(SDL_Rect){x, y, w, h}, 60, &(SDL_Point){0, 0}, SDL_FLIP_NONE);
-	SDL_DestroyTexture(t);
-}
-
-static void pic_text(void *ctx, double x, double y, unsigned size, u32 colour, unsigned flags, const char *s)
-{
-	struct view *v = ctx;
-	int scale = v->d.scale;
-
-	v->d.scale = size < 11 ? 1 : 2;
-	int w = draw_text_width(&v->d, s), left = px(v, x) - (flags & TEXT_MIDDLE ? w / 2 : flags & TEXT_END ? w : 0);
-	if (flags & TEXT_SLANT)
-		slanted(v, left, py(v, y), colour, s);
-	else
-		draw_text(&v->d, left, py(v, y) - 7 * v->d.scale, w + 4, colour, s);
-	v->d.scale = scale;
-}
-
-static void pic_end(void *ctx)
-{
-}
-
-/* A canvas that draws nothing: asks whether there is something to draw. */
-static void no_rect(void *ctx, double x, double y, double w, double h, u32 fill, unsigned alpha, u32 edge)
-{
-}
-
-static void no_circle(void *ctx, double x, double y, double r, u32 fill, unsigned alpha, u32 edge)
-{
-}
-
-static void no_line(void *ctx, double x1, double y1, double x2, double y2, u32 colour, double width, unsigned flags)
-{
-}
-
-static void no_text(void *ctx, double x, double y, unsigned size, u32 colour, unsigned flags, const char *s)
-{
-}
-
 /* ---- pages ------------------------------------------------------------------------------------------- */
 
 static void add_page(struct view *v, enum page_kind kind, const char *picture, unsigned n)
@@ -245,12 +122,14 @@ static void add_page(struct view *v, enum page_kind kind, const char *picture, u
 
 static void add_pictures(struct view *v)
 {
-	static const char *const what[] = {"rings", "timeline", "exits", "walk", "map"};
-	const struct canvas blank = {v, pic_begin, no_rect, no_circle, no_line, no_text, pic_end};
+	static const char *const what[] = {LAB_VIEWS};
+	json_t *view;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(what); i++)
-		for (unsigned n = 0; n < 32 && lab_picture(&blank, v->run, what[i], n); n++)
+		for (unsigned n = 0; n < 32 && (view = lab_view(v->run, what[i], n)); n++) {
 			add_page(v, PAGE_PICTURE, what[i], n);
+			json_decref(view);
+		}
 }
 
 static void run_guest(struct view *v)
@@ -353,9 +232,20 @@ static void page_checks(struct view *v)
 	}
 }
 
+static void page_picture(struct view *v, const struct page *p)
+{
+	struct sdl_canvas s = {.d = &v->d, .x = MARGIN + v->x, .y = 2 * MARGIN + v->y, .magnify = MAGNIFY};
+	const struct canvas c = canvas_sdl(&s, 0);
+	json_t *view = lab_view(v->run, p->picture, p->n);
+
+	picture_draw(&c, view);
+	draw_box(&v->d, (SDL_Rect){0, 0, WIDTH, 2 * MARGIN - 10}, PAPER, 255);
+	words(v, MARGIN, 20, FAINT, view && *text_of(view, "_where") ? text_of(view, "_where") : p->picture);
+	json_decref(view);
+}
+
 static void paint(struct view *v)
 {
-	const struct canvas c = {v, pic_begin, pic_rect, pic_circle, pic_line, pic_text, pic_end};
 	const struct page *p = &v->page[v->at];
 	char buf[800];
 
@@ -365,7 +255,7 @@ static void paint(struct view *v)
 	case PAGE_TEXT: page_text(v); break;
 	case PAGE_QUESTION: page_question(v, p->n, false); break;
 	case PAGE_TABLES: page_tables(v); break;
-	case PAGE_PICTURE: lab_picture(&c, v->run, p->picture, p->n); break;
+	case PAGE_PICTURE: page_picture(v, p); break;
 	case PAGE_ANSWERS: page_question(v, p->n, true); break;
 	case PAGE_CHECKS: page_checks(v); break;
 	}

@@ -34,6 +34,11 @@ enum menu_action {
 	DO_SNAPSHOTS,
 	DO_LOAD,
 	DO_GIVE_UP,
+	DO_VIEWS,
+	DO_VIEW, /* arg: which */
+	DO_VIEW_CLOSE,
+	DO_VIEW_SAVE,
+	DO_VIEW_ASK,
 	DO_QUIT,
 };
 
@@ -90,6 +95,8 @@ static void main_page(struct window *w)
 		add(n, DO_KEYS, 0, "Send keys", ">");
 		add(n, DO_PASTE, 0, "Type the clipboard's text", "Ctrl+Alt+V");
 	}
+	if (w->o->monitor)
+		add(n, DO_VIEWS, 0, "Views of the processor", "Ctrl+Alt+R >");
 	if (!w->ended && !snapshot_busy(w)) {
 		add(n, DO_SAVE, 0, "Save snapshot", "");
 		add(n, DO_SNAPSHOTS, 0, "Load snapshot", ">");
@@ -112,6 +119,19 @@ static void keys_page(struct window *w)
 	snprintf(n->title, sizeof(n->title), "Send keys");
 	for (unsigned i = 0; i < ARRAY_SIZE(chords); i++)
 		add(n, DO_CHORD, (int)i, chords[i].name, "");
+}
+
+static void views_page(struct window *w)
+{
+	struct menu *n = &w->menu;
+	snprintf(n->title, sizeof(n->title), "Views of the processor, beside the picture");
+	for (unsigned i = 0; i < panel_views(); i++)
+		add(n, DO_VIEW, (int)i, panel_view_name(i), w->panel.on && w->panel.which == i ? "shown" : "");
+	add(n, DO_VIEW_ASK, 0, "Walk another address", "Ctrl+Alt+A");
+	if (!w->panel.on)
+		return;
+	add(n, DO_VIEW_SAVE, 0, "Save this view as SVG", "Ctrl+Alt+E");
+	add(n, DO_VIEW_CLOSE, 0, "Close the views", "Ctrl+Alt+R");
 }
 
 static void snapshots_page(struct window *w)
@@ -270,6 +290,7 @@ static void build(struct window *w)
 	case PAGE_DRIVES: drives_page(w); break;
 	case PAGE_FILES: files_page(w); break;
 	case PAGE_SNAPSHOTS: snapshots_page(w); break;
+	case PAGE_VIEWS: views_page(w); break;
 	default: break;
 	}
 	if (w->menu.selected >= w->menu.rows)
@@ -315,6 +336,7 @@ static void choose(struct window *w)
 	case DO_KEYS: menu_open(w, PAGE_KEYS); return;
 	case DO_DRIVES: menu_open(w, PAGE_DRIVES); return;
 	case DO_SNAPSHOTS: menu_open(w, PAGE_SNAPSHOTS); return;
+	case DO_VIEWS: menu_open(w, PAGE_VIEWS); return;
 	case DO_FILES:
 		n->drive = row.arg;
 		first_folder(w);
@@ -339,6 +361,10 @@ static void choose(struct window *w)
 	case DO_SAVE: snapshot_save_new(w); break;
 	case DO_LOAD: snapshot_load_named(w, row.label); break;
 	case DO_GIVE_UP: snapshot_give_up(w); break;
+	case DO_VIEW: panel_show(w, (unsigned)row.arg); break;
+	case DO_VIEW_CLOSE: panel_close(w); break;
+	case DO_VIEW_SAVE: panel_save(w); break;
+	case DO_VIEW_ASK: panel_ask(w); break;
 	case DO_CHORD: input_chord(w, chords[row.arg].keys); break;
 	case DO_QUIT:
 		w->power_asked = true;

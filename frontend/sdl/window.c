@@ -103,8 +103,9 @@ static void layout(struct window *w)
 	w->draw.scale = letter_scale(w);
 	w->bar = w->full ? 0 : status_height(w);
 	int height = w->out_h > w->bar ? w->out_h - w->bar : 1;
-	w->view = place(w, w->out_w > 0 ? w->out_w : 1, height);
-	w->view.x = (w->out_w - w->view.w) / 2;
+	const int room = w->out_w - panel_width(w);
+	w->view = place(w, room > 0 ? room : 1, height);
+	w->view.x = (room - w->view.w) / 2;
 	w->view.y = (height - w->view.h) / 2;
 	w->dirty = true;
 	if (w->picture)
@@ -140,7 +141,8 @@ static void adopt_size(struct window *w)
 	int ky = desk.h * d / 100 * 7 / 10 / (int)w->height;
 	int k = kx < ky ? kx : ky;
 	k = k < 1 ? 1 : k;
-	int want_w = (int)w->width * k * 100 / d, want_h = ((int)w->height * k + w->bar) * 100 / d;
+	int want_w = ((int)w->width * k + panel_wanted(w)) * 100 / d;
+	int want_h = MAX(((int)w->height * k + w->bar) * 100 / d, w->panel.on ? MIN(700, desk.h * 9 / 10) : 0);
 	w->asked_w = want_w < MIN_W ? MIN_W : want_w > desk.w ? desk.w : want_w;
 	w->asked_h = want_h < MIN_H ? MIN_H : want_h > desk.h ? desk.h : want_h;
 	SDL_SetWindowSize(w->sdl, w->asked_w, w->asked_h);
@@ -148,6 +150,12 @@ static void adopt_size(struct window *w)
 	 * as ours. */
 	SDL_GetWindowSize(w->sdl, &w->asked_w, &w->asked_h);
 	keep_on(w, &desk);
+}
+
+void window_relayout(struct window *w)
+{
+	adopt_size(w);
+	layout(w);
 }
 
 void window_set_full_screen(struct window *w, bool full)
@@ -273,6 +281,8 @@ static void render(struct window *w)
 	SDL_RenderClear(w->renderer);
 	if (w->picture)
 		SDL_RenderCopy(w->renderer, w->picture, NULL, &w->view);
+	if (w->panel.on)
+		panel_draw(w);
 	if (w->bar)
 		status_draw(w);
 	if (w->menu.page)
@@ -359,6 +369,7 @@ static void on_event(struct window *w, SDL_Event *e)
 	case SDL_WINDOWEVENT: on_window_event(w, &e->window); break;
 	case SDL_KEYDOWN:
 	case SDL_KEYUP: input_key_event(w, &e->key); break;
+	case SDL_TEXTINPUT: panel_typed(w, e->text.text); break;
 	case SDL_MOUSEMOTION: input_motion(w, &e->motion); break;
 	case SDL_MOUSEBUTTONDOWN:
 	case SDL_MOUSEBUTTONUP: input_button(w, &e->button); break;
@@ -381,6 +392,7 @@ static void tick(struct window *w)
 	status_sample(w, now);
 	take_picture(w);
 	snapshot_tick(w);
+	panel_tick(w, now);
 	if (w->toast_until && now >= w->toast_until) {
 		w->toast_until = 0;
 		w->dirty = true;
@@ -469,6 +481,7 @@ static int run_behind(struct window *w, struct errtext *e)
 	loop(w);
 	host_thread_join(w->runner);
 	snapshot_end(w);
+	json_decref(w->panel.view);
 	display_detach(w->display);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <SDL.h>
 #include <stdatomic.h>
 #include "base/host.h"
+#include "debug/monitor.h"
 #include "devices/display/display.h"
 #include "frontend/sdl/draw.h"
 #include "frontend/sdl/window.h"
@@ -19,7 +20,7 @@ enum scaling {
 	SCALE_STRETCH, /* fills the window */
 };
 
-enum menu_page { PAGE_NONE, PAGE_MAIN, PAGE_KEYS, PAGE_DRIVES, PAGE_FILES, PAGE_SNAPSHOTS };
+enum menu_page { PAGE_NONE, PAGE_MAIN, PAGE_KEYS, PAGE_DRIVES, PAGE_FILES, PAGE_SNAPSHOTS, PAGE_VIEWS };
 
 struct menu_row {
 	char label[192];
@@ -75,6 +76,17 @@ struct snapshot_file {
 	u64 bytes;
 };
 
+/* The live views beside the picture. */
+struct panel {
+	bool on, large, asking;
+	unsigned which; /* view */
+	json_t *view;	/* as it was last */
+	u64 next_ns;
+	int x, y; /* scrolled by */
+	SDL_Rect tab[16];
+	char address[64], typed[64]; /* to walk */
+};
+
 struct window {
 	struct machine *m;
 	struct display *display;
@@ -107,6 +119,7 @@ struct window {
 	struct snapshot_job job;
 	struct menu menu;
 	struct status status;
+	struct panel panel;
 	char toast[256];
 	u64 toast_until;
 };
@@ -119,6 +132,8 @@ void window_screenshot(struct window *w);
 /** A name for a new file where Orrery was started: orrery-, the time, @suffix. @size: at least 60. */
 void window_new_name(char *name, size_t size, const char *suffix);
 void window_toggle_pause(struct window *w);
+/** What stands beside the picture has come or gone. */
+void window_relayout(struct window *w);
 /** The user wants the window closed: the first time the guest is asked. */
 void window_close(struct window *w);
 
@@ -160,6 +175,32 @@ void snapshot_tick(struct window *w);
 void snapshot_end(struct window *w);
 /** The files that may be snapshots, the newest first; how many. */
 unsigned snapshot_list(struct snapshot_file *out, unsigned max);
+
+/* panel.c */
+unsigned panel_views(void);
+const char *panel_view_name(unsigned i);
+/** Physical pixels it would like to have, and has. */
+int panel_wanted(const struct window *w);
+int panel_width(const struct window *w);
+void panel_toggle(struct window *w);
+/** Opens it with a view, or changes the view. */
+void panel_show(struct window *w, unsigned which);
+void panel_close(struct window *w);
+void panel_turn(struct window *w, int by);
+void panel_scroll(struct window *w, int rows);
+void panel_zoom(struct window *w);
+/** Writes what it shows to an SVG file where Orrery was started. */
+void panel_save(struct window *w);
+/** Asks for an address to walk; keys are its own until that ends. */
+void panel_ask(struct window *w);
+void panel_ask_end(struct window *w, bool taken);
+void panel_typed(struct window *w, const char *text);
+void panel_key(struct window *w, SDL_Scancode code);
+bool panel_under(const struct window *w, int x, int y);
+void panel_click(struct window *w, int x, int y);
+/** Takes the view anew if it is time. */
+void panel_tick(struct window *w, u64 now);
+void panel_draw(struct window *w);
 
 /* status.c */
 void status_sample(struct window *w, u64 now);

@@ -1,7 +1,24 @@
-/* The canvas that is an SVG file. See picture.h. */
-#include "labs/labs.h"
-#include "labs/markup.h"
-#include "labs/picture.h"
+/* The canvas that is an SVG file; views in files. See canvas.h and picture.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/host.h"
+#include "debug/picture.h"
+
+void markup_escape(FILE *f, const char *s)
+{
+	for (; *s; s++)
+		switch (*s) {
+		case '<': fputs("&lt;", f); break;
+		case '>': fputs("&gt;", f); break;
+		case '&': fputs("&amp;", f); break;
+		case '\'': fputs("&#39;", f); break;
+		case '"': fputs("&quot;", f); break;
+		default:
+			if ((unsigned char)*s >= 0x20 || *s == '\n' || *s == '\t')
+				fputc(*s, f);
+		}
+}
 
 static void begin(void *ctx, unsigned w, unsigned h, const char *title)
 {
@@ -52,7 +69,7 @@ static void text(void *ctx, double x, double y, unsigned size, u32 colour, unsig
 		flags & TEXT_MIDDLE ? " text-anchor='middle'"
 		: flags & TEXT_END  ? " text-anchor='end'"
 				    : "",
-		flags & TEXT_BOLD ? " font-weight='bold'" : "", flags & TEXT_MONO ? " font-family='monospace'" : "");
+		flags & TEXT_BOLD ? " font-weight='bold'" : "", flags & TEXT_MONO ? " font-family='monospace' xml:space='preserve'" : "");
 	markup_escape(ctx, s);
 	fputs("</text>\n", ctx);
 }
@@ -62,8 +79,38 @@ static void end(void *ctx)
 	fputs("</svg>\n", ctx);
 }
 
-bool lab_svg(FILE *f, const json_t *run, const char *what, unsigned n)
+struct canvas canvas_svg(FILE *f)
 {
-	const struct canvas c = {f, begin, rect, circle, line, text, end};
-	return lab_picture(&c, run, what, n);
+	return (struct canvas){f, begin, rect, circle, line, text, end, 0};
+}
+
+char *picture_svg(const json_t *view)
+{
+	char *svg = NULL;
+	size_t size;
+	FILE *f = open_memstream(&svg, &size);
+	if (!f)
+		return NULL;
+	const struct canvas c = canvas_svg(f);
+	bool drawn = picture_draw(&c, view);
+	if (!fclose(f) && drawn)
+		return svg;
+	free(svg);
+	return NULL;
+}
+
+static bool ends(const char *path, const char *with)
+{
+	size_t n = strlen(path), m = strlen(with);
+	return n > m && !strcmp(path + n - m, with);
+}
+
+int picture_write(const json_t *view, const char *path, struct errtext *e)
+{
+	char *text = ends(path, ".svg") ? picture_svg(view) : ends(path, ".json") ? view_to_json(view, 2) : view_to_text(view);
+	if (!text)
+		return err_set(e, -ENODATA, "%s: there is nothing to draw", path);
+	int r = host_file_write_atomic(path, text, strlen(text));
+	free(text);
+	return r ? err_set(e, r, "%s: %s", path, strerror(-r)) : 0;
 }
