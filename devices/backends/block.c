@@ -13,14 +13,13 @@
 #define _GNU_SOURCE
 #include "devices/backends/block_internal.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <zlib.h>
 #include "base/config.h"
+#include "base/host.h"
 
 #define BLOCK_CREATE_MAX (64ull << 40)
 
@@ -329,11 +328,11 @@ struct block {
 	struct image *image;
 	char *path;
 	bool read_only;
-	pthread_mutex_t lock; /* of what follows */
-	pthread_cond_t work, done;
-	pthread_t thread;
-	bool started, quit;
-	bool busy; /* somebody is at the image, without the lock */
+	struct host_monitor *lock; /* of what follows */
+	struct host_thread *thread;
+	bool quit;
+	bool busy;	  /* somebody is at the image, without the lock */
+	unsigned waiting; /* how many want to know when that ends */
 	struct block_request *head, **tail;
 };
 
@@ -379,59 +378,58 @@ static void run_first(struct block *b)
 	if (!b->head)
 		b->tail = &b->head;
 	b->busy = true;
-	pthread_mutex_unlock(&b->lock);
+	host_monitor_leave(b->lock);
 	int result = carry_out(b, r);
 	if (result && result != -ERANGE && result != -EROFS)
 		image_complain(b->image, "%s of %u sectors at sector %llu failed: %s",
 			       op_names[r->op], r->sectors, (unsigned long long)r->lba,
 			       strerror(-result));
 	result = known_result(result);
-	pthread_mutex_lock(&b->lock);
+	host_monitor_enter(b->lock);
 	b->busy = false;
 	r->result = result;
 	r->next = NULL;
 	r->pending = false;
-	pthread_cond_broadcast(&b->done);
+	if (b->waiting)
+		host_monitor_notify(b->lock);
 }
 
-static void *worker(void *arg)
+/* Until the one who is at the image has done. */
+static void wait_done(struct block *b)
+{
+	b->waiting++;
+	host_monitor_wait(b->lock);
+	b->waiting--;
+}
+
+static void worker(void *arg)
 {
 	struct block *b = arg;
-	pthread_mutex_lock(&b->lock);
-	for (;;) {
-		while (!b->quit && (!b->head || b->busy))
-			pthread_cond_wait(b->busy ? &b->done : &b->work, &b->lock);
-		if (!b->head || b->busy)
-			break;
-		run_first(b);
+	host_monitor_enter(b->lock);
+	while (!b->quit) {
+		if (b->busy)
+			wait_done(b);
+		else if (b->head)
+			run_first(b);
+		else
+			host_monitor_wait(b->lock);
 	}
-	pthread_mutex_unlock(&b->lock);
-	return NULL;
-}
-
-/* The thread exists from the first submission on. Without one (no resources) block_wait() does the
- * work. */
-static void start_worker(struct block *b)
-{
-	sigset_t all, old;
-	sigfillset(&all); /* signals are the front end's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	b->started = !pthread_create(&b->thread, NULL, worker, b);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	host_monitor_leave(b->lock);
 }
 
 void block_submit(struct block *b, struct block_request *r)
 {
-	pthread_mutex_lock(&b->lock);
+	host_monitor_enter(b->lock);
 	r->next = NULL;
 	r->result = -EIO;
 	r->pending = true;
 	*b->tail = r;
 	b->tail = &r->next;
-	if (!b->started)
-		start_worker(b);
-	pthread_cond_signal(&b->work);
-	pthread_mutex_unlock(&b->lock);
+	/* The thread exists from here on. Without one (no resources) block_wait() does the work. */
+	if (!b->thread)
+		b->thread = host_thread_start(worker, b);
+	host_monitor_notify(b->lock);
+	host_monitor_leave(b->lock);
 }
 
 /* Whoever waits does what is still waiting itself: that is sooner done than waking the thread. */
@@ -441,53 +439,57 @@ static void wait_for(struct block *b, struct block_request *r)
 		if (!b->busy && b->head)
 			run_first(b);
 		else
-			pthread_cond_wait(&b->done, &b->lock);
+			wait_done(b);
 	}
 }
 
 int block_wait(struct block *b, struct block_request *r)
 {
-	pthread_mutex_lock(&b->lock);
+	host_monitor_enter(b->lock);
 	wait_for(b, r);
 	int result = r->result;
-	pthread_mutex_unlock(&b->lock);
+	host_monitor_leave(b->lock);
 	return result;
 }
 
 int block_io(struct block *b, enum block_op op, u64 lba, u32 sectors, u8 *data)
 {
 	struct block_request r = {.op = op, .lba = lba, .sectors = sectors, .data = data};
-	pthread_mutex_lock(&b->lock);
+	host_monitor_enter(b->lock);
 	r.pending = true;
 	*b->tail = &r;
 	b->tail = &r.next;
 	wait_for(b, &r);
-	pthread_mutex_unlock(&b->lock);
+	host_monitor_leave(b->lock);
 	return r.result;
+}
+
+/* Enters, carries out what is left to do, and leaves nobody at the image. */
+static struct image *enter_idle(struct block *b)
+{
+	host_monitor_enter(b->lock);
+	while (b->head || b->busy) {
+		if (!b->busy)
+			run_first(b);
+		else
+			wait_done(b);
+	}
+	return b->image;
 }
 
 void block_close(struct block *b)
 {
 	if (!b)
 		return;
-	pthread_mutex_lock(&b->lock);
-	while (b->head || b->busy) {
-		if (!b->busy)
-			run_first(b);
-		else
-			pthread_cond_wait(&b->done, &b->lock);
-	}
+	enter_idle(b);
 	b->quit = true;
-	pthread_cond_broadcast(&b->work);
-	pthread_mutex_unlock(&b->lock);
-	if (b->started)
-		pthread_join(b->thread, NULL);
+	host_monitor_notify(b->lock);
+	host_monitor_leave(b->lock);
+	host_thread_join(b->thread);
 	if (b->image->writable && b->image->format->flush && b->image->format->flush(b->image))
 		image_complain(b->image, "not everything could be written when it was closed");
 	image_close(b->image);
-	pthread_cond_destroy(&b->done);
-	pthread_cond_destroy(&b->work);
-	pthread_mutex_destroy(&b->lock);
+	host_monitor_destroy(b->lock);
 	free(b->path);
 	free(b);
 }
@@ -497,7 +499,10 @@ void block_close(struct block *b)
 struct block *block_of_image(struct image *im)
 {
 	struct block *b = calloc(1, sizeof(*b));
-	if (!b || !(b->path = strdup(im->file ? im->file->path : "overlay"))) {
+	if (!b || !(b->path = strdup(im->file ? im->file->path : "overlay")) ||
+	    !(b->lock = host_monitor_create())) {
+		if (b)
+			free(b->path);
 		free(b);
 		image_close(im);
 		return NULL;
@@ -505,9 +510,6 @@ struct block *block_of_image(struct image *im)
 	b->image = im;
 	b->tail = &b->head;
 	b->read_only = !im->writable;
-	pthread_mutex_init(&b->lock, NULL);
-	pthread_cond_init(&b->work, NULL);
-	pthread_cond_init(&b->done, NULL);
 	return b;
 }
 
@@ -580,19 +582,6 @@ int block_create(const char *path, const char *format, u64 bytes, char *err, siz
 
 /* ---- snapshots ------------------------------------------------------------------------------ */
 
-/* Enters with nobody at the image. */
-static struct image *enter_idle(struct block *b)
-{
-	pthread_mutex_lock(&b->lock);
-	while (b->head || b->busy) {
-		if (!b->busy)
-			run_first(b);
-		else
-			pthread_cond_wait(&b->done, &b->lock);
-	}
-	return b->image;
-}
-
 bool block_volatile(const struct block *b)
 {
 	return b->image->format == &format_overlay;
@@ -607,7 +596,7 @@ int block_identify(struct block *b, struct block_identity *out)
 		r = -errno;
 	*out = (struct block_identity){.bytes = base->file->size,
 				       .mtime_ns = st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec};
-	pthread_mutex_unlock(&b->lock);
+	host_monitor_leave(b->lock);
 	return r;
 }
 
@@ -615,7 +604,7 @@ int block_overlay_each(struct block *b, int (*put)(void *ctx, u64 unit, const u8
 {
 	struct image *im = enter_idle(b);
 	int r = block_volatile(b) ? overlay_each(im, put, ctx) : 0;
-	pthread_mutex_unlock(&b->lock);
+	host_monitor_leave(b->lock);
 	return r;
 }
 
@@ -623,7 +612,7 @@ int block_overlay_put(struct block *b, u64 unit, const u8 *data)
 {
 	struct image *im = enter_idle(b);
 	int r = block_volatile(b) ? overlay_put(im, unit, data) : -EROFS;
-	pthread_mutex_unlock(&b->lock);
+	host_monitor_leave(b->lock);
 	return r;
 }
 
@@ -632,27 +621,27 @@ void block_overlay_clear(struct block *b)
 	struct image *im = enter_idle(b);
 	if (block_volatile(b))
 		overlay_clear(im);
-	pthread_mutex_unlock(&b->lock);
+	host_monitor_leave(b->lock);
 }
 
 struct overlay_mark *block_mark(struct block *b)
 {
 	struct image *im = enter_idle(b);
 	struct overlay_mark *k = block_volatile(b) ? overlay_mark(im) : NULL;
-	pthread_mutex_unlock(&b->lock);
+	host_monitor_leave(b->lock);
 	return k;
 }
 
 void block_rewind(struct block *b, const struct overlay_mark *k)
 {
 	overlay_rewind(enter_idle(b), k);
-	pthread_mutex_unlock(&b->lock);
+	host_monitor_leave(b->lock);
 }
 
 void block_unmark(struct block *b, struct overlay_mark *k)
 {
 	overlay_unmark(enter_idle(b), k);
-	pthread_mutex_unlock(&b->lock);
+	host_monitor_leave(b->lock);
 }
 
 struct image *block_image(struct block *b)
