@@ -288,6 +288,14 @@ static void keep_pace(struct machine *m)
 	}
 }
 
+/* Nobody waits in real time: on to @until at once. Sound is delivered on the way, for the mixer holds but the samples just ahead. */
+static void skip_to(struct machine *m, u64 until)
+{
+	m->idle_ns += until - machine_now(m);
+	if (audio_due(m->audio, until))
+		audio_advance(m->audio, until);
+}
+
 /* The next timer, or in a replay the next input of a machine that stands still. */
 static u64 next_instant(const struct machine *m)
 {
@@ -312,7 +320,7 @@ static void idle(struct machine *m)
 	if (interactive(m) && interruptible(m))
 		sleep_until(m, deadline);
 	else
-		m->idle_ns += deadline - now;
+		skip_to(m, deadline);
 }
 
 /* In ACPI S3 the processor is off; devices that can wake the machine go on. */
@@ -328,7 +336,7 @@ static void asleep(struct machine *m)
 			 "The guest sleeps in ACPI state S3, and nothing is enabled that would wake it.");
 		m->end = END_HANG;
 	} else if (deadline > now) {
-		m->idle_ns += deadline - now;
+		skip_to(m, deadline);
 	}
 }
 
@@ -601,6 +609,7 @@ enum end_reason machine_run(struct machine *m)
 		machine_step(m);
 	machine_threads_end(m);
 	poll_chardevs(m);
+	audio_advance(m->audio, machine_now(m));
 	record_stopped(m);
 	shots(m, true);
 	if (!m->cfg.save_at)

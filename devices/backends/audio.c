@@ -178,6 +178,11 @@ void audio_advance(struct audio *a, u64 virtual_ns)
 	}
 }
 
+bool audio_due(const struct audio *a, u64 virtual_ns)
+{
+	return audio_heard(a) && audio_frame_at(virtual_ns) > a->done + AHEAD / 4;
+}
+
 void audio_restart(struct audio *a, u64 virtual_ns)
 {
 	a->done = audio_frame_at(virtual_ns);

@@ -38,6 +38,8 @@ void audio_voice_free(struct audio_voice *v);
 void audio_write(struct audio_voice *v, u64 virtual_ns, const s16 *samples, u32 frames);
 /** The machine's time has come to @virtual_ns: everything before it is rendered, mixed and delivered. */
 void audio_advance(struct audio *a, u64 virtual_ns);
+/** Has so much time passed since audio_advance() that what the devices write soon finds no room? */
+bool audio_due(const struct audio *a, u64 virtual_ns);
 /** The clock was set to another time: what was on its way is silent. */
 void audio_restart(struct audio *a, u64 virtual_ns);
 /** From the host's audio thread: fills @frames stereo samples, silence where there is nothing yet. */

@@ -139,6 +139,8 @@ static struct sound *start_sound(const struct cli *cli, struct machine *m)
 	struct sound *s = audio_is_host(machine_audio(m)) ? sound_start(m, &e) : NULL;
 	if (!s && audio_is_host(machine_audio(m)) && cli->audio_asked)
 		fprintf(stderr, "orrery: warning: %s\n", e.s);
+	if (s)
+		machine_set_pace(m, PACE_REAL_TIME); /* what is heard has a pace */
 	return s;
 }
 
