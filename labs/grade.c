@@ -47,6 +47,25 @@ bool lab_value(const json_t *run, const char *phase, const char *key, u64 *v)
 	return j || is_counter(key);
 }
 
+bool lab_prediction(const json_t *q, const char *text, u64 *v)
+{
+	const json_t *choices = json_object_get(q, "choices");
+	const char *label;
+	json_t *value;
+	char *end;
+	text += strspn(text, " \t");
+	if (*text < '0' || *text > '9') /* strtoull() would take a sign */
+		return false;
+	u64 n = strtoull(text, &end, choices ? 10 : 0), i = 0;
+	if (end[strspn(end, " \t\r")])
+		return false;
+	json_object_foreach((json_t *)choices, label, value)
+		if (++i == n)
+			return lab_number(value, v);
+	*v = n;
+	return !choices;
+}
+
 static void number_text(char *buf, size_t n, u64 v)
 {
 	if (v > 0xffff)

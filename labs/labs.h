@@ -64,6 +64,9 @@ bool lab_value(const json_t *run, const char *phase, const char *key, u64 *v);
 /** A value of lab.json: an integer, or a string of digits. */
 bool lab_number(const json_t *j, u64 *v);
 
+/** What somebody who typed @text at question @q predicts: the value of the choice of that number (from 1), or a number. False: neither. */
+bool lab_prediction(const json_t *q, const char *text, u64 *v);
+
 /** {lab, passed, score, of, end, checks: [{phase, key, expected, observed, ok, why}], phases}; of run only what is needed. */
 json_t *lab_grade(const struct lab *l, const json_t *run);
 /** The tables of the description filled with what was observed: [{title, head: [..], rows: [[..]]}]. */

@@ -84,21 +84,6 @@ static void wait_enter(struct session *s, const char *what)
 	s->asks = read_line(s, buf, sizeof(buf));
 }
 
-/* The choice a line means, by number or number-valued answer. */
-static bool take_choice(const json_t *choices, const char *line, u64 *v)
-{
-	const char *label;
-	json_t *value;
-	u64 n = strtoull(line, NULL, 10), i = 0;
-
-	json_object_foreach((json_t *)choices, label, value)
-	{
-		if (++i == n)
-			return lab_number(value, v);
-	}
-	return false;
-}
-
 static struct answer ask(struct session *s, const json_t *q, unsigned number)
 {
 	const json_t *choices = json_object_get(q, "choices");
@@ -106,7 +91,7 @@ static struct answer ask(struct session *s, const json_t *q, unsigned number)
 	const char *label;
 	json_t *value;
 	unsigned i = 0;
-	char line[200], *end;
+	char line[200];
 
 	fprintf(s->out, "\n%s%u.%s %s\n", BOLD(s), number, PLAIN(s), text(q, "ask"));
 	json_object_foreach((json_t *)choices, label, value) fprintf(s->out, "     %u) %s\n", ++i, label);
@@ -114,13 +99,7 @@ static struct answer ask(struct session *s, const json_t *q, unsigned number)
 		fprintf(s->out, "   your prediction (%s, or Enter for none): ", choices ? "its number" : "a number");
 		if (!(s->asks = read_line(s, line, sizeof(line))) || !*line)
 			break;
-		if (choices) {
-			a.given = take_choice(choices, line, &a.value);
-		} else {
-			a.value = strtoull(line, &end, 0);
-			a.given = end != line && !*end;
-		}
-		if (a.given)
+		if ((a.given = lab_prediction(q, line, &a.value)))
 			break;
 		fprintf(s->out, "   '%s' is not one of them\n", line);
 	}

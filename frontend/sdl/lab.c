@@ -1,6 +1,7 @@
 /*
  * A lab in a window. Pages: the text, a question each, then the guest runs; tables, pictures (labs/picture.h on this canvas), the
- * explanations. Right and left turn pages, digits predict, arrows up and down and the wheel scroll, A and D scroll sideways, Escape closes.
+ * explanations. Right and left turn pages, what is typed predicts, arrows up and down and the wheel scroll, A and D scroll sideways, Escape
+ * closes.
  */
 #include "frontend/sdl/lab.h"
 
@@ -39,7 +40,7 @@ struct view {
 	struct page page[PAGES_MAX];
 	unsigned pages, at;
 	int x, y; /* scrolled by */
-	int *choice; /* of each question, from 1; 0: none */
+	char (*typed)[24]; /* the prediction for each question: the number of a choice, or a number */
 	json_t *run, *grade, *tables;
 	struct errtext error;
 };
@@ -67,6 +68,8 @@ static int paragraph(struct view *v, int x, int y, int max, u32 colour, const ch
 		}
 		word[w] = 0;
 		i++;
+		if (!w && i <= n)
+			continue; /* blanks in a row are one */
 		char longer[620];
 		snprintf(longer, sizeof(longer), "%s%s%s", line, used ? " " : "", word);
 		if (used && (draw_text_width(&v->d, longer) > max || strlen(longer) >= sizeof(line))) {
@@ -153,12 +156,18 @@ static const json_t *question(const struct view *v, unsigned n)
 	return json_array_get(json_object_get(v->lab->desc, "questions"), n);
 }
 
+static bool predicted(const struct view *v, unsigned n, u64 *value)
+{
+	return lab_prediction(question(v, n), v->typed[n], value);
+}
+
 static void page_question(struct view *v, unsigned n, bool answered)
 {
 	const json_t *q = question(v, n);
 	const char *name;
 	json_t *value;
-	u64 seen = 0, w;
+	u64 seen = 0, w, mind = 0;
+	bool given = predicted(v, n, &mind);
 	bool have = answered && lab_value(v->run, text_of(q, "phase"), text_of(q, "key"), &seen);
 	int y = MARGIN + v->y, i = 0;
 	char buf[300];
@@ -168,16 +177,22 @@ static void page_question(struct view *v, unsigned n, bool answered)
 	y = words(v, MARGIN, y, INK, text_of(q, "ask")) + 10;
 	json_object_foreach(json_object_get(q, "choices"), name, value)
 	{
-		bool right = have && lab_number(value, &w) && w == seen, mine = v->choice[n] == ++i;
+		bool right = have && lab_number(value, &w) && w == seen, mine = strtol(v->typed[n], NULL, 10) == ++i;
 		snprintf(buf, sizeof(buf), "%d  %s%s%s", i, name, mine ? "   - your prediction" : "", right ? "   - observed" : "");
 		y = words(v, MARGIN + 30, y, right ? GREEN : mine && answered ? RED : mine ? BLUE : INK, buf) + 6;
 	}
+	if (!i && (given || !answered)) {
+		snprintf(buf, sizeof(buf), answered ? "your prediction: %s" : "your prediction: %s_", v->typed[n]);
+		y = words(v, MARGIN + 30, y, !answered ? BLUE : have && mind == seen ? GREEN : RED, buf);
+	}
 	if (have && !i) {
-		snprintf(buf, sizeof(buf), "observed: %llu", (unsigned long long)seen);
+		snprintf(buf, sizeof(buf), seen > 0xffff ? "observed: 0x%llx" : "observed: %llu", (unsigned long long)seen);
 		y = words(v, MARGIN + 30, y, GREEN, buf);
 	}
+	if (!answered && !i && *v->typed[n] && !given)
+		y = words(v, MARGIN + 30, y, RED, "This is no number: 12, or 0x1f.");
 	if (!answered)
-		words(v, MARGIN, y + 20, FAINT, i ? "A digit predicts; the right arrow goes on." : "A number: think of one; the right arrow goes on.");
+		words(v, MARGIN, y + 20, FAINT, i ? "A digit predicts; the right arrow goes on." : "Type a number; the right arrow goes on.");
 	else
 		words(v, MARGIN, y + 20, INK, have ? text_of(q, "why") : "The guest did not come to it.");
 }
@@ -209,6 +224,20 @@ static void page_tables(struct view *v)
 	}
 }
 
+/* How many predictions came true, of how many. */
+static void count_predictions(const struct view *v, unsigned *right, unsigned *of)
+{
+	*right = *of = 0;
+	for (unsigned n = 0; n < json_array_size(json_object_get(v->lab->desc, "questions")); n++) {
+		const json_t *q = question(v, n);
+		u64 mind, seen;
+		if (!predicted(v, n, &mind) || !lab_value(v->run, text_of(q, "phase"), text_of(q, "key"), &seen))
+			continue;
+		++*of;
+		*right += mind == seen;
+	}
+}
+
 static void page_checks(struct view *v)
 {
 	const json_t *end = json_object_get(v->run, "end");
@@ -221,6 +250,11 @@ static void page_checks(struct view *v)
 		 (long long)json_integer_value(json_object_get(v->grade, "score")), (long long)json_integer_value(json_object_get(v->grade, "of")),
 		 text_of(end, "reason"), (long long)json_integer_value(json_object_get(end, "instructions")));
 	y = words(v, MARGIN, y, json_is_true(json_object_get(v->grade, "passed")) ? GREEN : RED, buf) + 10;
+	unsigned right, of;
+	count_predictions(v, &right, &of);
+	snprintf(buf, sizeof(buf), "You predicted %u of %u.", right, of);
+	if (of)
+		y = words(v, MARGIN, y, INK, buf) + 10;
 	for (const char *s = text_of(end, "explanation"); *s; s += strcspn(s, "\n"), s += *s == '\n')
 		y = paragraph(v, MARGIN, y, WIDTH - 2 * MARGIN, RED, s, strcspn(s, "\n"));
 	json_array_foreach(json_object_get(v->grade, "checks"), i, c)
@@ -276,24 +310,44 @@ static void turn(struct view *v, int by)
 	v->x = v->y = 0;
 }
 
+/* Characters of a prediction: where there are choices, one digit at a time. */
+static void on_text(struct view *v, const char *text)
+{
+	const struct page *p = &v->page[v->at];
+	char *t;
+	size_t n;
+
+	if (p->kind != PAGE_QUESTION)
+		return;
+	t = v->typed[p->n];
+	const size_t choices = json_object_size(json_object_get(question(v, p->n), "choices"));
+	for (n = strlen(t); *text; text++) {
+		if (choices && *text >= '1' && *text <= '9' && (size_t)(*text - '0') <= choices)
+			snprintf(t, sizeof(*v->typed), "%c", *text);
+		else if (!choices && strchr("0123456789abcdefABCDEFxX", *text) && n + 1 < sizeof(*v->typed))
+			t[n++] = *text, t[n] = 0;
+	}
+}
+
 /* False: close. */
 static bool on_key(struct view *v, SDL_Keycode k)
 {
 	const struct page *p = &v->page[v->at];
 
-	if (k == SDLK_ESCAPE || k == SDLK_q)
+	const bool writes = p->kind == PAGE_QUESTION && !json_object_get(question(v, p->n), "choices");
+
+	if (k == SDLK_ESCAPE || (k == SDLK_q && !writes))
 		return false;
+	if (k == SDLK_BACKSPACE && p->kind == PAGE_QUESTION && *v->typed[p->n])
+		v->typed[p->n][strlen(v->typed[p->n]) - 1] = 0;
 	if (k == SDLK_RIGHT || k == SDLK_RETURN || k == SDLK_SPACE || k == SDLK_PAGEDOWN)
 		turn(v, 1);
 	else if (k == SDLK_LEFT || k == SDLK_PAGEUP)
 		turn(v, -1);
 	else if (k == SDLK_UP || k == SDLK_DOWN)
 		v->y += k == SDLK_UP ? 80 : -80;
-	else if (k == SDLK_a || k == SDLK_d)
+	else if (!writes && (k == SDLK_a || k == SDLK_d)) /* hexadecimal digits are letters */
 		v->x += k == SDLK_a ? 200 : -200;
-	else if (p->kind == PAGE_QUESTION && k >= SDLK_1 && k <= SDLK_9 &&
-		 k - SDLK_0 <= (int)json_object_size(json_object_get(question(v, p->n), "choices")))
-		v->choice[p->n] = k - SDLK_0;
 	if (v->x > 0)
 		v->x = 0;
 	if (v->y > 0)
@@ -309,6 +363,8 @@ static void serve(struct view *v)
 	while (SDL_WaitEvent(&e)) {
 		if (e.type == SDL_QUIT || (e.type == SDL_KEYDOWN && !on_key(v, e.key.keysym.sym)))
 			return;
+		if (e.type == SDL_TEXTINPUT)
+			on_text(v, e.text.text);
 		if (e.type == SDL_MOUSEWHEEL)
 			v->y = v->y + 60 * e.wheel.y > 0 ? 0 : v->y + 60 * e.wheel.y;
 		paint(v);
@@ -327,6 +383,7 @@ static int open_window(struct view *v, struct errtext *e)
 	if (!v->to || draw_init(&v->d, v->to))
 		return err_set(e, -ENODEV, "no window can be opened: %s", SDL_GetError());
 	SDL_RenderSetLogicalSize(v->to, WIDTH, HEIGHT);
+	SDL_StartTextInput();
 	return 0;
 }
 
@@ -334,7 +391,7 @@ int lab_window(const struct lab *l, struct errtext *e)
 {
 	struct view v = {.lab = l};
 	size_t n = json_array_size(json_object_get(l->desc, "questions"));
-	int r = (v.choice = calloc(n + 1, sizeof(*v.choice))) ? open_window(&v, e) : err_set(e, -ENOMEM, "no memory");
+	int r = (v.typed = calloc(n + 1, sizeof(*v.typed))) ? open_window(&v, e) : err_set(e, -ENOMEM, "no memory");
 
 	if (!r) {
 		add_page(&v, PAGE_TEXT, NULL, 0);
@@ -345,7 +402,7 @@ int lab_window(const struct lab *l, struct errtext *e)
 	json_decref(v.run);
 	json_decref(v.grade);
 	json_decref(v.tables);
-	free(v.choice);
+	free(v.typed);
 	if (v.d.font)
 		draw_free(&v.d);
 	if (v.to)

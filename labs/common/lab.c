@@ -1,4 +1,5 @@
 /* The labs' common part in C: talking to the runner, tables, rings, traps. See lab.h. */
+#include "format.h"
 #include "lab.h"
 
 #ifdef __x86_64__
@@ -55,38 +56,11 @@ static void put(char c)
 	outb(0xe9, (u8)c);
 }
 
-static void number(uw v, unsigned base)
-{
-	char buf[24];
-	unsigned n = 0;
-	do {
-		buf[n++] = "0123456789abcdef"[v % base];
-		v /= base;
-	} while (v);
-	while (n)
-		put(buf[--n]);
-}
-
 void say(const char *f, ...)
 {
 	__builtin_va_list ap;
 	__builtin_va_start(ap, f);
-	for (; *f; f++) {
-		if (*f != '%') {
-			put(*f);
-			continue;
-		}
-		switch (*++f) {
-		case 's':
-			for (const char *s = __builtin_va_arg(ap, const char *); *s; s++)
-				put(*s);
-			break;
-		case 'u': number(__builtin_va_arg(ap, uw), 10); break;
-		case 'x': put('0'), put('x'), number(__builtin_va_arg(ap, uw), 16); break;
-		case 'c': put((char)__builtin_va_arg(ap, int)); break;
-		default: put(*f); break;
-		}
-	}
+	guest_format(put, f, ap);
 	__builtin_va_end(ap);
 }
 

@@ -19,7 +19,10 @@ typedef unsigned long long u64;
 typedef unsigned long uw; /* a register */
 typedef long sw;
 
+/* What runs where only USER pages may be executed calls USER functions only, and the INLINE ones below: they become part of whoever
+ * calls them however the compiler is told to optimise. Large structs are not copied there: that may call memcpy(). */
 #define USER __attribute__((section(".user"), noinline, used))
+#define INLINE static inline __attribute__((always_inline))
 #define USER_DATA __attribute__((section(".userdata")))
 
 /* Flat segments for every ring; FREE_SEL and up are the lab's to fill (lab_gdt[FREE_SEL / 8]). */
@@ -104,29 +107,29 @@ void *memset(void *p, int c, unsigned long n);
 #define ASM __asm__ volatile
 #define ASM_TOP(text) __asm__(".text\n" text)
 
-static inline void outb(u16 port, u8 v) { ASM("outb %0, %1" : : "a"(v), "Nd"(port) : "memory"); }
-static inline u8 inb(u16 port) { u8 v; ASM("inb %1, %0" : "=a"(v) : "Nd"(port)); return v; }
-static inline void count_on(void) { outb(0xed, 1); }
-static inline void count_off(void) { outb(0xed, 0); }
-static inline void wrmsr(u32 msr, u64 v) { ASM("wrmsr" : : "c"(msr), "a"((u32)v), "d"((u32)(v >> 32)) : "memory"); }
-static inline u64 rdmsr(u32 msr)
+INLINE void outb(u16 port, u8 v) { ASM("outb %0, %1" : : "a"(v), "Nd"(port) : "memory"); }
+INLINE u8 inb(u16 port) { u8 v; ASM("inb %1, %0" : "=a"(v) : "Nd"(port)); return v; }
+INLINE void count_on(void) { outb(0xed, 1); }
+INLINE void count_off(void) { outb(0xed, 0); }
+INLINE void wrmsr(u32 msr, u64 v) { ASM("wrmsr" : : "c"(msr), "a"((u32)v), "d"((u32)(v >> 32)) : "memory"); }
+INLINE u64 rdmsr(u32 msr)
 {
 	u32 lo, hi;
 	ASM("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
 	return lo | (u64)hi << 32;
 }
 #define CR(n)                                                                                      \
-	static inline uw get_cr##n(void) { uw v; ASM("mov %%cr" #n ", %0" : "=r"(v)); return v; }  \
-	static inline void set_cr##n(uw v) { ASM("mov %0, %%cr" #n : : "r"(v) : "memory"); }
+	INLINE uw get_cr##n(void) { uw v; ASM("mov %%cr" #n ", %0" : "=r"(v)); return v; }  \
+	INLINE void set_cr##n(uw v) { ASM("mov %0, %%cr" #n : : "r"(v) : "memory"); }
 CR(0)
 CR(2)
 CR(3)
 CR(4)
-static inline void invlpg(uw va) { ASM("invlpg (%0)" : : "r"(va) : "memory"); }
-static inline uw get_flags(void) { uw v; ASM("pushf; pop %0" : "=r"(v)); return v; }
-static inline void set_flags(uw v) { ASM("push %0; popf" : : "r"(v) : "memory", "cc"); }
-static inline u16 get_cs(void) { u16 v; ASM("mov %%cs, %0" : "=r"(v)); return v; }
-static inline void cpuid(u32 leaf, u32 sub, u32 *r)
+INLINE void invlpg(uw va) { ASM("invlpg (%0)" : : "r"(va) : "memory"); }
+INLINE uw get_flags(void) { uw v; ASM("pushf; pop %0" : "=r"(v)); return v; }
+INLINE void set_flags(uw v) { ASM("push %0; popf" : : "r"(v) : "memory", "cc"); }
+INLINE u16 get_cs(void) { u16 v; ASM("mov %%cs, %0" : "=r"(v)); return v; }
+INLINE void cpuid(u32 leaf, u32 sub, u32 *r)
 {
 	ASM("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(sub));
 }

@@ -2,14 +2,9 @@
  * The labs' common part in assembly: entry from a Multiboot loader, the way to 64-bit mode, trap entries, and changing rings.
  * References: SDM Vol. 3A, 9.8.5 (entering IA-32e mode), 6.12 and 6.14 (traps), Vol. 2A IRET.
  */
-#define MB_MAGIC 0x1badb002
-#define MB_FLAGS 0x10003
+#include "boot.h"
 
-	.section .multiboot, "ax"
-	.balign 4
-header:
-	.long MB_MAGIC, MB_FLAGS, -(MB_MAGIC + MB_FLAGS)
-	.long header, image_start, image_data_end, image_bss_end, start32
+	MULTIBOOT_HEADER
 
 	.text
 	.code32
@@ -23,12 +18,9 @@ start32:
 	/* The first 2 MiB by small pages, up to 1 GiB by large ones. Only the last level says who may. */
 	movl $lab_pdpt + 7, lab_pml4
 	movl $lab_pd + 7, lab_pdpt
+	MAP_FIRST_GIB lab_pd
 	xorl %ecx, %ecx
 1:	movl %ecx, %eax
-	shll $21, %eax
-	orl $0x83, %eax
-	movl %eax, lab_pd(,%ecx,8)
-	movl %ecx, %eax
 	shll $12, %eax
 	orl $3, %eax
 	movl %eax, lab_pt(,%ecx,8)
@@ -36,20 +28,7 @@ start32:
 	cmpl $512, %ecx
 	jb 1b
 	movl $lab_pt + 7, lab_pd
-	movl %cr4, %eax
-	orl $0x20, %eax
-	movl %eax, %cr4
-	movl $lab_pml4, %eax
-	movl %eax, %cr3
-	movl $0xc0000080, %ecx /* EFER: LME, SCE, NXE */
-	rdmsr
-	orl $0x901, %eax
-	wrmsr
-	movl %cr0, %eax
-	orl $0x80010021, %eax /* PG, WP, NE, PE */
-	movl %eax, %cr0
-	lgdt boot_gdtr
-	ljmp $0x08, $start64
+	ENTER_LONG_MODE lab_pml4, 0x901, 0x80010021, boot_gdtr, start64 /* LME, SCE, NXE; PG, WP, NE, PE */
 	.code64
 start64:
 #else
@@ -88,23 +67,11 @@ boot_gdtr:
 	.text
 /* ---- traps: each stub leaves a struct trap on the stack ---- */
 #ifdef __x86_64__
-#define PUSH pushq
-#define REGS r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rdx, rcx, rbx, rax
 #define WORD .quad
 #else
-#define PUSH pushl
 #define WORD .long
 #endif
 	.altmacro
-	.macro TRAP number, has_error
-	.globl trap_\number
-trap_\number:
-	.if !\has_error
-	PUSH $0
-	.endif
-	PUSH $\number
-	jmp trap_common
-	.endm
 	.macro TRAPS from, to, has_error
 n = \from
 	.rept \to - \from + 1

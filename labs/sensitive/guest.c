@@ -31,7 +31,7 @@ static USER uw do_verr(uw a) { u8 ok; ASM("verr %w1; setz %0" : "=r"(ok) : "r"(D
 static USER uw do_cli(uw a) { ASM("cli"); return 0; }
 static USER uw do_hlt(uw a) { ASM("hlt"); return 0; }
 static USER uw do_movcr0(uw a) { uw v; ASM("mov %%cr0, %0" : "=r"(v)); return v; }
-static USER uw do_lidt(uw a) { struct table t = {0, 0}; ASM("sidt %0; lidt %0" : "+m"(t)); return 0; }
+static USER uw do_lidt(uw a) { struct table t; ASM("sidt %0; lidt %0" : "=m"(t)); return 0; }
 
 static const struct {
 	const char *name;

@@ -28,7 +28,7 @@ static USER_DATA uw queued;
 static USER_DATA u64 guest_gdt[4] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0};
 static USER_DATA u64 guest_idt[32];
 
-static inline uw vmcall(uw n, uw a, uw b)
+INLINE uw vmcall(uw n, uw a, uw b)
 {
 	ASM("vmcall" : "+a"(n) : "D"(a), "S"(b) : "memory");
 	return n;

@@ -2,6 +2,7 @@
  * Demonstration guest: tells on the serial port what it does: long mode, timer interrupts, ring 3
  * and back, faults explained, a small benchmark, a turning orrery, and power-off through ACPI.
  */
+#include "base/guest/format.h"
 #include "guest.h"
 
 #define COM1 0x3f8
@@ -29,40 +30,11 @@ void put(char c)
 	outb(COM1, (u8)c);
 }
 
-static void print_number(u64 v, unsigned base)
-{
-	char buf[24];
-	unsigned n = 0;
-	do {
-		buf[n++] = "0123456789abcdef"[v % base];
-		v /= base;
-	} while (v);
-	while (n)
-		put(buf[--n]);
-}
-
 void print(const char *fmt, ...)
 {
 	__builtin_va_list ap;
 	__builtin_va_start(ap, fmt);
-	for (; *fmt; fmt++) {
-		if (*fmt != '%') {
-			put(*fmt);
-			continue;
-		}
-		switch (*++fmt) {
-		case 's':
-			for (const char *s = __builtin_va_arg(ap, const char *); *s; s++)
-				put(*s);
-			break;
-		case 'u': print_number(__builtin_va_arg(ap, u64), 10); break;
-		case 'x':
-			print("0x");
-			print_number(__builtin_va_arg(ap, u64), 16);
-			break;
-		default: put(*fmt); break;
-		}
-	}
+	guest_format(put, fmt, ap);
 	__builtin_va_end(ap);
 }
 

@@ -3,14 +3,9 @@
  * and the ring 3 program.
  * References: SDM Vol. 3A, 9.8.5 (entering IA-32e mode), 5.8.8 (SYSCALL), 6.14 (64-bit interrupts).
  */
-#define MB_MAGIC 0x1badb002
-#define MB_FLAGS 0x10003 /* page-aligned modules, memory information, address fields */
+#include "base/guest/boot.h"
 
-	.section .multiboot, "ax"
-	.balign 4
-header:
-	.long MB_MAGIC, MB_FLAGS, -(MB_MAGIC + MB_FLAGS)
-	.long header, image_start, image_data_end, image_bss_end, start32
+	MULTIBOOT_HEADER
 
 	.text
 	.code32
@@ -23,28 +18,8 @@ start32:
 	movl $pd_kernel + 3, pdpt
 	movl $pd_user + 7, pdpt + 8
 	movl $pt_user + 7, pd_user
-	xorl %ecx, %ecx
-1:	movl %ecx, %eax
-	shll $21, %eax
-	orl $0x83, %eax
-	movl %eax, pd_kernel(,%ecx,8)
-	incl %ecx
-	cmpl $512, %ecx
-	jb 1b
-	movl %cr4, %eax
-	orl $0x20, %eax /* PAE */
-	movl %eax, %cr4
-	movl $pml4, %eax
-	movl %eax, %cr3
-	movl $0xc0000080, %ecx /* EFER */
-	rdmsr
-	orl $0x101, %eax /* LME, SCE */
-	wrmsr
-	movl %cr0, %eax
-	orl $0x80010000, %eax /* PG, WP */
-	movl %eax, %cr0
-	lgdt gdt_pointer
-	ljmp $0x08, $start64
+	MAP_FIRST_GIB pd_kernel
+	ENTER_LONG_MODE pml4, 0x101, 0x80010000, gdt_pointer, start64 /* LME, SCE; PG, WP */
 
 	.code64
 start64:
@@ -62,15 +37,6 @@ start64:
 	jmp 1b
 
 /* ---- traps: each stub leaves a struct trap on the stack ------------------------------------- */
-	.macro TRAP number, has_error
-trap_\number:
-	.if !\has_error
-	pushq $0
-	.endif
-	pushq $\number
-	jmp trap_common
-	.endm
-
 	TRAP 3, 0
 	TRAP 6, 0
 	TRAP 8, 1

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import xml.etree.ElementTree
 
 EMU = os.path.abspath(sys.argv[1])
 EXIT_LAB, EXIT_IMAGE, EXIT_USAGE = 82, 76, 74
@@ -63,6 +64,39 @@ def folders():
     shutil.copytree("mine", "syntax")
     guest("syntax", "no_such_thing();;;  int x = ;")
     says("a program that does not compile", EXIT_IMAGE, "syntax/guest.c:4", "./syntax", "-q")
+
+
+def debug_build():
+    """A guest built without optimisation, as a student with a debugger would: what runs in pages of its own stays there."""
+    write("cc", "#!/bin/sh\nexec gcc \"$@\" -O0 -g\n")
+    os.chmod("cc", 0o755)
+    os.environ["LAB_CC"] = os.path.abspath("cc")
+    for name in ("shadow", "sensitive"):
+        says("a copy of " + name, 0, "made", "new", "plain", "-from", name)
+        says("built with -O0", 0, "as expected", "./plain", "-q")
+        shutil.rmtree("plain")
+    del os.environ["LAB_CC"]
+
+
+def pictures():
+    """Every view of a run, and of a running machine, is well-formed SVG with something in it."""
+    for name in ("rings", "timeline", "exits", "gdt", "idt", "tss"):
+        says("the picture of " + name, 0, "", "rings", "-svg", name, "p.svg")
+        check("is SVG", len(list(xml.etree.ElementTree.parse("p.svg").getroot().iter())) > 10)
+    views = ["rings", "timeline", "counters", "gdt", "idt", "ldt", "tss", "map", "registers", "cpus", "vmcs", "vmexits", "walk $pc", "disas"]
+    script = "rings on; catch ring 3; cont; " + "; ".join("view %s v%d.svg" % (v, i) for i, v in enumerate(views))
+    p = subprocess.run([EMU, "-display", "none", "-serial", "null", "-S", "-timeout", "60", "-x",
+                        script + "; view rings v.json; view rings v.txt; rings off; quit 7"], capture_output=True, text=True, timeout=100)
+    check("views of a running guest", p.returncode == 7, p.stdout + p.stderr)
+    for i, v in enumerate(views):
+        check("%s is SVG" % v, len(list(xml.etree.ElementTree.parse("v%d.svg" % i).getroot().iter())) > 4)
+    live = json.load(open("v.json"))
+    check("the same as JSON", live["cpl"] == 3 and live["newest"]["via"] == "iretq" and live["edges"][0]["gate"])
+    check("and as text", "ring 0 -> ring 3" in open("v.txt").read())
+    for line, words in (("view rings", "view NAME FILE"), ("view nosuch x.svg", "no view 'nosuch'"), ("view rings /nowhere/x.svg", "/nowhere/x.svg"),
+                        ("view system_reset x.svg", "no view"), ("rings maybe", "rings on, rings off")):
+        p = subprocess.run([EMU, "-display", "none", "-serial", "null", "-S", "-timeout", "60", "-x", line], capture_output=True, text=True, timeout=100)
+        check("'%s' is refused" % line, p.returncode == 74 and words in p.stdout + p.stderr, p.stdout + p.stderr)
 
 
 def edited():
@@ -159,6 +193,25 @@ def window():
         subprocess.run(["import", "-window", "root", "w3.png"], env=env, check=True)
         keys("Escape")
         check("Escape closes it", p.wait(timeout=10) == 0)
+        # A number is typed: what came true is green. Questions 1 to 3, tables, timeline, explanations 1 to 3.
+        p = subprocess.Popen([EMU, "lab", "vpid", "-window"], env=env)
+        time.sleep(1.5)
+
+        def has(colour):
+            subprocess.run(["import", "-window", "root", "w4.png"], env=env, check=True)
+            return colour in subprocess.run(["convert", "w4.png", "-unique-colors", "txt:"], capture_output=True, text=True, check=True).stdout
+
+        keys("Right", "2", "0", "1", "BackSpace", "0")
+        check("a typed prediction is shown", has("#2471A3"))
+        keys(*["Right"] * 3)
+        time.sleep(1)
+        page = 0
+        while page < 12 and not has("#1E8449"):
+            keys("Right")
+            page += 1
+        check("200 was right: green, and nothing red", has("#1E8449") and not has("#C0392B"))
+        keys("Escape")
+        check("the second window closes", p.wait(timeout=10) == 0)
     finally:
         if p.poll() is None:
             p.kill()
@@ -171,6 +224,8 @@ def main():
         os.chdir(d)
         folders()
         edited()
+        debug_build()
+        pictures()
         bad_guests()
         report()
         if "--browser" in sys.argv:

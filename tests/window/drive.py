@@ -272,6 +272,41 @@ def check_pause_and_menu(screen, e):
     e.new()
 
 
+def check_panel(screen, e, folder):
+    """The live views stand beside the picture, change with what is looked at, are saved, and go; the guest keeps its keys."""
+    before = e.size()
+    screen.tool("key", "ctrl+alt+r")
+    wait_for("a wider window", lambda: e.size()[0] >= before[0] + 400)
+    seen = set()
+    for view in range(13):
+        time.sleep(0.35)
+        seen.add(pixels(e.picture(os.path.join(folder, "panel-%d.png" % view)))[2])
+        screen.tool("key", "ctrl+alt+n")
+    if len(seen) != 13:
+        raise Failed("13 views look like %d" % len(seen))
+    screen.tool("key", "ctrl+alt+a")
+    time.sleep(0.3)
+    e.new()  # Ctrl and Alt
+    screen.tool("type", "0x100000")
+    screen.tool("key", "Return")
+    time.sleep(0.5)
+    if e.new():
+        raise Failed("an address for the view reached the guest")
+    screen.tool("key", "ctrl+alt+e")
+    name = wait_for("the saved view", lambda: [n for n in os.listdir(folder) if n.endswith(".svg")])[0]
+    with open(os.path.join(folder, name)) as f:
+        svg = f.read()
+    if not svg.startswith("<svg ") or "0x100000" not in svg:
+        raise Failed("the saved view is not the walk of 0x100000: " + svg[:300])
+    time.sleep(0.2)
+    e.new()
+    screen.tool("key", "a")
+    e.expect_keys("a key beside the views", [0x1e, 0x9e])
+    screen.tool("key", "ctrl+alt+r")
+    wait_for("the window as it was", lambda: e.size() == before)
+    e.new()
+
+
 def check_paste(screen, e):
     subprocess.run(["xclip", "-selection", "clipboard"], input=b"Hi!\n", env=screen.env, check=True,
                    stderr=subprocess.DEVNULL)
@@ -402,6 +437,7 @@ def main():
         check_mouse(screen, e)
         check_tablet(screen, e)
         check_pause_and_menu(screen, e)
+        check_panel(screen, e, folder)
         check_paste(screen, e)
         check_picture(screen, e, folder)
         e.process.kill()
