@@ -103,8 +103,10 @@ static void monospaced(struct sdl_canvas *s, double x, int y, unsigned size, u32
 	char one[2] = {0};
 	for (unsigned i = 0; words[i]; i++) {
 		one[0] = words[i];
-		if (words[i] != ' ')
-			draw_text(s->d, px(s, x + i * size * MONO_WIDTH), y, 100, colour, one);
+		if (words[i] == ' ')
+			continue;
+		int room = px(s, x + (i + 1) * size * MONO_WIDTH) - px(s, x + i * size * MONO_WIDTH);
+		draw_text(s->d, px(s, x + i * size * MONO_WIDTH) + (room - draw_text_width(s->d, one)) / 2, y, 100, colour, one);
 	}
 }
 
