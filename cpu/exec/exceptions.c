@@ -721,6 +721,17 @@ static void deliver_chain(struct cpu *cpu, struct fault f, enum int_kind kind, b
 
 void exc_deliver(struct cpu *cpu)
 {
+	struct fault f;
+
+	if (cpu->fault.vector == EXC_VMEXIT) {
+		fault_log_begin(cpu);
+		f = cpu->fault;
+		if (leaves_guest(cpu, &f)) {
+			cpu->trail.delivering = 0;
+			return;
+		}
+		cpu->fault = f; /* a virtualization exception in its place */
+	}
 	deliver_chain(cpu, cpu->fault, INT_EXCEPTION, false);
 }
 

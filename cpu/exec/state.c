@@ -72,7 +72,7 @@ SNAPSHOT(vmcs_snapshot, "vmcs", 1, struct vmcs, VMCS_FIELDS);
 #define VMX_FIELDS(V, S, H, P) \
 	V(vmxon_ptr) V(current) S(vmcs, vmcs_snapshot) H(caps) V(vec_info) V(vec_err) V(vec_len) P(4) V(preempt_deadline) \
 	V(pause_first) V(pause_last) V(mtf_pending) V(iret_unblocked) V(trap_pending) P(1) V(trap_qual) V(off_in_smm) \
-	P(7) H(entries) H(exits) H(failed_check) P(4) H(failed_value)
+	P(7) H(entries) H(exits) H(failed_check) P(4) H(failed_value) H(known)
 /* clang-format on */
 SNAPSHOT(vmx_snapshot, "vmx", 1, struct vmx, VMX_FIELDS);
 
@@ -143,6 +143,8 @@ static void derive(struct cpu *cpu)
 	cpu->seen_cpl = cpu->cpl;
 	cpu->link_from = NULL;
 	cpu->insn_rip = cpu->rip;
+	if (cpu->vmx)
+		memset(&cpu->vmx->known, 0, sizeof(cpu->vmx->known));
 	/* The translations in force, by the VMCS, as an entry sets them; then the mode. */
 	if (cpu->vmx && cpu->vmx_mode != VMX_OFF)
 		vmx_set_mmu(cpu);

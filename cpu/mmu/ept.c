@@ -95,6 +95,20 @@ static u64 access_qual(unsigned acc, enum s2_use use)
 	return q | (use == S2_FINAL ? 0x180 : use == S2_TABLE ? 0x80 : 0);
 }
 
+/* In VMX operation there is no A20M#. */
+static inline u64 entry_at(struct cpu *cpu, u64 at)
+{
+	unsigned flags;
+	const u8 *host = mmu_ram_page(cpu, at & PAGE_MASK, &flags);
+	u64 e = 0;
+
+	if (likely(host))
+		memcpy(&e, host + (at & 0xff8), 8);
+	else
+		phys_read(cpu, at, &e, 8);
+	return e;
+}
+
 static bool ept_walk(struct walk *w, u64 gpa, unsigned acc, enum s2_use use, struct ept *t)
 {
 	struct mmu *mmu = w->cpu->mmu;
@@ -107,7 +121,7 @@ static bool ept_walk(struct walk *w, u64 gpa, unsigned acc, enum s2_use use, str
 		u64 at = table + (gpa >> (12 + 9 * (level - 1)) & 511) * 8;
 		const char *why;
 
-		phys_read(w->cpu, at, &e, 8);
+		e = entry_at(w->cpu, at);
 		record(w, level, at, e);
 		mmu->stats.ept_refs++;
 		t->addr[t->n] = at;

@@ -136,6 +136,7 @@ struct mmu {
 	struct set *set; /* the current one */
 	struct space spaces[NSPACES];
 	struct space *space; /* the current one */
+	struct set *recent[2]; /* last entered by a switch to root operation, and to a guest; NULL: none */
 	struct mmu_vm vm;
 	struct s2_entry s2[S2_ROWS];
 	u32 s2_epoch;

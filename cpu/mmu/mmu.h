@@ -173,7 +173,8 @@ struct mmu_vm {
 	u64 *pml_index; /* the VMCS field, or NULL: no page-modification log */
 	u64 pml_addr;
 };
-/** VM entry, VM exit, VMFUNC: translations from now on are @vm's, by the CR0, CR3, CR4, EFER now in @cpu. Drops nothing. */
+/** VM entry, VM exit, VMFUNC: translations from now on are @vm's, by the CR0, CR3, CR4, EFER now in @cpu. Drops nothing.
+ * cpu_mode_changed() or mmu_select() must follow. */
 void mmu_vm_switch(struct cpu *cpu, const struct mmu_vm *vm);
 
 enum mmu_inv { MMU_INV_ADDRESS, MMU_INV_CONTEXT, MMU_INV_ALL, MMU_INV_NONGLOBAL };

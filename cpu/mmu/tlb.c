@@ -402,6 +402,20 @@ static struct space *take_space(struct mmu *mmu, const struct space_tag *tag)
 
 static u64 paging_key(const struct cpu *cpu);
 
+/* The translations of root operation and of the guest, as they were left: an exit or entry mostly finds them again. */
+static bool enter_recent(struct mmu *mmu, const struct space_tag *tag, u16 pcid)
+{
+	struct set *set = mmu->recent[tag->nonroot];
+
+	if (!set || !set->valid || set->pcid != pcid || !same_space(&set->space->tag, tag))
+		return false;
+	mmu->space = set->space;
+	mmu->space->used = ++mmu->clock;
+	set->used = ++mmu->clock;
+	mmu->set = set;
+	return true;
+}
+
 static void enter_space(struct cpu *cpu)
 {
 	struct mmu *mmu = cpu->mmu;
@@ -412,9 +426,12 @@ static void enter_space(struct cpu *cpu)
 				.nonroot = mmu->vm.nonroot,
 				.mbec = mmu->vm.mbec};
 
+	if (enter_recent(mmu, &tag, current_pcid(cpu)))
+		return;
 	mmu->space = take_space(mmu, &tag);
 	mmu->space->used = ++mmu->clock;
 	enter_set(mmu, current_pcid(cpu));
+	mmu->recent[tag.nonroot] = mmu->set;
 }
 
 /* Chooses the set anew, so that a CR3 loaded with other state (RSM, a snapshot) needs nothing more.
@@ -498,7 +515,6 @@ void mmu_vm_switch(struct cpu *cpu, const struct mmu_vm *vm)
 {
 	cpu->mmu->vm = *vm;
 	enter_space(cpu);
-	mmu_select(cpu);
 }
 
 /* SDM Vol. 2A, INVPCID: the caller has checked the type, the descriptor and the canonical address.

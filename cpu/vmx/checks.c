@@ -176,14 +176,18 @@ static void check_all(struct cpu *cpu, bool failed[VC_COUNT])
 #undef CHECK
 }
 
-/* The rows of some groups as a sequence of tests; the compiler drops the others. */
+/*
+ * The rows of some groups as a sequence of tests; the compiler drops the others, and section by section those that
+ * CHECK_KNOWN says hold.
+ */
 #define CHECK(id, grp, fld, cond, holds, sec, text)                                               \
-	if (CHECK_GROUPS(VCG_##grp) && (cond) && !(holds)) {                                        \
+	if (CHECK_GROUPS(VCG_##grp) && !CHECK_KNOWN(sec) && (cond) && !(holds)) {                   \
 		*value = VF(fld);                                                                   \
 		return VC_##id;                                                                     \
 	}
 
 #define CHECK_GROUPS(g) ((g) == VCG_CONTROL || (g) == VCG_HOST)
+#define CHECK_KNOWN(sec) false
 static int check_host_and_controls(struct cpu *cpu, u64 *value)
 {
 	struct vmx *vmx = cpu->vmx;
@@ -198,9 +202,11 @@ static int check_host_and_controls(struct cpu *cpu, u64 *value)
 	return -1;
 }
 #undef CHECK_GROUPS
+#undef CHECK_KNOWN
 
 #define CHECK_GROUPS(g) ((g) >= VCG_GUEST)
-static int check_guest_state(struct cpu *cpu, u64 *value)
+#define CHECK_KNOWN(sec) (segments && !strcmp(sec, "26.3.1.2"))
+static int check_guest_state(struct cpu *cpu, u64 *value, bool segments)
 {
 	struct vmx *vmx = cpu->vmx;
 	u32 inj_info = (u32)VF(ENTRY_INTR_INFO), gi = (u32)VF(GUEST_INTERRUPTIBILITY);
@@ -212,16 +218,73 @@ static int check_guest_state(struct cpu *cpu, u64 *value)
 	return -1;
 }
 #undef CHECK_GROUPS
+#undef CHECK_KNOWN
 #undef CHECK
+
+/* ---- what is known to hold ------------------------------------------------------------------------ */
+
+/* What the checks of segment registers see besides those. */
+static u64 guest_mode(const struct vmx *vmx)
+{
+	return (VF(GUEST_CR0) & CR0_PE) | (VF(GUEST_RFLAGS) & FL_VM) | (u64)VMX_P2(UNRESTRICTED) << 32 |
+	       (u64)VMX_ENTRY(IA32E) << 33;
+}
+
+/* The virtual TPR is in memory: whoever compares it with the threshold must look each time. */
+static bool compares_vtpr(const struct vmx *vmx)
+{
+	return VMX_P1(TPR_SHADOW) && !VMX_P2(VID) && !VMX_P2(APIC_ACCESS);
+}
+
+void vmx_forget_checks(struct vmx *vmx, unsigned field)
+{
+	switch (field) {
+	case VF_GUEST_ES_SEL ... VF_GUEST_TR_SEL:
+	case VF_GUEST_ES_LIMIT ... VF_GUEST_TR_LIMIT:
+	case VF_GUEST_ES_AR ... VF_GUEST_TR_AR:
+	case VF_GUEST_ES_BASE ... VF_GUEST_TR_BASE:
+		vmx->known.segments = false;
+		break;
+	case VF_ENTRY_INTR_INFO: /* an event to inject is looked at each time */
+	case VF_ENTRY_EXC_ERR:
+	case VF_ENTRY_INSN_LEN:
+	case VF_TSC_OFFSET: /* these may be anything */
+	case VF_EXCEPTION_BITMAP:
+	case VF_CR0_MASK ... VF_CR3_TARGET3:
+	case VF_HOST_RSP:
+		break;
+	default:
+		if ((vmcs_field_rows[field].encoding >> 10 & 3) != 2)
+			vmx->known.controls = false;
+	}
+}
 
 int vmx_check_entry(struct cpu *cpu, u64 *value)
 {
-	return check_host_and_controls(cpu, value);
+	struct vmx *vmx = cpu->vmx;
+	struct vmx_known *k = &vmx->known;
+	int failed;
+
+	if (k->controls && k->cr4 == cpu->cr4 && k->efer == cpu->efer && !(VF(ENTRY_INTR_INFO) & II_VALID))
+		return -1;
+	failed = check_host_and_controls(cpu, value);
+	k->controls = failed < 0 && !compares_vtpr(vmx);
+	if (k->cr4 != cpu->cr4)
+		k->segments = false;
+	k->cr4 = cpu->cr4;
+	k->efer = cpu->efer;
+	return failed;
 }
 
 int vmx_check_guest(struct cpu *cpu, u64 *value)
 {
-	return check_guest_state(cpu, value);
+	struct vmx_known *k = &cpu->vmx->known;
+	u64 mode = guest_mode(cpu->vmx);
+	int failed = check_guest_state(cpu, value, k->segments && k->guest_mode == mode);
+
+	k->segments = failed < 0;
+	k->guest_mode = mode;
+	return failed;
 }
 
 void vmx_lint(struct cpu *cpu, bool failed[VC_COUNT])

@@ -104,14 +104,22 @@ static void load_segment(struct cpu *cpu, unsigned s)
 	cpu->r[R_SEGBASE + s] = vmx->vmcs.v[VF_GUEST_ES_BASE + s];
 }
 
-static void save_segment(struct cpu *cpu, unsigned s)
+/* Bits that changed. */
+static u64 save_field(u64 *field, u64 v)
 {
-	struct vmx *vmx = cpu->vmx;
+	u64 changed = *field ^ v;
 
-	vmx->vmcs.v[VF_GUEST_ES_SEL + s] = cpu->seg[s].sel;
-	vmx->vmcs.v[VF_GUEST_ES_AR + s] = cpu->seg[s].ar;
-	vmx->vmcs.v[VF_GUEST_ES_LIMIT + s] = cpu->seg[s].limit;
-	vmx->vmcs.v[VF_GUEST_ES_BASE + s] = cpu->r[R_SEGBASE + s];
+	*field = v;
+	return changed;
+}
+
+static u64 save_segment(struct cpu *cpu, unsigned s)
+{
+	u64 *v = cpu->vmx->vmcs.v;
+
+	return save_field(&v[VF_GUEST_ES_SEL + s], cpu->seg[s].sel) | save_field(&v[VF_GUEST_ES_AR + s], cpu->seg[s].ar) |
+	       save_field(&v[VF_GUEST_ES_LIMIT + s], cpu->seg[s].limit) |
+	       save_field(&v[VF_GUEST_ES_BASE + s], cpu->r[R_SEGBASE + s]);
 }
 
 /* 26.3.2.1: bits that a load of CR0 leaves alone. */
@@ -304,6 +312,8 @@ static void enter_guest(struct cpu *cpu)
 	vmx_set_mmu(cpu);
 	cpu_mode_changed(cpu);
 	bad = vmx_load_msrs(cpu, VF(ENTRY_MSR_LOAD_ADDR), (u32)VF(ENTRY_MSR_LOAD_COUNT));
+	if (VF(ENTRY_MSR_LOAD_COUNT))
+		cpu_mode_changed(cpu);
 	if (bad) {
 		note_failure(cpu, FR_ENTRY_CHECK, "an entry of the VM-entry MSR-load area cannot be loaded", bad);
 		entry_failure(cpu, VR_ENTRY_MSR_LOAD, bad);
@@ -315,7 +325,6 @@ static void enter_guest(struct cpu *cpu)
 	vmx->entries++;
 	show_exit(cpu, WATCH_VM_ENTRY, 0, cpu->rip);
 	vmx->vmcs.launched = 1;
-	cpu_mode_changed(cpu);
 	vapic_entry(cpu);
 	pending_debug(cpu);
 	inject(cpu);
@@ -353,6 +362,7 @@ static u32 interruptibility(const struct cpu *cpu, u8 shadow)
 static void save_guest(struct cpu *cpu, u8 shadow)
 {
 	struct vmx *vmx = cpu->vmx;
+	u64 changed = 0;
 
 	VF(GUEST_CR0) = cpu->cr0;
 	VF(GUEST_CR3) = cpu->cr3;
@@ -369,10 +379,14 @@ static void save_guest(struct cpu *cpu, u8 shadow)
 	if (VMX_EXIT(SAVE_EFER))
 		VF(GUEST_EFER) = cpu->efer;
 	/* 27.2.? "IA-32e mode guest" follows the guest's mode, for an unrestricted guest may change it. */
-	if (VMX_P2(UNRESTRICTED))
-		VF(ENTRY_CTLS) = (VF(ENTRY_CTLS) & ~BIT64(ENTRY_IA32E_BIT)) | (cpu_lma(cpu) ? BIT64(ENTRY_IA32E_BIT) : 0);
+	if (VMX_P2(UNRESTRICTED) && VMX_ENTRY(IA32E) != cpu_lma(cpu)) {
+		VF(ENTRY_CTLS) ^= BIT64(ENTRY_IA32E_BIT);
+		vmx->known.controls = false;
+	}
 	for (unsigned s = 0; s < NSEGS; s++)
-		save_segment(cpu, s);
+		changed |= save_segment(cpu, s);
+	if (changed)
+		vmx->known.segments = false;
 	VF(GUEST_GDTR_BASE) = cpu->gdtr.base;
 	VF(GUEST_GDTR_LIMIT) = cpu->gdtr.limit;
 	VF(GUEST_IDTR_BASE) = cpu->idtr.base;
@@ -486,6 +500,8 @@ void vmx_load_host(struct cpu *cpu)
 	}
 	vmx_set_mmu(cpu);
 	cpu_mode_changed(cpu);
+	if (!VF(EXIT_MSR_LOAD_COUNT))
+		return;
 	if (vmx_load_msrs(cpu, VF(EXIT_MSR_LOAD_ADDR), (u32)VF(EXIT_MSR_LOAD_COUNT)))
 		vmx_abort(cpu, 4, "loading host MSRs failed");
 	cpu_mode_changed(cpu);
@@ -587,6 +603,27 @@ static void exception_exit(struct cpu *cpu)
 	leave_guest(cpu, VR_EXCEPTION, exception_qual(&f), cpu->vmx_shadow);
 }
 
+/* Length of the instruction at cpu->rip; 0 if it cannot be had. The same few are asked for again and again. */
+static u32 length_at(struct cpu *cpu)
+{
+	u64 lin = cpu_long64(cpu) ? cpu->rip : (u32)(cpu->rip + seg_base(cpu, CS));
+	struct insn_length *known;
+	struct insn in;
+	u64 code[2] = {0};
+	unsigned n;
+
+	if (mmu_fetch(cpu, lin, (u8 *)code, &n))
+		return 0;
+	known = &cpu->vmx->known.lengths[(code[0] * 0x9e3779b97f4a7c15 >> 32) % ARRAY_SIZE(cpu->vmx->known.lengths)];
+	if (n == 15 && known->code[0] == code[0] && known->code[1] == code[1] && known->mode == cpu->mode && known->len)
+		return known->len;
+	if (!insn_at(cpu, cpu->rip, &in))
+		return 0;
+	if (n == 15)
+		*known = (struct insn_length){.code = {code[0], code[1]}, .mode = cpu->mode, .len = in.len};
+	return in.len;
+}
+
 /*
  * 27.2.5 leaves the length undefined for EPT violations and APIC accesses; processors provide it, and hypervisors skip
  * instructions by it.
@@ -595,14 +632,12 @@ static void memory_exit_length(struct cpu *cpu)
 {
 	struct vm_fault *v = &cpu->vm_fault;
 	bool memory = v->reason == VR_EPT_VIOLATION || v->reason == VR_EPT_MISCONFIG || v->reason == VR_APIC_ACCESS;
-	struct vm_fault saved = *v;
-	struct insn in;
+	struct vm_fault saved;
 
 	if (!memory || cpu->vmx->vec_info || (v->reason == VR_EPT_VIOLATION && v->qual & 4))
 		return;
-	if (insn_at(cpu, cpu->rip, &in))
-		saved.len = in.len;
-	*v = saved;
+	saved = *v;
+	saved.len = length_at(cpu);
 	(void)vmx_exit_fault(cpu, saved.reason, 0);
 	*v = saved;
 }

@@ -25,6 +25,7 @@ void vmcs_load(struct cpu *cpu, u64 ptr)
 	struct vmx *vmx = cpu->vmx;
 
 	vmx->current = ptr;
+	vmx->known.controls = vmx->known.segments = false;
 	if (ptr == VMCS_NONE)
 		return;
 	phys_read(cpu, ptr, &vmx->vmcs, sizeof(vmx->vmcs));
@@ -307,6 +308,7 @@ SIMPLE(vmwrite)
 		phys_write(cpu, shadow_at(cpu, field), &one.v[field], 8);
 	} else {
 		vmcs_field_set(&vmx->vmcs, field, enc, v);
+		vmx_forget_checks(vmx, (unsigned)field);
 	}
 	return succeed(cpu);
 }
@@ -361,13 +363,16 @@ static int eptp_switch(struct cpu *cpu, const struct insn *in)
 		return vmx_exit_insn(cpu, in, VR_VMFUNC, 0, 0);
 	phys_read(cpu, VF(EPTP_LIST) + index * 8ull, &eptp, 8);
 	VF(EPTP) = eptp;
+	vmx->known.controls = false;
 	if (vmx_check_entry(cpu, &value) >= 0) {
 		VF(EPTP) = old;
 		return vmx_exit_insn(cpu, in, VR_VMFUNC, 0, 0);
 	}
 	if (VMX_P2(VE))
 		VF(EPTP_INDEX) = index;
+	vmx->known.controls = false; /* found for the processor's mode in the guest */
 	vmx_set_mmu(cpu);
+	mmu_select(cpu);
 	return 0;
 }
 

@@ -112,6 +112,18 @@ struct vmx_caps {
 	u64 misc, ept_vpid;
 };
 
+/* What need not be found out again. Nothing of it is state: it may be forgotten at any time. */
+struct vmx_known {
+	bool controls;          /* the checks of controls and host state hold, while nothing that they see is written, */
+	bool segments;          /* ... those of the guest's segment registers too, while those are what they were */
+	u64 cr4, efer;          /* ... for these of the processor's */
+	u64 guest_mode;         /* ... and such a guest */
+	struct insn_length {
+		u64 code[2];
+		u32 mode, len;  /* cpu->mode; 0: empty */
+	} lengths[32];          /* of instructions that exited for their memory operand */
+};
+
 struct vmx {
 	u64 vmxon_ptr, current; /* VMCS_NONE: none */
 	struct vmcs vmcs;       /* the current VMCS; in memory only after it was given up */
@@ -128,6 +140,7 @@ struct vmx {
 	u64 entries, exits[VR_COUNT];
 	int failed_check;       /* enum vmx_check of the last failed entry, or -1 */
 	u64 failed_value;
+	struct vmx_known known;
 };
 
 /* VT_APIC_STORE: a store to the virtual-APIC page whose effects are still to be emulated. */
@@ -263,6 +276,8 @@ void vmcs_load(struct cpu *cpu, u64 ptr);
 /** The first check that fails, or -1; @value: the field's. Controls and host state; then guest state. */
 int vmx_check_entry(struct cpu *cpu, u64 *value);
 int vmx_check_guest(struct cpu *cpu, u64 *value);
+/** @field of the current VMCS was written: what is known of checks that see it is known no more. */
+void vmx_forget_checks(struct vmx *vmx, unsigned field);
 /** VMLAUNCH, VMRESUME after the instruction's own checks. 0: in the guest, or an entry failure; else a VM-instruction error. */
 unsigned vmx_enter(struct cpu *cpu);
 /** Loads @count MSRs of the list at @addr; 0, or the number (from 1) of the entry that failed. */

@@ -415,6 +415,84 @@ START_TEST(random_vmcs)
 }
 END_TEST
 
+/* The first row that does not hold, when nothing is taken as known. */
+static int first_failing(struct cpu *cpu)
+{
+	bool failed[VC_COUNT];
+
+	vmx_lint(cpu, failed);
+	for (unsigned i = 0; i < VC_COUNT; i++)
+		if (failed[i])
+			return (int)i;
+	return -1;
+}
+
+static int verdict(struct cpu *cpu)
+{
+	u64 value;
+	int failed = vmx_check_entry(cpu, &value);
+
+	return failed < 0 ? vmx_check_guest(cpu, &value) : failed;
+}
+
+/* What an earlier entry found and what is written since: a processor that remembers says the same as one that does not. */
+START_TEST(nothing_is_known_too_long)
+{
+	u64 seed = 11;
+
+	for (unsigned c = 0; c < ARRAY_SIZE(contexts); c++) {
+		struct box *b = vbox_new();
+		struct vmx *vmx = b->cpu.vmx;
+		u64 good[VF_COUNT], efer, cr4;
+
+		contexts[c](b);
+		memcpy(good, vmx->vmcs.v, sizeof(good));
+		efer = b->cpu.efer;
+		cr4 = b->cpu.cr4;
+		for (unsigned round = 0; round < 4000; round++) {
+			unsigned f = random64(&seed) % VF_COUNT;
+			u64 v = random64(&seed);
+
+			v = v & 1 ? good[f] : v & 2 ? good[f] ^ BIT64(v >> 8 & 63) : v & 4 ? v : v % RAM_SIZE & ~0xfffull;
+			vmcs_field_set(&vmx->vmcs, f, 0, v);
+			vmx_forget_checks(vmx, f);
+			if (!(v >> 40 & 15)) { /* most are good again */
+				for (unsigned i = 0; i < VF_COUNT; i++) {
+					vmcs_field_set(&vmx->vmcs, i, 0, good[i]);
+					vmx_forget_checks(vmx, i);
+				}
+			}
+			b->cpu.efer = efer ^ (v >> 48 & 63 ? 0 : EFER_LMA);
+			b->cpu.cr4 = cr4 ^ (v >> 56 & 63 ? 0 : CR4_LA57);
+			phys_write(&b->cpu, VF(VAPIC_ADDR) % RAM_SIZE + 0x80, &v, 1);
+			ck_assert_int_eq(verdict(&b->cpu), first_failing(&b->cpu));
+		}
+		b->cpu.efer = efer;
+		b->cpu.cr4 = cr4;
+		box_free(b);
+	}
+}
+END_TEST
+
+/* A guest that changes its segment registers where no VMWRITE is: what was known of them is not any more. */
+START_TEST(exits_forget_segments)
+{
+	struct box *b = vbox_new();
+	struct vmx *vmx = b->cpu.vmx;
+
+	ck_assert_int_eq(vbox_launch(b), 0);
+	vmx_exit(&b->cpu, VR_HLT, 0);
+	ck_assert_int_eq(verdict(&b->cpu), -1);
+	ck_assert(vmx->known.controls && vmx->known.segments);
+	ck_assert_uint_eq(vmx_enter(&b->cpu), 0);
+	ck_assert(b->cpu.vmx_mode == VMX_NONROOT);
+	b->cpu.seg[DS].ar = 0x93; /* a limit of 4 GiB without granularity: no guest can do this */
+	vmx_exit(&b->cpu, VR_HLT, 0);
+	ck_assert_int_eq(verdict(&b->cpu), VC_GUEST_DS_G);
+	box_free(b);
+}
+END_TEST
+
 struct lines {
 	unsigned n, failing, annotated;
 };
@@ -459,6 +537,8 @@ int main(void)
 	tcase_add_test(c, contexts_enter);
 	tcase_add_test(c, every_check_is_violated);
 	tcase_add_test(c, random_vmcs);
+	tcase_add_test(c, nothing_is_known_too_long);
+	tcase_add_test(c, exits_forget_segments);
 	tcase_add_test(c, description);
 	tcase_set_timeout(c, 120);
 	suite_add_tcase(s, c);
