@@ -344,6 +344,7 @@ struct cpu {
 	u8 seen_cpl;                   /* for them: the privilege level last seen */
 	u8 block_insns;                /* instructions of its block that ran before the one whose fault is pending; for explanations */
 	struct vm_fault vm_fault;      /* with cpu->fault.vector == EXC_VMEXIT */
+	u64 vmx_shadow_end;            /* vmx_shadow is that of instructions up to this one only (their count before it) */
 	u64 dr6_pending;               /* DR6 bits of data breakpoints the running instruction hit: a #DB trap after it */
 };
 

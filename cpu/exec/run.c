@@ -432,6 +432,7 @@ static void step_one(struct cpu *cpu)
 	u8 vmx_mode = cpu->vmx_mode;
 	u32 rf = cpu->rflags & FL_RF;
 	cpu->vmx_shadow = cpu->int_shadow;
+	cpu->vmx_shadow_end = ~0ull;
 	cpu->int_shadow = 0;
 	cpu->rflags &= ~FL_RF; /* before the instruction, which may load it or, a REP to be resumed, set it */
 	cpu->icount_end = now + 1;
@@ -452,8 +453,13 @@ static void step_one(struct cpu *cpu)
 static void run_chain(struct cpu *cpu, u64 end)
 {
 	u64 now = cpu_icount(cpu);
-	struct block *b = block_find(cpu, (unsigned)MIN(end - now, (u64)BLOCK_MAX_INSNS));
+	u8 shadow = cpu->int_shadow; /* STI's, in a guest: should its first instruction exit */
+	struct block *b;
 
+	cpu->vmx_shadow = shadow;
+	cpu->vmx_shadow_end = now;
+	b = block_find(cpu, (unsigned)MIN(end - now, (u64)BLOCK_MAX_INSNS));
+	cpu->int_shadow = 0;
 	if (!b) {
 		cpu->link_from = NULL;
 		cpu->fault_pending = true;
@@ -465,10 +471,25 @@ static void run_chain(struct cpu *cpu, u64 end)
 	}
 	cpu->icount_end = end;
 	cpu->cd = (s64)(end - now);
-	cpu->vmx_shadow = 0;
 	enter(cpu, b);
 	if (unlikely(cpu->dr6_pending))
 		trap_after(cpu, 0);
+	if (unlikely(shadow) && !cpu->fault_pending) {
+		cpu->vmx_shadow = 0;
+		if (cpu_icount(cpu) == now) /* a probe stopped in front of it */
+			cpu->int_shadow = shadow;
+	}
+}
+
+/* With no event waiting, blocking by STI matters only to what the VM exit of the next instruction saves: a chain notes it. */
+static bool must_step(struct cpu *cpu)
+{
+	if (!cpu->events && !(cpu->mode & MODE_TF) &&
+	    (cpu->vmx_mode == VMX_OFF || (cpu->vmx_mode == VMX_ROOT && cpu->int_shadow == SHADOW_STI)))
+		cpu->int_shadow = 0;
+	if ((cpu->mode & MODE_TF) || (cpu->rflags & FL_RF) || cpu->dr6_pending)
+		return true;
+	return cpu->int_shadow && (cpu->events || cpu->int_shadow != SHADOW_STI || !vmx_nonroot(cpu));
 }
 
 enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns)
@@ -509,10 +530,7 @@ enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns)
 			why = cpu->activity == CPU_SHUTDOWN ? CPU_EXIT_SHUTDOWN : CPU_EXIT_HALT;
 			break;
 		}
-		/* With no event waiting the shadow cannot matter: a chain runs one instruction at least. */
-		if (!cpu->events && !(cpu->mode & MODE_TF) && cpu->vmx_mode == VMX_OFF)
-			cpu->int_shadow = 0;
-		if (unlikely(cpu->int_shadow || (cpu->rflags & FL_RF) || (cpu->mode & MODE_TF) || cpu->dr6_pending))
+		if (unlikely(must_step(cpu)))
 			step_one(cpu);
 		else
 			run_chain(cpu, stop);

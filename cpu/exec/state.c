@@ -50,7 +50,7 @@ SNAPSHOT(vm_fault_snapshot, "vm-exit", 1, struct vm_fault, VM_FAULT_FIELDS);
 	V(smbase) V(mcg_status) V(mcg_ctl) V(perf_global_ctrl) V(platform_info) V(bios_sign_id) V(msr_misc) \
 	S(fault, fault_snapshot) H(triple) H(stats_faults) H(trail) H(fault_log) H(model) H(feat) P(CPU_PAD_BUS) H(bus) H(mmu) H(blocks) H(log) H(dirty) \
 	H(index) H(cpu_count) H(bsp) P(CPU_PAD_PEER) H(peer) H(others_wait) V(paused) V(monitor_armed) P(5) V(monitor_gpa) V(rng) \
-	V(vmx_mode) V(vmx_shadow) P(6) H(vmx) H(watchers) H(seen_cpl) H(block_insns) P(6) S(vm_fault, vm_fault_snapshot) V(dr6_pending) P(CPU_PAD_END)
+	V(vmx_mode) V(vmx_shadow) P(6) H(vmx) H(watchers) H(seen_cpl) H(block_insns) P(6) S(vm_fault, vm_fault_snapshot) H(vmx_shadow_end) V(dr6_pending) P(CPU_PAD_END)
 /* clang-format on */
 
 /* What the compiler puts between two members. */

@@ -571,6 +571,12 @@ bool vmx_exception_exits(const struct cpu *cpu, const struct fault *f)
 	return bit;
 }
 
+/* The blocking that the instruction which exits found. */
+static u8 shadow_at_exit(const struct cpu *cpu)
+{
+	return cpu_icount(cpu) <= cpu->vmx_shadow_end ? cpu->vmx_shadow : 0;
+}
+
 /* Bits that DR6 would have got (27.2.1). */
 static u64 exception_qual(const struct fault *f)
 {
@@ -600,7 +606,7 @@ static void exception_exit(struct cpu *cpu)
 	VF(EXIT_INTR_ERR) = f.has_err ? f.err : 0;
 	cpu->vm_fault.len = 0;
 	/* A #DB exit leaves DR6 and DR7.GD alone; BS and the rest are in the qualification. */
-	leave_guest(cpu, VR_EXCEPTION, exception_qual(&f), cpu->vmx_shadow);
+	leave_guest(cpu, VR_EXCEPTION, exception_qual(&f), shadow_at_exit(cpu));
 }
 
 /* Length of the instruction at cpu->rip; 0 if it cannot be had. The same few are asked for again and again. */
@@ -665,7 +671,7 @@ void vmx_fault_exit(struct cpu *cpu)
 			qual |= BIT64(12);
 	}
 	VF(GUEST_LINEAR_ADDR) = v->lin;
-	leave_guest(cpu, v->reason, qual, cpu->vmx_shadow);
+	leave_guest(cpu, v->reason, qual, shadow_at_exit(cpu));
 }
 
 /* 25.5.6.1, 25.5.6.2 */
