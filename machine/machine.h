@@ -67,6 +67,7 @@ struct machine_config {
 	const char *boot_order; /* letters a (floppy), c (disk), d (CD), n (network); NULL: firmware's */
 	const char *boot_once;  /* the same for the first start only; NULL: as boot_order */
 	bool boot_menu;
+	bool unwatched; /* nobody can press F12: firmware need not wait for it */
 	bool nographic; /* firmware shall show its screen on the first serial port too */
 	u32 boot_menu_ms; /* how long the menu's invitation stands; 0: firmware's choice */
 	struct {

@@ -102,7 +102,7 @@ static int put_boot(struct machine *m)
 	rtc_set_cmos(m->pc.rtc, 0x38, (u8)(code[2] << 4 | 1)); /* diskettes need no signature */
 	int r = pc_fw_cfg_add_item(&m->pc, ITEM_NOGRAPHIC, &nographic, 2);
 	r = r ? r : pc_fw_cfg_add_item(&m->pc, ITEM_BOOT_MENU, &menu, 2);
-	if (!r && wait)
+	if (!r && (wait || (m->cfg.unwatched && !menu)))
 		r = put_file(m, "etc/boot-menu-wait", &wait, 2);
 	return r;
 }

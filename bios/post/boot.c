@@ -308,18 +308,14 @@ static int menu(void)
 static bool menu_wanted(void)
 {
 	u8 on[2] = {0};
-	u32 size, ms = 400;
+	u32 size;
 	fw_item(0x0e, on, 2);
-	if (on[0]) {
-		u16 wait = 2500;
-		s32 item = fw_find("etc/boot-menu-wait", &size);
-		if (item >= 0 && size == 2)
-			fw_item((u16)item, &wait, 2);
-		ms = wait;
+	u16 ms = on[0] ? 2500 : RT(no_vga) ? 0 : 400;
+	const s32 item = fw_find("etc/boot-menu-wait", &size);
+	if (item >= 0 && size == 2)
+		fw_item((u16)item, &ms, 2);
+	if (on[0])
 		print("Press F12 for the boot menu.\n\n");
-	} else if (RT(no_vga)) {
-		return false;
-	}
 	if (!ms)
 		return false;
 	u16 key = key_within(ms);

@@ -148,6 +148,7 @@ static struct sound *start_sound(const struct cli *cli, struct machine *m)
 static bool run_in_window(struct cli *cli, struct machine *m)
 {
 	const struct window_options o = {.monitor = cli->mon,
+					 .keymap = cli->keymap,
 					 .name = window_name(cli),
 					 .full_screen = cli->full_screen,
 					 .keep_open = !cli->cfg.timeout_ns && !cli->verdict};
@@ -196,7 +197,7 @@ static bool run_in_window(struct cli *cli, struct machine *m)
 /* With a VNC server if one is wanted; false: it cannot be had. */
 static bool run_served(struct cli *cli, struct machine *m, struct errtext *e)
 {
-	struct vnc *vnc = vnc_start(m, cli->vnc, cli->name, e);
+	struct vnc *vnc = vnc_start(m, cli->vnc, cli->keymap, cli->name, e);
 	if (!vnc)
 		return false;
 	machine_run(m);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include "base/config.h"
 #include "base/host.h"
+#include "base/keymap.h"
 #include "base/log.h"
 #include "cpu/exec/cpuid.h"
 #include "debug/trace.h"
@@ -488,6 +489,12 @@ int opt_audiodev(struct cli *cli, const char *value)
 	if (wav)
 		return opt_audio(cli, cli_keep(cli, "wav:%s", path ? path : "qemu.wav"));
 	return opt_audio(cli, !strncmp(value, "none", 4) ? "none" : "sdl");
+}
+
+int opt_k(struct cli *cli, const char *value)
+{
+	cli->keymap = keymap_find(value);
+	return cli->keymap ? 0 : cli_bad(cli, "-k %s: there are the keyboard layouts %s", value, keymap_names());
 }
 
 int opt_full_screen(struct cli *cli, const char *value)

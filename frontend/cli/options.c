@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include "base/config.h"
 #include "base/host.h"
+#include "base/keymap.h"
 #include "configs/configs.h"
 #include "frontend/cli/exitcode.h"
 
@@ -385,6 +386,8 @@ static int settle(struct cli *cli)
 	for (unsigned i = 0; !cli->vga_given && i < cli->devices; i++)
 		cli->cfg.no_vga |= !strncmp(cli->cfg.device[i], "VGA", 3);
 	cli->cfg.no_vga |= cli->nodefaults && !cli->vga_given;
+	/* A recording may be replayed with a screen: it always waits. */
+	cli->cfg.unwatched = cli->display_none && !cli->vnc && !cli->monitors && !cli->record && !cli->replay;
 	if (cli->mux) {
 		cli->cfg.typed = cli_mux;
 		cli->cfg.ctx = cli;
@@ -397,6 +400,7 @@ enum cli_outcome cli_parse(struct cli *cli, int argc, char *const *argv, FILE *o
 			   struct errtext *e)
 {
 	memset(cli, 0, sizeof(*cli));
+	cli->keymap = keymap_find("us");
 	machine_config_init(&cli->cfg);
 	cli->out = out;
 	cli->notes = notes;

@@ -38,6 +38,7 @@ struct cli {
 	bool full_screen;
 	bool usb, usb_off; /* -usb; -machine usb=off */
 	bool audio_asked; /* -audio sdl: without sound there is a note */
+	const struct keymap *keymap; /* of the guest, for typed text */
 	const char *vnc; /* where to serve the screen; NULL: not */
 	bool serial_given, vga_given;
 	bool snapshot; /* -snapshot */

@@ -7,6 +7,7 @@
 #include "frontend/sdl/window_internal.h"
 
 #include <stdlib.h>
+#include "base/keymap.h"
 
 #define KEY_NS                                                                                     \
 	12000000ull /* between the presses of typed text: a guest's keyboard buffer holds few */
@@ -246,7 +247,7 @@ void input_wheel(struct window *w, const SDL_MouseWheelEvent *e)
 static void stop_typing(struct window *w)
 {
 	if (w->typing.skipped)
-		window_toast(w, "%u characters have no key on a US keyboard and were left out",
+		window_toast(w, "%u characters have no key on the guest's keyboard and were left out (-k names its layout)",
 			     w->typing.skipped);
 	free(w->typing.text);
 	w->typing = (struct typing){0};
@@ -267,29 +268,38 @@ void input_paste(struct window *w)
 	SDL_free(text);
 }
 
-static bool continues(char c) /* a later byte of a character in UTF-8 */
+/* Types one character, with the keys that hold its level. */
+static void type_press(struct window *w, const struct key_press *p)
 {
-	return ((u8)c & 0xc0) == 0x80;
+	u16 keys[4] = {0};
+	unsigned n = 0;
+	if (p->shift)
+		keys[n++] = 0x2a;
+	if (p->altgr)
+		keys[n++] = 0xe038;
+	keys[n] = p->key;
+	input_chord(w, keys);
+	if (p->dead)
+		input_chord(w, (const u16[]){0x39, 0});
 }
 
 void input_type(struct window *w, u64 now)
 {
 	struct typing *t = &w->typing;
-	bool shift;
+	struct key_press press;
 	if (!t->text || now < t->next_ns || machine_paused(w->m) || machine_input_room(w->m) < 8)
 		return;
-	char c = t->text[t->at];
+	const char *rest = t->text + t->at;
+	const u32 c = utf8_next(&rest);
 	if (!c || w->ended) {
 		stop_typing(w);
 		return;
 	}
-	t->at++;
-	u16 key = key_of_character(c, &shift);
-	if (!key) {
-		t->skipped += c != '\r' && !continues(c);
+	t->at = (size_t)(rest - t->text);
+	if (!keymap_press(w->o->keymap, c, &press)) {
+		t->skipped += c != '\r';
 		return;
 	}
-	const u16 plain[] = {key, 0}, shifted[] = {0x2a, key, 0};
-	input_chord(w, shift ? shifted : plain);
+	type_press(w, &press);
 	t->next_ns = now + KEY_NS;
 }

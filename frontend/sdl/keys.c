@@ -128,30 +128,3 @@ u16 key_of_scancode(SDL_Scancode code)
 {
 	return (unsigned)code < ARRAY_SIZE(set1) ? set1[code] : 0;
 }
-
-/* The characters of the US layout by set-1 code, plain and with Shift. */
-static const struct {
-	u8 first;
-	const char *plain, *shifted;
-} rows[] = {
-    {0x02, "1234567890-=", "!@#$%^&*()_+"},
-    {0x10, "qwertyuiop[]", "QWERTYUIOP{}"},
-    {0x1e, "asdfghjkl;'`", "ASDFGHJKL:\"~"},
-    {0x2b, "\\zxcvbnm,./", "|ZXCVBNM<>?"},
-    {0x39, " ", ""},
-    {0x0f, "\t", ""},
-    {0x1c, "\n", ""},
-};
-
-u16 key_of_character(char c, bool *shift)
-{
-	for (unsigned i = 0; c && i < ARRAY_SIZE(rows); i++) {
-		const char *plain = strchr(rows[i].plain, c), *shifted = strchr(rows[i].shifted, c);
-		*shift = !plain && shifted;
-		if (plain)
-			return (u16)(rows[i].first + (plain - rows[i].plain));
-		if (shifted)
-			return (u16)(rows[i].first + (shifted - rows[i].shifted));
-	}
-	return 0;
-}

@@ -1,4 +1,4 @@
-/* From the host's keys and characters to the guest's keyboard. */
+/* From the host's keys to the guest's keyboard. */
 #ifndef ORRERY_SDL_KEYS_H
 #define ORRERY_SDL_KEYS_H
 
@@ -7,8 +7,5 @@
 
 /** Set-1 code (e0xxh: extended) of a key by its place; 0 if a PC keyboard has none. */
 u16 key_of_scancode(SDL_Scancode code);
-/** Set-1 code that types @c on a guest with the US layout, and whether with Shift; 0 if none does.
- */
-u16 key_of_character(char c, bool *shift);
 
 #endif

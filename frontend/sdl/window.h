@@ -11,6 +11,7 @@ struct monitor;
 
 struct window_options {
 	struct monitor *monitor; /* of the machine: for the panel of live views; NULL: there is no panel */
+	const struct keymap *keymap; /* of the guest, for text that is typed */
 	const char *name; /* of the guest, for the title; NULL: none */
 	bool full_screen;
 	bool keep_open; /* show the last picture of a machine that cannot go on, until the user

@@ -1,23 +1,8 @@
 /*
  * RFB names keys by what they mean on the viewer's keyboard (keysyms, X11 protocol, appendix A); a PC keyboard sends where
- * they are. The guest is taken to have the American layout; viewers send Shift by itself, so both letters of a key are it.
+ * they are: the guest's layout says so. Viewers send Shift and AltGr by themselves, so all characters of a key are it.
  */
 #include "frontend/vnc/keys.h"
-
-/* Printable characters by key: plain and shifted, and the set-1 code. */
-static const struct {
-	char plain, shifted;
-	u8 code;
-} letters[] = {
-    {'1', '!', 0x02}, {'2', '@', 0x03}, {'3', '#', 0x04},  {'4', '$', 0x05}, {'5', '%', 0x06}, {'6', '^', 0x07},
-    {'7', '&', 0x08}, {'8', '*', 0x09}, {'9', '(', 0x0a},  {'0', ')', 0x0b}, {'-', '_', 0x0c}, {'=', '+', 0x0d},
-    {'q', 'Q', 0x10}, {'w', 'W', 0x11}, {'e', 'E', 0x12},  {'r', 'R', 0x13}, {'t', 'T', 0x14}, {'y', 'Y', 0x15},
-    {'u', 'U', 0x16}, {'i', 'I', 0x17}, {'o', 'O', 0x18},  {'p', 'P', 0x19}, {'[', '{', 0x1a}, {']', '}', 0x1b},
-    {'a', 'A', 0x1e}, {'s', 'S', 0x1f}, {'d', 'D', 0x20},  {'f', 'F', 0x21}, {'g', 'G', 0x22}, {'h', 'H', 0x23},
-    {'j', 'J', 0x24}, {'k', 'K', 0x25}, {'l', 'L', 0x26},  {';', ':', 0x27}, {'\'', '"', 0x28}, {'`', '~', 0x29},
-    {'\\', '|', 0x2b}, {'z', 'Z', 0x2c}, {'x', 'X', 0x2d}, {'c', 'C', 0x2e}, {'v', 'V', 0x2f}, {'b', 'B', 0x30},
-    {'n', 'N', 0x31}, {'m', 'M', 0x32}, {',', '<', 0x33},  {'.', '>', 0x34}, {'/', '?', 0x35}, {' ', ' ', 0x39},
-};
 
 /* FF00h + index: keysyms of function keys; 0: none or not here */
 static const u16 functions[256] = {
@@ -36,7 +21,13 @@ static const u16 functions[256] = {
     [0xeb] = 0xe05b, [0xec] = 0xe05c, [0xff] = 0xe053,
 };
 
-u16 vnc_key(u32 keysym)
+/* Dead keys, which have names of their own */
+static const struct {
+	u16 keysym;
+	u8 c;
+} dead[] = {{0xfe50, '`'}, {0xfe51, 0xb4}, {0xfe52, '^'}, {0xfe53, '~'}, {0xfe57, 0xa8}};
+
+u16 vnc_key(const struct keymap *k, u32 keysym)
 {
 	if (keysym >> 8 == 0xff)
 		return functions[keysym & 0xff];
@@ -44,8 +35,11 @@ u16 vnc_key(u32 keysym)
 		return 0xe038;
 	if (keysym == 0xfe20) /* ISO_Left_Tab: Shift with Tab */
 		return 0x0f;
-	for (unsigned i = 0; i < ARRAY_SIZE(letters); i++)
-		if (keysym == (u8)letters[i].plain || keysym == (u8)letters[i].shifted)
-			return letters[i].code;
-	return 0;
+	struct key_press press;
+	for (unsigned i = 0; i < ARRAY_SIZE(dead); i++)
+		if (keysym == dead[i].keysym)
+			keysym = dead[i].c;
+	/* Latin-1 is itself; others are at 1000000h + Unicode. */
+	u32 c = keysym == 0x20ac ? 0x20ac : keysym >> 24 == 1 ? keysym & 0xffffff : keysym < 0x100 ? keysym : 0;
+	return c > 0x1f && keymap_press(k, c, &press) ? press.key : 0;
 }

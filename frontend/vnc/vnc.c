@@ -24,6 +24,7 @@
 
 struct vnc {
 	struct machine *m;
+	const struct keymap *keymap;
 	struct display *d;
 	rfbScreenInfoPtr screen;
 	struct host_thread *thread;
@@ -110,7 +111,7 @@ static void update(struct vnc *v)
 static void on_key(rfbBool down, rfbKeySym key, rfbClientPtr client)
 {
 	struct vnc *v = client->screen->screenData;
-	u16 code = vnc_key(key);
+	u16 code = vnc_key(v->keymap, key);
 	if (code)
 		machine_send_key(v->m, code, down);
 }
@@ -263,7 +264,7 @@ static void free_all(struct vnc *v)
 	free(v);
 }
 
-struct vnc *vnc_start(struct machine *m, const char *where, const char *name, struct errtext *e)
+struct vnc *vnc_start(struct machine *m, const char *where, const struct keymap *keymap, const char *name, struct errtext *e)
 {
 	struct address a;
 	struct vnc *v = calloc(1, sizeof(*v));
@@ -272,6 +273,7 @@ struct vnc *vnc_start(struct machine *m, const char *where, const char *name, st
 		return NULL;
 	}
 	v->m = m;
+	v->keymap = keymap;
 	v->d = machine_display(m);
 	v->geometry = UINT64_MAX;
 	atomic_init(&v->stop, false);

@@ -8,12 +8,13 @@
 #include "machine/machine.h"
 
 struct vnc;
+struct keymap;
 
 /**
  * Starts serving @m at @where: "[HOST]:N[,password=FILE]" (port 5900 + N). Without a host only this computer is served;
- * "0.0.0.0:N" serves everybody. NULL with a message (a bad address, the port is taken, no password in the file).
+ * @keymap: of the guest, for viewers name keys by what they mean. "0.0.0.0:N" serves everybody. NULL with a message (a bad address, the port is taken, no password in the file).
  */
-struct vnc *vnc_start(struct machine *m, const char *where, const char *name, struct errtext *e);
+struct vnc *vnc_start(struct machine *m, const char *where, const struct keymap *keymap, const char *name, struct errtext *e);
 /** Ends the server; before the machine goes. @v may be NULL. */
 void vnc_stop(struct vnc *v);
 

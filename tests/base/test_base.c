@@ -9,6 +9,7 @@
 #include "base/host.h"
 #include "base/input.h"
 #include "base/irq.h"
+#include "base/keymap.h"
 #include "base/log.h"
 #include "base/snapshot.h"
 
@@ -512,6 +513,56 @@ START_TEST(unimplemented_is_said_once)
 }
 END_TEST
 
+/* Against the X Keyboard Extension's layouts. */
+START_TEST(characters_have_keys)
+{
+	static const struct {
+		const char *map;
+		u32 c;
+		struct key_press want;
+	} cases[] = {
+	    {"us", 'y', {.key = 0x15}},
+	    {"us", '|', {.key = 0x2b, .shift = true}},
+	    {"us", '\n', {.key = 0x1c}},
+	    {"gb", 0xa3, {.key = 0x04, .shift = true}},
+	    {"gb", '\\', {.key = 0x56}},
+	    {"de", 'y', {.key = 0x2c}},
+	    {"de", '@', {.key = 0x10, .altgr = true}},
+	    {"de", '~', {.key = 0x1b, .altgr = true}},
+	    {"de", '^', {.key = 0x29, .dead = true}},
+	    {"de", ' ', {.key = 0x39}},
+	    {"fr", 'a', {.key = 0x10}},
+	    {"fr", '1', {.key = 0x02, .shift = true}},
+	    {"fr", '}', {.key = 0x0d, .altgr = true}},
+	    {"es", 0xf1, {.key = 0x27}},
+	    {"es", '{', {.key = 0x28, .altgr = true}},
+	    {"it", '#', {.key = 0x28, .altgr = true}},
+	    {"it", '}', {.key = 0x0b, .altgr = true}},
+	};
+	struct key_press p;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct key_press *w = &cases[i].want;
+		ck_assert_msg(keymap_press(keymap_find(cases[i].map), cases[i].c, &p), "%s %x", cases[i].map, cases[i].c);
+		ck_assert_msg(p.key == w->key && p.shift == w->shift && p.altgr == w->altgr && p.dead == w->dead,
+			      "%s %x: %x %d %d %d", cases[i].map, cases[i].c, p.key, p.shift, p.altgr, p.dead);
+	}
+	ck_assert(!keymap_press(keymap_find("us"), 0xe4, &p));
+	ck_assert(!keymap_press(keymap_find("us"), 0, &p));
+	ck_assert_ptr_null(keymap_find("klingon"));
+	ck_assert_ptr_null(keymap_find(""));
+	ck_assert_ptr_eq(keymap_find("uk"), keymap_find("gb"));
+}
+END_TEST
+
+START_TEST(characters_are_decoded)
+{
+	const char *text = "a\xc3\xbc\xe2\x82\xac\xf0\x9f\x99\x82\xff" "b\xe2\x82";
+	const u32 want[] = {'a', 0xfc, 0x20ac, 0x1f642, 0xfffd, 'b', 0xfffd, 0, 0};
+	for (unsigned i = 0; i < ARRAY_SIZE(want); i++)
+		ck_assert_uint_eq(utf8_next(&text), want[i]);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const all[] = {
@@ -533,6 +584,8 @@ int main(void)
 	    nearest_is_case_blind_and_modest,
 	    files_are_read_and_replaced,
 	    unimplemented_is_said_once,
+	    characters_have_keys,
+	    characters_are_decoded,
 	};
 	Suite *s = suite_create("base");
 	TCase *tc = tcase_create("base");

@@ -308,7 +308,8 @@ def check_panel(screen, e, folder):
 
 
 def check_paste(screen, e):
-    subprocess.run(["xclip", "-selection", "clipboard"], input=b"Hi!\n", env=screen.env, check=True,
+    """On a guest with a German keyboard."""
+    subprocess.run(["xclip", "-selection", "clipboard"], input="H\u00fc{^!\n".encode(), env=screen.env, check=True,
                    stderr=subprocess.DEVNULL)
     screen.tool("key", "ctrl+alt+v")
     got = []
@@ -316,7 +317,9 @@ def check_paste(screen, e):
         wait_for("the text", lambda: got.extend(v for _, v in e.new()) or 0x9c in got, 5)
     except Failed:
         pass
-    typed = [0x2a, 0x23, 0xa3, 0xaa, 0x17, 0x97, 0x2a, 0x02, 0x82, 0xaa, 0x1c, 0x9c]
+    typed = [0x2a, 0x23, 0xa3, 0xaa, 0x1a, 0x9a, 0xe0, 0x38, 0x08, 0x88, 0xe0, 0xb8,  # AltGr with 7
+             0x29, 0xa9, 0x39, 0xb9,  # a dead key needs a space
+             0x2a, 0x02, 0x82, 0xaa, 0x1c, 0x9c]
     if got[-len(typed):] != typed:
         raise Failed("pasted text: expected %s, got %s" % (bytes(typed).hex(" "), bytes(got).hex(" ")))
 
@@ -426,7 +429,8 @@ def main():
         return 77
     folder = args.keep or tempfile.mkdtemp()
     os.makedirs(folder, exist_ok=True)
-    argv = [os.path.abspath(args.orrery), "-kernel", os.path.abspath(args.guest), "-display", "sdl", "-m", "16", "-device", "usb-tablet"]
+    argv = [os.path.abspath(args.orrery), "-kernel", os.path.abspath(args.guest), "-display", "sdl", "-m", "16", "-device", "usb-tablet",
+            "-k", "de"]
     screen = Screen()
     e = None
     try:
