@@ -20,10 +20,18 @@ enum static_flags {
 
 #define PAIR_INDEX_BITS 9
 
-/* The places of a handler in the lists of pairs.c, 1 and up; 0: not there. */
+#define PAIR_TABLES 2
+
+/* Handlers that are first and second halves, and of each second half those that do both, by first half. */
+struct pair_table {
+	const uop_fn *firsts, *seconds, *pairs;
+	unsigned nfirsts, nseconds;
+};
+
+/* The places of a handler in the lists of each table, 1 and up; 0: not there. */
 struct pair_index {
 	uop_fn fn; /* NULL: free */
-	u8 first, second;
+	u8 first[PAIR_TABLES], second[PAIR_TABLES];
 };
 
 struct builder {

@@ -152,6 +152,12 @@ static const uop_fn firsts[] = {REGISTER_FIRSTS(NAME_FIRST, ) MEMORY_FIRSTS(NAME
 static const uop_fn seconds[] = {REGISTER_SECONDS(NAME) OTHER_SECONDS(NAME)};
 static const uop_fn pairs[][ARRAY_SIZE(firsts)] = {REGISTER_SECONDS(ROW) OTHER_SECONDS(ROW)};
 
+/* Those of 256-bit operations come from vec_pairs.c, and are absent where nobody wrote them. */
+static const struct pair_table ours = {firsts, seconds, &pairs[0][0], ARRAY_SIZE(firsts), ARRAY_SIZE(seconds)};
+extern const struct pair_table ymm_pairs __attribute__((weak));
+static const struct pair_table *const tables[PAIR_TABLES] = {&ours, &ymm_pairs};
+uop_fn ymm_run(const struct uop *u, unsigned left, unsigned *n) __attribute__((weak));
+
 _Static_assert(ARRAY_SIZE(firsts) < 255 && ARRAY_SIZE(seconds) < 255,
 	       "struct pair_index holds bytes");
 
@@ -172,15 +178,17 @@ static struct pair_index *find(struct builder *b, uop_fn fn)
 void pairs_init(struct builder *b)
 {
 	memset(b->pairs, 0, sizeof(b->pairs));
-	for (unsigned i = 0; i < ARRAY_SIZE(firsts); i++) {
-		struct pair_index *x = find(b, firsts[i]);
-		x->fn = firsts[i];
-		x->first = (u8)(i + 1);
-	}
-	for (unsigned i = 0; i < ARRAY_SIZE(seconds); i++) {
-		struct pair_index *x = find(b, seconds[i]);
-		x->fn = seconds[i];
-		x->second = (u8)(i + 1);
+	for (unsigned t = 0; t < PAIR_TABLES; t++) {
+		for (unsigned i = 0; tables[t] && i < tables[t]->nfirsts; i++) {
+			struct pair_index *x = find(b, tables[t]->firsts[i]);
+			x->fn = tables[t]->firsts[i];
+			x->first[t] = (u8)(i + 1);
+		}
+		for (unsigned i = 0; tables[t] && i < tables[t]->nseconds; i++) {
+			struct pair_index *x = find(b, tables[t]->seconds[i]);
+			x->fn = tables[t]->seconds[i];
+			x->second[t] = (u8)(i + 1);
+		}
 	}
 }
 
@@ -196,12 +204,24 @@ static bool may_begin(const struct builder *b, unsigned i)
 void fuse_pairs(struct builder *b)
 {
 	for (unsigned i = 0; i + 1 < b->n; i++) {
-		unsigned first = b->u[i].fn ? find(b, b->u[i].fn)->first : 0;
+		const struct pair_index *x = b->u[i].fn ? find(b, b->u[i].fn) : NULL;
+		unsigned n;
 
-		if (!first || !b->u[i + 1].fn || !may_begin(b, i))
+		if (!x || !(x->first[0] | x->first[1]) || !b->u[i + 1].fn || !may_begin(b, i))
 			continue;
-		unsigned second = find(b, b->u[i + 1].fn)->second;
-		if (second)
-			b->u[i++].fn = pairs[second - 1][first - 1];
+		uop_fn run = x->first[1] ? ymm_run(&b->u[i], b->n - i, &n) : NULL;
+		if (run) {
+			b->u[i].fn = run;
+			i += n - 1;
+			continue;
+		}
+		const struct pair_index *y = find(b, b->u[i + 1].fn);
+		for (unsigned t = 0; t < PAIR_TABLES; t++) {
+			if (!x->first[t] || !y->second[t])
+				continue;
+			const struct pair_table *p = tables[t];
+			b->u[i++].fn = p->pairs[(y->second[t] - 1u) * p->nfirsts + x->first[t] - 1u];
+			break;
+		}
 	}
 }

@@ -179,8 +179,23 @@ static int slow_failed(struct cpu *cpu)
 	return 1;
 }
 
+/* The commonest slow access crosses from one page to the next, both in the TLB: what it does of the rest is nothing. */
+static bool crosses_mapped(const struct tlb_entry *t, u64 ea, unsigned size)
+{
+	return (ea & 0xfff) > 4096 - size && t[tlb_index(ea)].tag == (ea & ~0xfffull) &&
+	       t[tlb_index(ea + 4096)].tag == (ea & ~0xfffull) + 4096;
+}
+
 NOINLINE int uop_slow_read(UOP_ARGS, unsigned size)
 {
+	const struct tlb_entry *t = cpu->tlb->r;
+	unsigned first = 4096 - (ea & 0xfff);
+
+	if (crosses_mapped(t, ea, size)) {
+		memcpy(cpu->slow, (const void *)(t[tlb_index(ea)].host + ea), first);
+		memcpy(cpu->slow + first, (const void *)(t[tlb_index(ea + 4096)].host + ea + first), size - first);
+		return 0;
+	}
 	if (slow_begin(UOP_PASS) || mem_read(cpu, slow_address(cpu, ea), cpu->slow, size, ACC_R))
 		return slow_failed(cpu);
 	return 0;
@@ -188,6 +203,14 @@ NOINLINE int uop_slow_read(UOP_ARGS, unsigned size)
 
 NOINLINE int uop_slow_write(UOP_ARGS, unsigned size)
 {
+	const struct tlb_entry *t = cpu->tlb->w;
+	unsigned first = 4096 - (ea & 0xfff);
+
+	if (crosses_mapped(t, ea, size)) {
+		memcpy((void *)(t[tlb_index(ea)].host + ea), cpu->slow, first);
+		memcpy((void *)(t[tlb_index(ea + 4096)].host + ea + first), cpu->slow + first, size - first);
+		return 0;
+	}
 	if (slow_begin(UOP_PASS) || mem_write(cpu, slow_address(cpu, ea), cpu->slow, size, ACC_W))
 		return slow_failed(cpu);
 	return 0;

@@ -124,7 +124,11 @@ void avx_emit(struct builder *b, const struct insn *in, const struct avx_forms *
 
 	if (f->exact && (b->mode & MODE_MXCSR_EXACT))
 		return emit_call(b, in, f->exact);
-	u = avx_emit_form(b, in, in->vex_l == 32 && f->y.rr ? &f->y : &f->w, avx_last_source(in));
-	if (f->prepare)
+	bool y = in->vex_l == 32 && f->y.rr;
+	bool ymm = y && f->ymm && vec_host_avx2();
+	u = avx_emit_form(b, in, ymm ? &f->ymm->form : y ? &f->y : &f->w, avx_last_source(in));
+	if (ymm && f->ymm->prepare)
+		u->imm = f->ymm->prepare(in->imm);
+	else if (f->prepare)
 		u->imm = f->prepare(in->imm);
 }

@@ -69,10 +69,13 @@ AVX_WIDEN(pmovzxdq, 8, 16, _mm_cvtepu32_epi64)
 	AVX_128(name, 16, expr)                                                                    \
 	AVX_256(name, expr)                                                                        \
 	static const struct vec_form v##name##_forms[2] = {VEC_FORM(w_##name), VEC_FORM(y_##name)}; \
+	YMM_FORM(name);                                                                            \
 	VEC_GEN(v##name)                                                                           \
 	{                                                                                          \
-		avx_emit_form(b, in, &v##name##_forms[in->vex_l == 32], 2)->imm =                    \
-			operand_off(&in->op[3]);                                                    \
+		const struct vec_form *f = &v##name##_forms[in->vex_l == 32];                        \
+		if (in->vex_l == 32)                                                                \
+			f = vec_ymm_or(&ymm_##name, f);                                             \
+		avx_emit_form(b, in, f, 2)->imm = operand_off(&in->op[3]);                           \
 	}
 AVX_BLENDV(pblendvb, _mm_blendv_epi8(a, b, MASK))
 AVX_BLENDV(blendvps, _mm_castps_si128(_mm_blendv_ps(PS(a), PS(b), PS(MASK))))
@@ -108,9 +111,11 @@ VEC_LOAD(y_ptest, 32, VPTEST(m.l[0], m.l[1], XMM(u->dst + 16)))
 
 static const struct vec_form vptest_forms[2] = {VEC_FORM(w_ptest), VEC_FORM(y_ptest)};
 
+YMM_FORM(ptest);
+
 VEC_GEN(vptest)
 {
-	avx_emit_form(b, in, &vptest_forms[in->vex_l == 32], 1);
+	avx_emit_form(b, in, in->vex_l == 32 ? vec_ymm_or(&ymm_ptest, &vptest_forms[1]) : &vptest_forms[0], 1);
 	b->sf = SF_DYNAMIC;
 }
 
@@ -151,12 +156,13 @@ static void zero_upper(UOP_ARGS)
 }
 
 extern const struct exec_desc exec_vzeroall;
+YMM_FN(zero_upper);
 
 VEC_GEN(vzeroupper)
 {
 	/* Only eight registers outside 64-bit mode; the others then hold what 64-bit code left there. */
 	if ((b->mode & MODE_BITS) == MODE_64)
-		emit(b, zero_upper);
+		emit(b, vec_ymm_fn(ymm_zero_upper, zero_upper));
 	else
 		emit_call(b, in, exec_vzeroall.op);
 }
@@ -613,10 +619,11 @@ static void emit_fma(struct builder *b, const struct insn *in, const struct vec_
 	HOST_FMA(op)                                                                               \
 	AVX_128(op, 16, host_##op(OLD, a, b))                                                      \
 	AVX_256(op, host_##op(OLD, a, b))                                                          \
+	YMM_FORM(op);                                                                              \
 	VEC_GEN(v##op)                                                                             \
 	{                                                                                          \
 		static const struct vec_form w = VEC_FORM(w_##op), y = VEC_FORM(y_##op);            \
-		emit_fma(b, in, &w, &y);                                                            \
+		emit_fma(b, in, &w, vec_ymm_or(&ymm_##op, &y));                                      \
 	}
 #define FMA_SCALAR(op, size)                                                                      \
 	HOST_FMA(op)                                                                               \

@@ -1,18 +1,11 @@
 /*
  * VEX instructions that do not work lane by lane - permutations, insertions, extractions - and shifts by element, as
- * micro-operations of the host's AVX2 (SDM Vol. 2B, 2C). This file alone is compiled for AVX2: on a host without it, which the
+ * micro-operations of the host's AVX2 (SDM Vol. 2B, 2C). Compiled for AVX2, like vec_ymm.c: on a host without it, which the
  * builder looks at, the simple operations of vec_avx.c serve.
  */
-#include <immintrin.h>
-
 #include "cpu/exec/vec_cross.h"
-#include "cpu/exec/vec_forms.h"
+#include "cpu/exec/vec_ymm.h"
 
-#define YMM(off) AT(__m256i, off)
-/* A memory operand of 32 bytes, as one. */
-#define TYPE_32Y __m256i
-#define MISS_32Y(e) TLB_MISS(e, 32)
-#define MISALIGNED_32Y 0
 #define INDEXES(imm) _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((s64)(imm)))
 
 /* In a line's expression: a the first source (src), b the second (base, or memory), imm the immediate as prepared. */
@@ -26,12 +19,13 @@
 #define PUT_YMM(off, v) (YMM(off) = (v))
 #define PUT_XMM(off, v) (YMM(off) = _mm256_zextsi128_si256(v))
 #define CROSS_Y(name, expr)                                                                       \
-	static void y_##name##_rr(UOP_ARGS)                                                        \
+	void ymm_##name##_rr(UOP_ARGS);                                                            \
+	void ymm_##name##_rr(UOP_ARGS)                                                             \
 	{                                                                                          \
 		CROSS_COMPUTE(__m256i, YMM, PUT_YMM, YMM(u->base), expr);                           \
 		NEXT;                                                                               \
 	}                                                                                          \
-	VEC_LOAD(y_##name, 32Y, CROSS_COMPUTE(__m256i, YMM, PUT_YMM, m, expr))
+	VEC_LOAD(ymm_##name, 32Y, CROSS_COMPUTE(__m256i, YMM, PUT_YMM, m, expr))
 #define CROSS_W(name, expr)                                                                       \
 	static void w_##name##_rr(UOP_ARGS)                                                        \
 	{                                                                                          \
@@ -40,15 +34,10 @@
 	}                                                                                          \
 	VEC_LOAD(w_##name, 16, CROSS_COMPUTE(vec128, XMM, PUT_XMM, m, expr))
 
-/* Emission: by the host's AVX2, or as the simple operation. */
-static bool host_avx2(void)
-{
-	return __builtin_cpu_supports("avx2");
-}
-
+/* By the host's AVX2, or as the simple operation. */
 static void emit_cross(struct builder *b, const struct insn *in, const struct avx_forms *f, exec_op simple)
 {
-	if (host_avx2())
+	if (vec_host_avx2())
 		avx_emit(b, in, f);
 	else
 		emit_call(b, in, simple);
@@ -64,8 +53,8 @@ static void emit_cross(struct builder *b, const struct insn *in, const struct av
 /* ---- permutations across the register ------------------------------------------------------------------------ */
 
 CROSS_Y(permd, _mm256_permutevar8x32_epi32(b, a))
-CROSS_DESC(permd, .y = VEC_FORM(y_permd))
-CROSS_DESC(permps, .y = VEC_FORM(y_permd))
+CROSS_DESC(permd, .y = VEC_FORM(ymm_permd))
+CROSS_DESC(permps, .y = VEC_FORM(ymm_permd))
 
 /* Four quadwords: as the indexes of eight doublewords, a byte each. */
 static u64 quadword_indexes(u64 imm)
@@ -80,8 +69,8 @@ static u64 quadword_indexes(u64 imm)
 }
 
 CROSS_Y(permq, _mm256_permutevar8x32_epi32(b, INDEXES(imm)))
-CROSS_DESC(permq, .y = VEC_FORM(y_permq), .prepare = quadword_indexes)
-CROSS_DESC(permpd, .y = VEC_FORM(y_permq), .prepare = quadword_indexes)
+CROSS_DESC(permq, .y = VEC_FORM(ymm_permq), .prepare = quadword_indexes)
+CROSS_DESC(permpd, .y = VEC_FORM(ymm_permq), .prepare = quadword_indexes)
 
 /* One of four halves, or zero. */
 static ALWAYS_INLINE vec128 half_of(__m256i a, __m256i b, unsigned c)
@@ -93,8 +82,8 @@ static ALWAYS_INLINE vec128 half_of(__m256i a, __m256i b, unsigned c)
 }
 
 CROSS_Y(perm2i128, _mm256_set_m128i(half_of(a, b, imm >> 4 & 15), half_of(a, b, imm & 15)))
-CROSS_DESC(perm2i128, .y = VEC_FORM(y_perm2i128))
-CROSS_DESC(perm2f128, .y = VEC_FORM(y_perm2i128))
+CROSS_DESC(perm2i128, .y = VEC_FORM(ymm_perm2i128))
+CROSS_DESC(perm2f128, .y = VEC_FORM(ymm_perm2i128))
 
 /* ---- within lanes ------------------------------------------------------------------------------------------------ */
 
@@ -128,26 +117,26 @@ static u64 permilpd_indexes(u64 imm) /* VPERMILPD looks at bit 1 */
 
 VEC_GEN(vpermilps)
 {
-	static const struct avx_forms reg = {.w = VEC_FORM(w_permilps), .y = VEC_FORM(y_permilps)};
+	static const struct avx_forms reg = {.w = VEC_FORM(w_permilps), .y = VEC_FORM(ymm_permilps)};
 	static const struct avx_forms immediate = {
-		.w = VEC_FORM(w_permilps_i), .y = VEC_FORM(y_permilps_i), .prepare = permilps_indexes};
+		.w = VEC_FORM(w_permilps_i), .y = VEC_FORM(ymm_permilps_i), .prepare = permilps_indexes};
 	emit_cross(b, in, in->op[2].kind == OPK_IMM ? &immediate : &reg, avx_op_vpermilps);
 }
 
 VEC_GEN(vpermilpd)
 {
-	static const struct avx_forms reg = {.w = VEC_FORM(w_permilpd), .y = VEC_FORM(y_permilpd)};
+	static const struct avx_forms reg = {.w = VEC_FORM(w_permilpd), .y = VEC_FORM(ymm_permilpd)};
 	static const struct avx_forms immediate = {
-		.w = VEC_FORM(w_permilpd_i), .y = VEC_FORM(y_permilpd_i), .prepare = permilpd_indexes};
+		.w = VEC_FORM(w_permilpd_i), .y = VEC_FORM(ymm_permilpd_i), .prepare = permilpd_indexes};
 	emit_cross(b, in, in->op[2].kind == OPK_IMM ? &immediate : &reg, avx_op_vpermilpd);
 }
 
 /* ---- shifts by element ------------------------------------------------------------------------------------------- */
 
-#define SHIFTS(name, y, w)                                                                        \
-	CROSS_Y(name, y(a, b))                                                                     \
-	CROSS_W(name, w(a, b))                                                                     \
-	CROSS_DESC(name, AVX_FORMS(name))
+#define SHIFTS(name, y256, w128)                                                                        \
+	CROSS_Y(name, y256(a, b))                                                                     \
+	CROSS_W(name, w128(a, b))                                                                     \
+	CROSS_DESC(name, .w = VEC_FORM(w_##name), .y = VEC_FORM(ymm_##name))
 SHIFTS(psllvd, _mm256_sllv_epi32, _mm_sllv_epi32)
 SHIFTS(psllvq, _mm256_sllv_epi64, _mm_sllv_epi64)
 SHIFTS(psrlvd, _mm256_srlv_epi32, _mm_srlv_epi32)
@@ -157,7 +146,8 @@ SHIFTS(psravd, _mm256_srav_epi32, _mm_srav_epi32)
 /* ---- halves ---------------------------------------------------------------------------------------------------------- */
 
 /* src is where the half lies. */
-static void extract_half(UOP_ARGS)
+void ymm_extract_half(UOP_ARGS);
+void ymm_extract_half(UOP_ARGS)
 {
 	PUT_XMM(u->dst, XMM(u->src));
 	NEXT;
@@ -169,32 +159,34 @@ static void gen_extract(struct builder *b, const struct insn *in, u32 arg)
 	static const uop_fn store[EAM_COUNT] = EAM3(store_half);
 	struct uop *u;
 
-	if (!host_avx2())
+	if (!vec_host_avx2())
 		return emit_call(b, in, avx_op_vextracti128);
 	if (in->op[0].kind == OPK_MEM) {
 		u = emit_mem(b, in, store, 16, ACC_W);
 	} else {
-		u = emit(b, extract_half);
+		u = emit(b, ymm_extract_half);
 		u->dst = operand_off(&in->op[0]);
 	}
 	u->src = (u16)(operand_off(&in->op[1]) + 16 * (in->imm & 1));
 }
 
-#define INSERT(n, name)                                                                           \
-	static void name##_rr(UOP_ARGS)                                                            \
+#define INSERT(name, expr)                                                                        \
+	void name##_rr(UOP_ARGS);                                                                  \
+	void name##_rr(UOP_ARGS)                                                                   \
 	{                                                                                          \
-		YMM(u->dst) = _mm256_inserti128_si256(YMM(u->src), XMM(u->base), n);                 \
+		vec128 m = XMM(u->base);                                                            \
+		YMM(u->dst) = (expr);                                                               \
 		NEXT;                                                                               \
 	}                                                                                          \
-	VEC_LOAD(name, 16, YMM(u->dst) = _mm256_inserti128_si256(YMM(u->src), m, n))
-INSERT(0, insert_low)
-INSERT(1, insert_high)
+	VEC_LOAD(name, 16, YMM(u->dst) = (expr))
+INSERT(ymm_insert_low, _mm256_set_m128i(XMM(u->src + 16), m))
+INSERT(ymm_insert_high, _mm256_set_m128i(m, XMM(u->src)))
 
 static void gen_insert(struct builder *b, const struct insn *in, u32 arg)
 {
-	static const struct vec_form forms[2] = {VEC_FORM(insert_low), VEC_FORM(insert_high)};
+	static const struct vec_form forms[2] = {VEC_FORM(ymm_insert_low), VEC_FORM(ymm_insert_high)};
 
-	if (host_avx2())
+	if (vec_host_avx2())
 		avx_emit_form(b, in, &forms[in->imm & 1], 2);
 	else
 		emit_call(b, in, avx_op_vinserti128);
@@ -243,7 +235,7 @@ static void gen_pinsr(struct builder *b, const struct insn *in, u32 lg)
 	static const exec_op simple[4] = {avx_op_vpinsrb, avx_op_vpinsrw, avx_op_vpinsrd, avx_op_vpinsrq};
 	unsigned k = in->imm & (15u >> lg);
 
-	if (host_avx2())
+	if (vec_host_avx2())
 		avx_emit_form(b, in, &forms[lg], 2)->imm = (u64)(uintptr_t)element_mask[lg][k];
 	else
 		emit_call(b, in, simple[lg]);

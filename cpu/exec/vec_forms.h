@@ -74,8 +74,8 @@ struct vec256 {
 /* ---- handlers ------------------------------------------------------------------------------------------ */
 
 /* name_slow and name_bd, _bis, _pre: loads `m`, then the statement that follows. */
-#define VEC_LOAD_FORM(name, eam, size, ...)                                                       \
-	static void name##_##eam(UOP_ARGS)                                                         \
+#define VEC_LOAD_FORM(scope, name, eam, size, ...)                                                \
+	scope void name##_##eam(UOP_ARGS)                                                          \
 	{                                                                                          \
 		ea = EA_##eam;                                                                      \
 		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \
@@ -86,7 +86,7 @@ struct vec256 {
 		__VA_ARGS__;                                                                        \
 		NEXT;                                                                               \
 	}
-#define VEC_LOAD(name, size, ...)                                                                 \
+#define VEC_LOAD_SLOW(name, size, ...)                                                            \
 	static COLD void name##_slow(UOP_ARGS)                                                     \
 	{                                                                                          \
 		TYPE_##size m;                                                                      \
@@ -96,10 +96,13 @@ struct vec256 {
 			return;                                                                     \
 		__VA_ARGS__;                                                                        \
 		SLOW_NEXT;                                                                          \
-	}                                                                                          \
-	VEC_LOAD_FORM(name, bd, size, __VA_ARGS__)                                                        \
-	VEC_LOAD_FORM(name, bis, size, __VA_ARGS__)                                                       \
-	VEC_LOAD_FORM(name, pre, size, __VA_ARGS__)
+	}
+
+#define VEC_LOAD(name, size, ...)                                                                 \
+	VEC_LOAD_SLOW(name, size, __VA_ARGS__)                                                            \
+	VEC_LOAD_FORM(static, name, bd, size, __VA_ARGS__)                                                \
+	VEC_LOAD_FORM(static, name, bis, size, __VA_ARGS__)                                               \
+	VEC_LOAD_FORM(static, name, pre, size, __VA_ARGS__)
 
 #define VEC_STORE_FORM(name, eam, size, value)                                                    \
 	static void name##_##eam(UOP_ARGS)                                                         \
@@ -192,11 +195,42 @@ struct vec_forms {
 	exec_op exact;                          /* when an SSE exception is unmasked; NULL: raises none */
 };
 
+/* 256 bits as one operation of the host's AVX2 (vec_ymm.c). Found by weak reference: absent where nobody wrote one. */
+struct ymm_form {
+	u64 (*prepare)(u64 imm); /* NULL: as the lanes' forms want it */
+	struct vec_form form;
+};
+#define YMM_FORM(name) extern const struct ymm_form ymm_##name __attribute__((weak))
+
 struct avx_forms {
 	struct vec_form w, y; /* 128 bits or scalar, 256 bits */
 	u64 (*prepare)(u64 imm);
 	exec_op exact;
+	const struct ymm_form *ymm; /* in the place of y where the host has AVX2; or NULL */
 };
+
+/** Whether the forms of vec_ymm.c and vec_cross.c run on this host. */
+static inline bool vec_host_avx2(void)
+{
+#ifdef ORRERY_NO_HOST_AVX2 /* for testing the forms that do without */
+	return false;
+#else
+	return __builtin_cpu_supports("avx2");
+#endif
+}
+
+/** @ymm's form where it exists and the host has AVX2, else @y. */
+static inline const struct vec_form *vec_ymm_or(const struct ymm_form *ymm, const struct vec_form *y)
+{
+	return ymm && vec_host_avx2() ? &ymm->form : y;
+}
+
+/** The same of single handlers. */
+static inline uop_fn vec_ymm_fn(uop_fn ymm, uop_fn y)
+{
+	return ymm && vec_host_avx2() ? ymm : y;
+}
+#define YMM_FN(name) void ymm_##name(UOP_ARGS) __attribute__((weak))
 
 /** Emits a VEX instruction: destination, one or two sources, immediate. */
 void avx_emit(struct builder *b, const struct insn *in, const struct avx_forms *f);
@@ -229,7 +263,8 @@ void vec_mmx_enter(struct cpu *cpu, int reg);
 	const struct exec_desc exec_##name = {.gen = gen_##name}
 
 #define AVX_DESC(name, ...)                                                                       \
-	static const struct avx_forms v##name##_forms = {__VA_ARGS__};                              \
+	YMM_FORM(name);                                                                            \
+	static const struct avx_forms v##name##_forms = {.ymm = &ymm_##name, __VA_ARGS__};          \
 	static void gen_v##name(struct builder *b, const struct insn *in,                           \
 				u32 arg UNUSED)                                                     \
 	{                                                                                          \

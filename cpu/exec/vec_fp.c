@@ -25,6 +25,8 @@ void cpu_mxcsr_sync(struct cpu *cpu)
 
 void cpu_mxcsr_release(struct cpu *cpu)
 {
+	if (vec_host_avx2()) /* the handlers of vec_ymm.c leave the upper halves used */
+		asm volatile("vzeroupper");
 	cpu_mxcsr_sync(cpu);
 	_mm_setcsr(MXCSR_RESET);
 }

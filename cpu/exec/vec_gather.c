@@ -2,9 +2,8 @@
  * Gathers (SDM Vol. 2C, VGATHERDPS and its kin; Vol. 1, 14.9): elements from addresses that a vector indexes, under a mask whose
  * elements are cleared as they are done, so that a fault in the middle resumes where it was.
  */
-#include "cpu/exec/exec.h"
 #include "cpu/exec/string.h"
-#include "cpu/exec/uop.h"
+#include "cpu/exec/vec_forms.h"
 
 struct gather {
 	unsigned size;       /* of an element */
@@ -43,39 +42,11 @@ static int load_element(struct cpu *cpu, const struct insn *in, const struct gat
 	return 0;
 }
 
-/*
- * All elements wanted, in 64-bit mode without a segment base, every page in the TLB: nothing can stop it. False: something may.
- * (A page that is not canonical is never in the TLB.)
- */
-static bool gather_fast(struct cpu *cpu, const struct insn *in, const struct gather *g, const union vec *mask)
-{
-	union vec r = {.q = {0}};
-
-	if (!cpu_long64(cpu) || in->seg == FS || in->seg == GS)
-		return false;
-	for (unsigned i = 0; i < g->n; i++) {
-		u64 lin = element_ea(cpu, in, g, i);
-		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(lin)];
-		if (!(mask->b[(i + 1) * g->size - 1] & 0x80) || (u64)(lin - e->tag) > 4096u - g->size)
-			return false;
-		if (g->size == 4)
-			memcpy(&r.d[i], (const void *)(e->host + lin), 4);
-		else
-			memcpy(&r.q[i], (const void *)(e->host + lin), 8);
-	}
-	cpu->v[in->op[0].reg] = r;
-	return true;
-}
-
 static int gather(struct cpu *cpu, const struct insn *in)
 {
 	const struct gather g = gather_of(in);
 	union vec *dst = &cpu->v[in->op[0].reg], *mask = &cpu->v[in->op[2].reg];
 
-	if (gather_fast(cpu, in, &g, mask)) {
-		memset(mask, 0, sizeof(*mask));
-		return 0;
-	}
 	/*
 	 * What a fault in the middle shows: the mask widened by element over the vector length and cleared above; the destination
 	 * cleared above too once it has an element.
@@ -103,11 +74,32 @@ static int gather(struct cpu *cpu, const struct insn *in)
 	return 0;
 }
 
+extern const uop_fn ymm_gather[2][2][2] __attribute__((weak));
+
+/* What mostly happens, nothing stops it, by the host's AVX2; that goes on behind the general operation if it could do it all. */
+static void emit_fast(struct builder *b, const struct insn *in)
+{
+	const struct gather g = gather_of(in);
+	struct uop *u = emit(b, ymm_gather[g.index_size == 8][g.size == 8][in->vex_l == 32]);
+
+	u->dst = operand_off(&in->op[0]);
+	u->src = operand_off(&in->op[2]);
+	u->base = REG_OFF(in->base);
+	u->index = VEC_OFF(in->index);
+	u->sh = in->scale;
+	u->disp = (s32)(in->base == R_CODE ? b->off[b->cur] + in->len + in->disp : in->disp);
+}
+
+static void gen_gather(struct builder *b, const struct insn *in, u32 arg UNUSED)
+{
+	if (ymm_gather && vec_host_avx2() && (b->mode & MODE_BITS) == MODE_64 && in->adsize == 8 && in->seg != FS && in->seg != GS)
+		emit_fast(b, in);
+	emit_call(b, in, gather);
+}
+
 #define GATHER(name)                                                                              \
-	SIMPLE(name)                                                                               \
-	{                                                                                          \
-		return gather(cpu, in);                                                             \
-	}
+	extern const struct exec_desc exec_##name;                                                 \
+	const struct exec_desc exec_##name = {.gen = gen_gather};
 GATHER(vpgatherdd)
 GATHER(vpgatherdq)
 GATHER(vpgatherqd)

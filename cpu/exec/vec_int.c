@@ -179,10 +179,13 @@ VEC_GEN(ptest)
 		AVX_LANE(1, _mm_cvtsi64_si128((s64)u->imm), op(a, b));                              \
 		NEXT;                                                                               \
 	}                                                                                          \
-	static const struct avx_forms v##name##_forms = {AVX_FORMS(name)};                          \
+	YMM_FORM(name);                                                                            \
+	YMM_FN(name##_imm);                                                                        \
+	static const struct avx_forms v##name##_forms = {AVX_FORMS(name), .ymm = &ymm_##name};      \
 	VEC_GEN(v##name)                                                                           \
 	{                                                                                          \
-		emit_avx_shift(b, in, &v##name##_forms, w_##name##_imm, y_##name##_imm);            \
+		emit_avx_shift(b, in, &v##name##_forms, w_##name##_imm,                             \
+			       vec_ymm_fn(ymm_##name##_imm, y_##name##_imm));                       \
 	}
 
 static void emit_avx_shift(struct builder *b, const struct insn *in, const struct avx_forms *f, uop_fn w,
@@ -248,9 +251,11 @@ static void y_byte_shift(UOP_ARGS)
 	NEXT;
 }
 
+YMM_FN(byte_shift);
+
 static void emit_avx_byte_shift(struct builder *b, const struct insn *in, const u8 *control)
 {
-	struct uop *u = emit(b, in->vex_l == 32 ? y_byte_shift : w_byte_shift);
+	struct uop *u = emit(b, in->vex_l == 32 ? vec_ymm_fn(ymm_byte_shift, y_byte_shift) : w_byte_shift);
 	u->dst = operand_off(&in->op[0]);
 	u->src = operand_off(&in->op[1]);
 	u->imm = (uintptr_t)control;

@@ -261,19 +261,23 @@ static void mask_ymm(UOP_ARGS)
 	NEXT;
 }
 
+YMM_FN(movmskps);
+YMM_FN(movmskpd);
+YMM_FN(pmovmskb);
+
 VEC_GEN(vmovmskps)
 {
-	emit_reg(b, in, in->vex_l == 32 ? mask_ps256 : mask_ps);
+	emit_reg(b, in, in->vex_l == 32 ? vec_ymm_fn(ymm_movmskps, mask_ps256) : mask_ps);
 }
 
 VEC_GEN(vmovmskpd)
 {
-	emit_reg(b, in, in->vex_l == 32 ? mask_pd256 : mask_pd);
+	emit_reg(b, in, in->vex_l == 32 ? vec_ymm_fn(ymm_movmskpd, mask_pd256) : mask_pd);
 }
 
 VEC_GEN(vpmovmskb)
 {
-	emit_reg(b, in, in->vex_l == 32 ? mask_ymm : mask_xmm);
+	emit_reg(b, in, in->vex_l == 32 ? vec_ymm_fn(ymm_pmovmskb, mask_ymm) : mask_xmm);
 }
 
 /* ---- VEX: whole registers -------------------------------------------------------------------------------------- */
@@ -291,15 +295,19 @@ static const struct vec_form avx_mov[2] = {VEC_FORM(w_mov), VEC_FORM(y_mov)},
 static const uop_fn avx_store[2][EAM_COUNT] = {EAM3(store16), EAM3(store32)},
 		    avx_storea[2][EAM_COUNT] = {EAM3(store16a), EAM3(store32a)};
 
+YMM_FORM(mov);
+YMM_FORM(mova);
+extern const uop_fn ymm_store[EAM_COUNT] __attribute__((weak)), ymm_storea[EAM_COUNT] __attribute__((weak));
+
 static void emit_avx_move(struct builder *b, const struct insn *in, const struct vec_form load[2],
 			  const uop_fn store[2][EAM_COUNT])
 {
-	bool y = in->vex_l == 32;
+	bool y = in->vex_l == 32, aligned = load == avx_mova, ymm = y && ymm_store && vec_host_avx2();
 
 	if (in->op[0].kind == OPK_MEM)
-		vec_emit_store(b, in, store[y]);
+		vec_emit_store(b, in, !ymm ? store[y] : aligned ? ymm_storea : ymm_store);
 	else
-		avx_emit_form(b, in, &load[y], 1);
+		avx_emit_form(b, in, !ymm ? &load[y] : aligned ? &ymm_mova.form : &ymm_mov.form, 1);
 }
 
 #define AVX_MOVE(name, load, store)                                                               \

@@ -81,13 +81,26 @@ static bool is_skipped(const char *mnemonic)
 	return false;
 }
 
+/* Is @name one of @list, "vpaddd,vpxor"? */
+static bool is_listed(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *at = list; at; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (!strncmp(at, name, n) && (!at[n] || at[n] == ','))
+			return true;
+	}
+	return false;
+}
+
 static bool row_skipped(const struct insn_row *row, const u32 *feat, const char *wanted)
 {
 	bool avx = feat[FEAT_AVX / 32] >> (FEAT_AVX % 32) & 1;
 
 	/* The host has AVX whatever Orrery's model says: then its VEX forms are no matter between them. */
 	return row->attr & (IA_IO | IA_AVX512) || (row->attr & IA_AVX && !avx) ||
-	       (wanted && strcmp(row->mnemonic, wanted)) || is_skipped(row->mnemonic);
+	       (wanted && !is_listed(wanted, row->mnemonic)) || is_skipped(row->mnemonic);
 }
 
 static bool usable(const struct pools *p, const struct insn *in)

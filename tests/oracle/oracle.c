@@ -44,9 +44,9 @@ void host_features(u32 *feat)
 
 static int usage(void)
 {
-	fputs("usage: oracle [--bits 64|32] [--cases N] [--seed S] [--length N] [--row MNEMONIC] [--show N] [--only CASE]\n"
+	fputs("usage: oracle [--bits 64|32] [--cases N] [--seed S] [--length N] [--row M,...] [--show N] [--only CASE]\n"
 	      "  --length N  sequences of 2..N instructions (default 1: single instructions)\n"
-	      "  --row M     only rows of this mnemonic\n"
+	      "  --row M,... only rows of these mnemonics\n"
 	      "  --show N    at most N failures in full, one per mnemonic (default 12)\n"
 	      "  --only C    case number C of this seed, shown whole\n"
 	      "  --cpu SPEC  Orrery's features, as -cpu takes them; those the host lacks are dropped (default max)\n",

@@ -1,0 +1,227 @@
+/*
+ * Pairs (pairs.c says what they are) of 256-bit operations of vec_ymm.c, and a few longer runs that every vector loop has: a rotation
+ * by two shifts, a test of a comparison's mask. Both micro-operations of a pair are done on the spot, but for branches, which are
+ * jumped to. Compiled for AVX2, like vec_ymm.c, whose handlers alone lead here.
+ */
+#include "cpu/exec/vec_ymm.h"
+
+/* What works on registers only: X(second half, name, what it does). */
+#define RR(X, b, name, op) X(b, name##_rr, YMM(u->dst) = op(YMM(u->src), YMM(u->base)))
+#define REGISTERS(X, b)                                                                           \
+	RR(X, b, paddb, _mm256_add_epi8)                                                           \
+	RR(X, b, paddd, _mm256_add_epi32)                                                          \
+	RR(X, b, paddq, _mm256_add_epi64)                                                          \
+	RR(X, b, psubb, _mm256_sub_epi8)                                                           \
+	RR(X, b, psubd, _mm256_sub_epi32)                                                          \
+	RR(X, b, pand, _mm256_and_si256)                                                           \
+	RR(X, b, por, _mm256_or_si256)                                                             \
+	RR(X, b, pxor, _mm256_xor_si256)                                                           \
+	RR(X, b, pshufb, _mm256_shuffle_epi8)                                                      \
+	RR(X, b, pcmpeqb, _mm256_cmpeq_epi8)                                                       \
+	RR(X, b, pminub, _mm256_min_epu8)                                                          \
+	RR(X, b, psrlvd, _mm256_srlv_epi32)                                                        \
+	RR(X, b, punpckldq, _mm256_unpacklo_epi32)                                                 \
+	RR(X, b, punpckhdq, _mm256_unpackhi_epi32)                                                 \
+	X(b, permd_rr, YMM(u->dst) = _mm256_permutevar8x32_epi32(YMM(u->base), YMM(u->src)))       \
+	X(b, permq_rr, YMM(u->dst) = _mm256_permutevar8x32_epi32(YMM(u->base), BYTES_TO_DWORDS(u->imm))) \
+	X(b, blend_rr, YMM(u->dst) = _mm256_blendv_epi8(YMM(u->src), YMM(u->base), SIGNS_TO_DWORDS(u->imm))) \
+	X(b, pslld_imm, YMM(u->dst) = _mm256_sll_epi32(YMM(u->src), COUNT))                        \
+	X(b, psrld_imm, YMM(u->dst) = _mm256_srl_epi32(YMM(u->src), COUNT))                        \
+	X(b, psllq_imm, YMM(u->dst) = _mm256_sll_epi64(YMM(u->src), COUNT))                        \
+	X(b, psrlq_imm, YMM(u->dst) = _mm256_srl_epi64(YMM(u->src), COUNT))                        \
+	X(b, mov_rr, YMM(u->dst) = YMM(u->base))                                                   \
+	X(b, extract_half, YMM(u->dst) = _mm256_zextsi128_si256(XMM(u->src)))                      \
+	X(b, insert_low_rr, YMM(u->dst) = _mm256_set_m128i(XMM(u->src + 16), XMM(u->base)))        \
+	X(b, insert_high_rr, YMM(u->dst) = _mm256_set_m128i(XMM(u->base), XMM(u->src)))            \
+	X(b, pmovmskb, REG64(u->dst) = (u32)_mm256_movemask_epi8(YMM(u->src)))                     \
+	RR(X, b, addps, host_vaddps)                                                               \
+	RR(X, b, addpd, host_vaddpd)                                                               \
+	RR(X, b, mulps, host_vmulps)                                                               \
+	RR(X, b, mulpd, host_vmulpd)
+
+/* What goes to memory: X(second half, name, shape, ...); the shapes are below. */
+#define MEMORY(X, b)                                                                              \
+	X(b, mov_bd, LOAD, EA_bd, 32, m)                                                           \
+	X(b, mov_bis, LOAD, EA_bis, 32, m)                                                         \
+	X(b, mova_bd, LOAD, EA_bd, 32A, m)                                                         \
+	X(b, mova_bis, LOAD, EA_bis, 32A, m)                                                       \
+	X(b, paddd_bd, LOAD, EA_bd, 32, _mm256_add_epi32(YMM(u->src), m))                          \
+	X(b, pxor_bd, LOAD, EA_bd, 32, _mm256_xor_si256(YMM(u->src), m))                           \
+	X(b, pshufb_bd, LOAD, EA_bd, 32, _mm256_shuffle_epi8(YMM(u->src), m))                      \
+	X(b, pcmpeqb_bd, LOAD, EA_bd, 32, _mm256_cmpeq_epi8(YMM(u->src), m))                       \
+	X(b, mulpd_bd, LOAD, EA_bd, 32, host_vmulpd(YMM(u->src), m))                               \
+	X(b, addpd_bd, LOAD, EA_bd, 32, host_vaddpd(YMM(u->src), m))                               \
+	X(b, mulps_bd, LOAD, EA_bd, 32, host_vmulps(YMM(u->src), m))                               \
+	X(b, addps_bd, LOAD, EA_bd, 32, host_vaddps(YMM(u->src), m))                               \
+	X(b, store_bd, STORE, EA_bd, 32)                                                           \
+	X(b, store_bis, STORE, EA_bis, 32)                                                         \
+	X(b, storea_bd, STORE, EA_bd, 32A)                                                         \
+	X(b, storea_bis, STORE, EA_bis, 32A)
+
+/* Second halves that are jumped to. */
+#define OTHERS(X) X(j_test_z32_rr) X(j_cmp_z64_rr) X(j_cmp_z32_ri) X(j_cmp_b64_rr) X(add64_ri_n) X(sub64_ri_n)
+
+#define COUNT                  _mm_cvtsi64_si128((s64)u->imm)
+#define BYTES_TO_DWORDS(imm)   _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((s64)(imm)))
+#define SIGNS_TO_DWORDS(imm)   _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((s64)(imm)))
+
+#define HALF_LOAD(a, address, size, value)                                                        \
+	ea = address;                                                                              \
+	const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                                   \
+	if (MISS_##size(e))                                                                        \
+		return ymm_##a(UOP_PASS);                                                          \
+	__m256i m = HOST(__m256i, e->host + ea);                                                   \
+	YMM(u->dst) = value
+#define HALF_STORE(a, address, size)                                                              \
+	ea = address;                                                                              \
+	const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                                   \
+	if (MISS_##size(e))                                                                        \
+		return ymm_##a(UOP_PASS);                                                          \
+	PUT_##size(e->host + ea)
+#define PUT_32A(at) HOST(__m256i, at) = YMM(u->src)
+#define PUT_32(at) HOST(vec128, at) = XMM(u->src), HOST(vec128, (at) + 16) = XMM(u->src + 16)
+
+typedef void uop_handler(UOP_ARGS);
+#define DECLARE(name)               uop_handler name;
+#define DECLARE_YMM(b, name, ...)   uop_handler ymm_##name;
+OTHERS(DECLARE)
+REGISTERS(DECLARE_YMM, )
+MEMORY(DECLARE_YMM, )
+
+#define INLINE_REGISTER(b, name, ...)                                                             \
+	static ALWAYS_INLINE void then_##name(UOP_ARGS)                                            \
+	{                                                                                          \
+		__VA_ARGS__;                                                                       \
+		NEXT;                                                                              \
+	}
+#define INLINE_MEMORY(b, name, shape, ...)                                                        \
+	static ALWAYS_INLINE void then_##name(UOP_ARGS)                                            \
+	{                                                                                          \
+		HALF_##shape(name, __VA_ARGS__);                                                   \
+		NEXT;                                                                              \
+	}
+REGISTERS(INLINE_REGISTER, )
+MEMORY(INLINE_MEMORY, )
+
+#define PAIR(a, b, second, ...)                                                                   \
+	static void a##__##b(UOP_ARGS)                                                             \
+	{                                                                                          \
+		__VA_ARGS__;                                                                       \
+		return second(cpu, u + 1, fa, ea, fb, cd);                                         \
+	}
+#define REGISTER_THEN(b, a, ...)      PAIR(a, b, then_##b, __VA_ARGS__)
+#define REGISTER_JUMP(b, a, ...)      PAIR(a, b, b, __VA_ARGS__)
+#define MEMORY_THEN(b, a, shape, ...) PAIR(a, b, then_##b, HALF_##shape(a, __VA_ARGS__))
+#define MEMORY_JUMP(b, a, shape, ...) PAIR(a, b, b, HALF_##shape(a, __VA_ARGS__))
+
+/* The lists a second time, by names alone: a macro does not expand within itself. */
+#define SECONDS(X)                                                                                \
+	X(paddb_rr) X(paddd_rr) X(paddq_rr) X(psubb_rr) X(psubd_rr) X(pand_rr) X(por_rr) X(pxor_rr) X(pshufb_rr)  \
+	X(pcmpeqb_rr) X(pminub_rr) X(psrlvd_rr) X(punpckldq_rr) X(punpckhdq_rr) X(permd_rr) X(permq_rr)          \
+	X(blend_rr) X(pslld_imm) X(psrld_imm) X(psllq_imm) X(psrlq_imm) X(mov_rr) X(extract_half)               \
+	X(insert_low_rr) X(insert_high_rr) X(pmovmskb) X(addps_rr) X(addpd_rr) X(mulps_rr) X(mulpd_rr)           \
+	X(mov_bd) X(mov_bis) X(mova_bd) X(mova_bis) X(paddd_bd) X(pxor_bd) X(pshufb_bd) X(pcmpeqb_bd)            \
+	X(mulpd_bd) X(addpd_bd) X(mulps_bd) X(addps_bd) X(store_bd) X(store_bis) X(storea_bd) X(storea_bis)
+#define ALL_THEN(b) REGISTERS(REGISTER_THEN, b) MEMORY(MEMORY_THEN, b)
+#define ALL_JUMP(b) REGISTERS(REGISTER_JUMP, b) MEMORY(MEMORY_JUMP, b)
+SECONDS(ALL_THEN)
+OTHERS(ALL_JUMP)
+
+#define NAME(name)               name,
+#define NAME_YMM(name)           ymm_##name,
+#define NAME_FIRST(b, name, ...) ymm_##name,
+#define NAME_PAIR(b, a, ...)     a##__##b,
+#define ROW(b)                   {REGISTERS(NAME_PAIR, b) MEMORY(NAME_PAIR, b)},
+
+static const uop_fn firsts[] = {REGISTERS(NAME_FIRST, ) MEMORY(NAME_FIRST, )};
+static const uop_fn seconds[] = {SECONDS(NAME_YMM) OTHERS(NAME)};
+static const uop_fn pairs[][ARRAY_SIZE(firsts)] = {SECONDS(ROW) OTHERS(ROW)};
+
+const struct pair_table ymm_pairs = {firsts, seconds, &pairs[0][0], ARRAY_SIZE(firsts), ARRAY_SIZE(seconds)};
+
+/* ---- runs ------------------------------------------------------------------------------------------------------------------ */
+
+/*
+ * Two accesses by one base register and displacements near each other mostly lie in one page, so that one look at the TLB serves
+ * both; else the first one's own handler goes on.
+ */
+#define SAME_PAGE(name, t, size, first, ...)                                                      \
+	static void name(UOP_ARGS)                                                                 \
+	{                                                                                          \
+		ea = EA_bd;                                                                         \
+		const struct tlb_entry *e = &cpu->tlb->t[tlb_index(ea)];                            \
+		if (MISS_##size(e))                                                                 \
+			return first(UOP_PASS);                                                     \
+		asm volatile("" ::: "memory"); /* rather loaded twice than kept: registers are few */ \
+		ea = REG64(u->base) + (s64)u[1].disp;                                               \
+		if (MISS_##size(e))                                                                 \
+			return first(UOP_PASS);                                                     \
+		asm volatile("" ::: "memory");                                                      \
+		ea = e->host + REG64(u->base);                                                      \
+		__VA_ARGS__;                                                                       \
+		return u[2].fn(cpu, u + 2, fa, ea, fb, cd);                                         \
+	}
+#define FIRST_AT (ea + (u64)(s64)u->disp)
+#define SECOND_AT (ea + (u64)(s64)u[1].disp)
+#define LOAD2(name, size, first, op)                                                              \
+	SAME_PAGE(name, r, size, first, YMM(u->dst) = op(YMM(u->src), HOST(__m256i, FIRST_AT));     \
+		  YMM(u[1].dst) = op(YMM(u[1].src), HOST(__m256i, SECOND_AT)))
+#define LOADED(a, b) (b)
+LOAD2(mov2, 32, ymm_mov_bd, LOADED)
+LOAD2(mova2, 32A, ymm_mova_bd, LOADED)
+LOAD2(pcmpeqb2, 32, ymm_pcmpeqb_bd, _mm256_cmpeq_epi8)
+LOAD2(pshufb2, 32, ymm_pshufb_bd, _mm256_shuffle_epi8)
+SAME_PAGE(store2, w, 32, ymm_store_bd, HOST(vec128, FIRST_AT) = XMM(u->src); HOST(vec128, FIRST_AT + 16) = XMM(u->src + 16);
+	  HOST(vec128, SECOND_AT) = XMM(u[1].src); HOST(vec128, SECOND_AT + 16) = XMM(u[1].src + 16))
+SAME_PAGE(storea2, w, 32A, ymm_storea_bd, HOST(__m256i, FIRST_AT) = YMM(u->src); HOST(__m256i, SECOND_AT) = YMM(u[1].src))
+
+#define RUN3(name, first, second, ...)                                                            \
+	static void name(UOP_ARGS)                                                                 \
+	{                                                                                          \
+		first;                                                                             \
+		u++;                                                                               \
+		second;                                                                            \
+		u++;                                                                               \
+		__VA_ARGS__;                                                                       \
+	}
+#define SLL YMM(u->dst) = _mm256_sll_epi32(YMM(u->src), COUNT)
+#define SRL YMM(u->dst) = _mm256_srl_epi32(YMM(u->src), COUNT)
+#define OR  YMM(u->dst) = _mm256_or_si256(YMM(u->src), YMM(u->base))
+#define MSK REG64(u->dst) = (u32)_mm256_movemask_epi8(YMM(u->src))
+#define EQB YMM(u->dst) = _mm256_cmpeq_epi8(YMM(u->src), YMM(u->base))
+RUN3(sll_srl_or, SLL, SRL, OR; NEXT)
+RUN3(srl_sll_or, SRL, SLL, OR; NEXT)
+RUN3(or_mask_test, OR, MSK, return j_test_z32_rr(UOP_PASS))
+RUN3(eq_mask_test, EQB, MSK, return j_test_z32_rr(UOP_PASS))
+
+static const struct {
+	uop_fn fn[3], fused;
+	u8 n;
+	bool same_base;
+} runs[] = {
+	{{ymm_mov_bd, ymm_mov_bd}, mov2, 2, true},
+	{{ymm_mova_bd, ymm_mova_bd}, mova2, 2, true},
+	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd}, pcmpeqb2, 2, true},
+	{{ymm_pshufb_bd, ymm_pshufb_bd}, pshufb2, 2, true},
+	{{ymm_store_bd, ymm_store_bd}, store2, 2, true},
+	{{ymm_storea_bd, ymm_storea_bd}, storea2, 2, true},
+	{{ymm_pslld_imm, ymm_psrld_imm, ymm_por_rr}, sll_srl_or, 3, false},
+	{{ymm_psrld_imm, ymm_pslld_imm, ymm_por_rr}, srl_sll_or, 3, false},
+	{{ymm_por_rr, ymm_pmovmskb, j_test_z32_rr}, or_mask_test, 3, false},
+	{{ymm_pcmpeqb_rr, ymm_pmovmskb, j_test_z32_rr}, eq_mask_test, 3, false},
+};
+
+uop_fn ymm_run(const struct uop *u, unsigned left, unsigned *n)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(runs); i++) {
+		bool same = left >= runs[i].n && (!runs[i].same_base || u[0].base == u[1].base);
+
+		for (unsigned k = 0; same && k < runs[i].n; k++)
+			same = u[k].fn == runs[i].fn[k];
+		if (!same)
+			continue;
+		*n = runs[i].n;
+		return runs[i].fused;
+	}
+	return NULL;
+}
