@@ -1,7 +1,7 @@
 /*
- * Pairs (pairs.c says what they are) of 256-bit operations of vec_ymm.c, and a few longer runs that every vector loop has: a rotation
- * by two shifts, a test of a comparison's mask. Both micro-operations of a pair are done on the spot, but for branches, which are
- * jumped to. Compiled for AVX2, like vec_ymm.c, whose handlers alone lead here.
+ * Pairs (pairs.c says what they are) of 256-bit operations of vec_ymm.c, and a few longer runs that every vector
+ * loop has: a rotation by two shifts, a test of a comparison's mask. Both micro-operations of a pair are done on the
+ * spot, but for branches, which are jumped to. Compiled for AVX2, like vec_ymm.c, whose handlers alone lead here.
  */
 #include "cpu/exec/vec_ymm.h"
 

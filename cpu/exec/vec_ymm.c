@@ -1,9 +1,10 @@
 /*
- * 256-bit AVX and AVX2 by the host's own (SDM Vol. 2). Compiled for AVX2: the builder takes these forms on a host that has it
- * (vec_host_avx2()), else the two lanes of vec_int.c, vec_perm.c, vec_fp.c and vec_avx.c, which a line here must equal to the bit.
+ * 256-bit AVX and AVX2 by the host's own (SDM Vol. 2). Compiled for AVX2: the builder takes these forms on a host that
+ * has it (vec_host_avx2()), else the two lanes of vec_int.c, vec_perm.c, vec_fp.c and vec_avx.c, which a line here must
+ * equal to the bit.
  *
- * The upper halves of the host's registers are left as they are from one handler to the next, for clearing them costs as much as the
- * work; cpu_mxcsr_release() and the guest's own VZEROUPPER do it.
+ * The upper halves of the host's registers are left as they are from one handler to the next, for clearing them costs
+ * as much as the work; cpu_mxcsr_release() and the guest's own VZEROUPPER do it.
  */
 #include "cpu/exec/vec_ymm.h"
 
@@ -255,7 +256,7 @@ YMM_LOAD(ymm_mov, 32Y, YMM(u->dst) = m)
 YMM_LOAD(ymm_mova, 32YA, YMM(u->dst) = m)
 const struct ymm_form ymm_mov = {.form = VEC_FORM(ymm_mov)}, ymm_mova = {.form = {ymm_mov_rr, EAM3(ymm_mova)}};
 
-/* As two halves: an address that is a multiple of 16 only, as malloc() gives them, would split every other store between lines. */
+/* As two halves: an address that is a multiple of 16 only, as malloc() gives them, would split every other store. */
 #define PUT_32(at) HOST(vec128, at) = XMM(u->src), HOST(vec128, (at) + 16) = XMM(u->src + 16)
 #define PUT_32A(at) HOST(__m256i, at) = YMM(u->src)
 #define STORE(name, eam, size)                                                                    \
@@ -376,12 +377,13 @@ YFMA6(fnmsub)
 YFMA6(fmaddsub)
 YFMA6(fmsubadd)
 
-/* ---- gathers: all elements wanted and every page in the TLB, so that nothing can stop it; else the next micro-operation ------ */
+/* ---- gathers: all elements wanted, every page in the TLB, so that nothing can stop it; else the next micro-operation ---- */
 
 /*
- * dst: destination, src: mask, base, sh, disp: the address without its index, which is the vector at `index`. In 64-bit mode without
- * a segment base. (A page that is not canonical is never in the TLB.) The addresses are computed as vectors and read back one by one;
- * the elements are put together in registers, for narrow stores do not forward to the wide load of the next handler.
+ * dst: destination, src: mask, base, sh, disp: the address without its index, which is the vector at `index`. In 64-bit
+ * mode without a segment base. (A page that is not canonical is never in the TLB.) The addresses are computed as vectors
+ * and read back one by one; the elements are put together in registers, for narrow stores do not forward to the wide
+ * load of the next handler.
  */
 #define ADDRESSES(to, v)                                                                          \
 	_mm256_storeu_si256((__m256i *)cpu->slow + (to),                                            \

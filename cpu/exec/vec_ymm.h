@@ -1,6 +1,7 @@
 /*
- * The 256-bit forms once more, each as one operation of the host's AVX2 (vec_ymm.c), where the host has it. They find their way into
- * the builder by weak references: an instruction `paddd` that vec_forms.h gives a 256-bit form takes `ymm_paddd` in its place.
+ * The 256-bit forms once more, each as one operation of the host's AVX2 (vec_ymm.c), where the host has it. They find
+ * their way into the builder by weak references: an instruction `paddd` that vec_forms.h gives a 256-bit form takes
+ * `ymm_paddd` in its place.
  */
 #ifndef ORRERY_CPU_EXEC_VEC_YMM_H
 #define ORRERY_CPU_EXEC_VEC_YMM_H
