@@ -25,10 +25,26 @@
 #define RESET_LINEAR  0xfffffff0
 #define REAL_STACK_SP 0x7b00 /* of option ROMs and boot code, in segment 0 */
 
+/* What the power-on code overwrites on the way back from S3, below 640 KiB, is put aside first: vectors, data areas and the real-mode stack;
+ * where processors have SMBASE after reset; the power-on code's data and the extended BIOS data area. */
+#define RESUME_LOW      0x0
+#define RESUME_LOW_END  0x8000
+#define RESUME_SMM      0x38000
+#define RESUME_SMM_END  0x40000
+#define RESUME_HIGH     POST_DATA
+#define RESUME_HIGH_END 0xa0000
+#define RESUME_BYTES    0x30000
+
+/* SMRAM: processor n has its entry at SMRAM_BASE + 8000h + n * SMRAM_STRIDE */
+#define SMRAM_BASE   0xa0000
+#define SMRAM_STRIDE 0x400
+#define SMBASE_RESET 0x30000
+
 /* Selectors of the run time's descriptor table */
 #define SEL_CODE32 0x08
 #define SEL_DATA32 0x10
 #define SEL_CODE16 0x18
 #define SEL_DATA16 0x20
+#define SEL_BIG16  0x28 /* limit 4 GiB: "big real mode" for option ROMs */
 
 #endif

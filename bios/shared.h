@@ -93,5 +93,16 @@ extern u32 boot_again;   /* 1: INT 18h, 2: INT 19h */
 extern u32 ap_msrs[3 * 24];
 extern u32 ap_present, ap_count;
 extern u16 pir_offset; /* of $PIR in F000h */
+extern u32 smm_base;   /* SMBASE for the processor that is to take its first SMI; it answers with 0 */
+extern u32 resume_area; /* RESUME_BYTES of reserved memory (post/resume.c); 0: no way back from S3 */
+extern u32 wake_vector; /* segment and offset */
+extern u32 facs;        /* of ACPI; 0: none */
+
+/* Memory of the POST Memory Manager (rt/pmm.c). */
+struct pmm {
+	u32 extended, extended_end; /* the pool above 1 MiB */
+	bool open;                  /* until an operating system is started */
+};
+extern struct pmm pmm;
 
 #endif

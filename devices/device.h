@@ -35,6 +35,7 @@ struct usb_bus;
 enum reset_kind {
 	RESET_COLD, /* power-on */
 	RESET_HARD, /* the reset line: CF9h, reset button, shutdown; battery-backed state stays */
+	RESET_WAKE, /* the end of ACPI S3: what the chipset's suspend well holds stays, too */
 };
 
 /* Sleep states as the machine hears of them. */

@@ -77,11 +77,10 @@ static void pic_intr_sink(void *ctx, unsigned n, bool level)
 		lapic_set_lint(pc->lapic[i], 0, level);
 }
 
-/* IRQ8# also reaches the power management chip (82371AB, PMSTS.RTC_STS). */
+/* IRQ8# also reaches the power management chip (82371AB, PMSTS.RTC_STS), even while the HPET stands in for the RTC. */
 static void rtc_irq_sink(void *ctx, unsigned n, bool level)
 {
 	struct pc *pc = ctx;
-	pic_sink(pc->pic, n, level);
 	if (level)
 		piix4pm_rtc_alarm(pc->piix4pm);
 }
@@ -91,7 +90,7 @@ static void connect_wires(struct pc *pc)
 	irq_connect(pic_output(pc->pic), pic_intr_sink, pc, 0);
 	for (unsigned i = 0; i < 16; i++)
 		irq_connect(&pc->gsi.pic[i], pic_sink, pc->pic, i);
-	irq_connect(&pc->gsi.pic[8], rtc_irq_sink, pc, 8);
+	irq_connect(&pc->gsi.rtc, rtc_irq_sink, pc, 8);
 	for (unsigned i = 0; i < GSI_COUNT; i++)
 		irq_connect(&pc->gsi.ioapic[i], ioapic_sink, pc->ioapic, i);
 	pc->pci.pirq = piix3_pirq;
@@ -376,6 +375,11 @@ void pc_firmware_setup(struct pc *pc)
 	lapic_virtual_wire(pc->lapic[0]);
 }
 
+void pc_leave_to_smm(struct pc *pc)
+{
+	piix4pm_leave_to_smm(pc->piix4pm);
+}
+
 u16 pc_wake_status(struct pc *pc)
 {
 	return piix4pm_wake_status(pc->piix4pm);
@@ -389,6 +393,7 @@ bool pc_wakes_by_rtc(struct pc *pc)
 void pc_wake(struct pc *pc, u16 status)
 {
 	piix4pm_wake(pc->piix4pm, status);
+	rtc_set_cmos(pc->rtc, CMOS_SHUTDOWN, CMOS_SHUTDOWN_S3);
 }
 
 /* ---- the CPU's side ---------------------------------------------------------------------- */
@@ -563,6 +568,7 @@ int pc_load(struct pc *pc, struct snap_reader *r)
 	memcpy(pc->gsi.sources, s.sources, sizeof(s.sources));
 	memcpy(pc->gsi.pic, s.pic, sizeof(s.pic));
 	memcpy(pc->gsi.ioapic, s.ioapic, sizeof(s.ioapic));
+	pc->gsi.rtc.level = s.sources[8] != 0;
 	pc->current_cpu = s.current_cpu;
 	pc->gsi.legacy_off = s.legacy_off;
 	pc->pic_intr = s.pic_intr;

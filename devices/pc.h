@@ -71,6 +71,8 @@ MUST_CHECK int pc_create(struct pc *pc, const struct pc_config *cfg, struct bus 
 			 struct chardev *(*find_chardev)(void *ctx, const char *id), char *err,
 			 size_t err_size);
 void pc_destroy(struct pc *pc);
+/** The firmware has a handler in system management mode. */
+void pc_leave_to_smm(struct pc *pc);
 void pc_reset(struct pc *pc, enum reset_kind kind);
 /** A message-signalled interrupt (bus address FEEx_xxxxh) reaches the local APICs. */
 void pc_msi(struct pc *pc, u64 addr, u32 data);

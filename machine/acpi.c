@@ -263,6 +263,18 @@ static void dsdt_cpus(struct aml *a, unsigned cpus)
 	}
 }
 
+/* SLP_TYPa, SLP_TYPb, reserved (ACPI 6.0, 7.4.2). */
+static void sleep_state(struct aml *a, const char *name, unsigned type)
+{
+	aml_name_op(a, name);
+	aml_package(a, 4);
+	aml_int(a, type);
+	aml_int(a, type);
+	aml_int(a, 0);
+	aml_int(a, 0);
+	aml_end(a);
+}
+
 static u8 *build_dsdt(struct builder *b, const struct acpi_config *cfg)
 {
 	u8 *t = room(b, 36, 16);
@@ -277,11 +289,8 @@ static u8 *build_dsdt(struct builder *b, const struct acpi_config *cfg)
 		dsdt_hpet(&a);
 	dsdt_cpus(&a, cfg->cpus);
 	aml_end(&a);
-	aml_name_op(&a, "\\_S5_");
-	aml_package(&a, 4); /* SLP_TYPa, SLP_TYPb, reserved: PIIX4 soft off is type 0 */
-	for (unsigned i = 0; i < 4; i++)
-		aml_int(&a, 0);
-	aml_end(&a);
+	sleep_state(&a, "\\_S3_", 1); /* PIIX4: suspend to RAM, soft off */
+	sleep_state(&a, "\\_S5_", 0);
 	if (a.overflow) {
 		b->overflow = true;
 		return NULL;

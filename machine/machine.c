@@ -663,6 +663,8 @@ static int build(struct machine *m, struct errtext *e)
 	    (r = build_cpus(m, e)) || (r = add_devices(m, e)) ||
 	    (r = machine_fill_fw_cfg(m, e)) || (r = machine_map_rom(m, e)))
 		return r;
+	if (m->bios.data && !m->cfg.bios && m->cpus[0]->model->family >= 5)
+		pc_leave_to_smm(&m->pc); /* the built-in BIOS; 386 and 486 have no SMM */
 	pc_reset(&m->pc, RESET_COLD);
 	return machine_start_guest(m, e);
 }

@@ -325,12 +325,10 @@ int machine_start_guest(struct machine *m, struct errtext *e)
 	return m->kernel.data ? direct_boot(m, e) : 0;
 }
 
-static void reset_chips(struct machine *m, bool cpu_only)
+static void reset_cpus(struct machine *m)
 {
 	m->reset_wanted = m->reset_cpu_only = m->suspended = false;
 	m->halt_virtual_ns = 0;
-	if (!cpu_only)
-		pc_reset(&m->pc, RESET_HARD);
 	for (unsigned i = 0; i < m->cpu_count; i++) {
 		struct cpu *cpu = m->cpus[i];
 		cpu_event_clear(cpu, CPU_EV_NMI | CPU_EV_SMI | CPU_EV_INIT | CPU_EV_SIPI | CPU_EV_STOP);
@@ -354,23 +352,26 @@ static u32 waking_vector(struct machine *m)
 	return vector;
 }
 
-/* Real-mode wake-up of ACPI 6.0, 16.3.1: what firmware does when it finds the machine sleeping. A guest under -bios has its own. */
+/* Firmware finds its way to the waking vector by itself. Without any, this does what it would (ACPI 6.0, 16.3.1). */
 void machine_wake(struct machine *m)
 {
 	u16 status = pc_wake_status(&m->pc);
 	u32 vector = m->kernel.data ? waking_vector(m) : 0;
-	if (!vector || vector > 0xfffff) {
+	if (m->kernel.data && (!vector || vector > 0xfffff)) {
 		log_unimplemented(&m->log, "waking vector %08x: the machine resets instead", vector);
 		machine_reset(m);
 		return;
 	}
-	const struct boot_entry entry = {
-	    .mode = BOOT_REAL16, .real_cs = (u16)(vector >> 4), .eip = vector & 15};
-	reset_chips(m, false);
-	pc_firmware_setup(&m->pc);
-	bios_program_chips(&m->bus);
+	pc_reset(&m->pc, RESET_WAKE);
+	reset_cpus(m);
+	if (m->kernel.data) {
+		const struct boot_entry entry = {
+		    .mode = BOOT_REAL16, .real_cs = (u16)(vector >> 4), .eip = vector & 15};
+		pc_firmware_setup(&m->pc);
+		bios_program_chips(&m->bus);
+		enter(m->cpus[0], &entry);
+	}
 	pc_wake(&m->pc, status);
-	enter(m->cpus[0], &entry);
 }
 
 void machine_reset(struct machine *m)
@@ -378,7 +379,9 @@ void machine_reset(struct machine *m)
 	struct errtext e;
 	bool cpu_only = m->reset_cpu_only && !m->kernel.data;
 	machine_all_written(m);
-	reset_chips(m, cpu_only);
+	if (!cpu_only)
+		pc_reset(&m->pc, RESET_HARD);
+	reset_cpus(m);
 	/* The same bytes loaded once before: this cannot fail, and would be ours to fix. */
 	if (!cpu_only && machine_start_guest(m, &e)) {
 		snprintf(m->explanation, sizeof(m->explanation), "after reset: %s", e.s);

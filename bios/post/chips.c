@@ -84,7 +84,7 @@ static u32 bcd(u8 v)
 static void time_of_day(void)
 {
 	for (unsigned i = 0; i < 1000 && (cmos_read(0x0a) & 0x80); i++)
-		wait_us(15);
+		delay_us(15);
 	u32 seconds = bcd(cmos_read(4)) * 3600 + bcd(cmos_read(2)) * 60 + bcd(cmos_read(0));
 	/* 1193180 / 65536 ticks a second: 18.2065 */
 	MEM32(0x46c) = seconds * 18 + seconds * 2065 / 10000;
@@ -140,7 +140,7 @@ static bool input_empty(void)
 	for (unsigned i = 0; i < 1000; i++) {
 		if (!(inb(0x64) & 2))
 			return true;
-		wait_us(15);
+		delay_us(15);
 	}
 	return false;
 }
@@ -150,7 +150,7 @@ static int output_byte(unsigned ms)
 	for (unsigned i = 0; i < ms * 66; i++) {
 		if (inb(0x64) & 1)
 			return inb(0x60);
-		wait_us(1);
+		delay_us(1);
 	}
 	return -1;
 }

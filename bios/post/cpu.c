@@ -21,6 +21,15 @@ static bool has_cpuid(void)
 	return before != after;
 }
 
+unsigned cpu_family(void)
+{
+	u32 a, b, c, d;
+	if (!has_cpuid())
+		return 0;
+	cpuid(1, &a, &b, &c, &d);
+	return a >> 8 & 15;
+}
+
 static u64 rdmsr(u32 n)
 {
 	u64 v;
@@ -82,15 +91,16 @@ static void others(void)
 {
 	u16 cpus = 0;
 	fw_item(5, &cpus, 2);
+	RT(ap_count) = RT(ap_present) = 0;
 	if (cpus < 2)
 		return;
 	MEM32(LAPIC + 0x300) = 0x000c4500; /* INIT to all but self */
-	wait_us(200);
+	delay_us(200);
 	MEM32(LAPIC + 0x300) = 0x000c46f0; /* start at F0000h */
-	wait_us(200);
+	delay_us(200);
 	MEM32(LAPIC + 0x300) = 0x000c46f0;
 	for (unsigned i = 0; i < 20000 && *(volatile u32 *)&RT(ap_count) < cpus - 1u; i++)
-		wait_us(15);
+		delay_us(15);
 	if (RT(ap_count) != cpus - 1u)
 		print("%u of %u processors have started\n", RT(ap_count) + 1, cpus);
 }

@@ -35,13 +35,18 @@ void post_main(void)
 	memory_size();
 	pci_setup();
 	cpu_setup();
+	smm_setup();
+	ioapic_setup();
 	tables();
+	resume_prepare();
+	pmm_open();
 	video_rom();
 	keyboard_setup();
 	memory_map();
 	banner();
 	drives_setup();
 	other_roms();
+	pmm_close();
 	memory_map();
 	memory_protect();
 	boot();

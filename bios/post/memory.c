@@ -54,6 +54,8 @@ void memory_size(void)
 
 u32 memory_reserve(u32 bytes)
 {
+	if (!bytes)
+		return top_of_low;
 	bytes = (bytes + PAGE - 1) & ~(PAGE - 1);
 	if (top_of_low < 0x200000 + bytes)
 		return 0;

@@ -32,6 +32,10 @@ void bridge(void);
 /** INT @n in real mode; registers come back in @r. */
 void real_int(u8 n, struct regs *r);
 void real_far(u16 seg, u16 off, struct regs *r);
+/** Into an option ROM: in "big real mode", as the POST Memory Manager's specification wants it. */
+void real_rom(u16 seg, u16 off, struct regs *r);
+/** Where bridge() enters real mode. */
+extern u8 *bridge_way, bridge_down[], bridge_down_big[];
 /** A C function of the run time. */
 void rt_run(void (*fn)(void *), void *arg);
 
@@ -40,7 +44,7 @@ void rt_run(void (*fn)(void *), void *arg);
 void memory_shadow(void);  /* C0000h-FFFFFh becomes RAM; the run time is copied there */
 void memory_protect(void); /* and all but its data becomes read-only */
 void memory_size(void);
-/** Reserves @bytes at the top of low memory, aligned to 4 KiB; 0: none left. */
+/** Reserves @bytes at the top of low memory, aligned to 4 KiB, and zeroes them; 0: none left. Without @bytes: where it ends now. */
 u32 memory_reserve(u32 bytes);
 /** Room in the F-segment behind the run time's code; 0: none left. */
 u32 fseg_alloc(u32 bytes, u32 align);
@@ -51,11 +55,23 @@ void chips(void);      /* 8259A, 8254, 8237, RTC, 8042 */
 void cpu_setup(void);  /* MTRRs, local APIC, the other processors */
 void pci_setup(void);
 void keyboard_setup(void);
+void smm_setup(void);  /* each processor's handler in SMRAM, which is locked */
+/** After tables(): reserves what the way back from S3 needs. */
+void resume_prepare(void);
+/** The end of S3, instead of post_main(): where to go on in protected mode; 0: RT(wake_vector). */
+u32 resume_main(void);
+void ioapic_setup(void);
+/** 3 to 15; 0: no CPUID instruction. */
+unsigned cpu_family(void);
+/** Option ROMs may allocate memory between these. */
+void pmm_open(void);
+void pmm_close(void);
 void tables(void); /* ACPI, SMBIOS, MP, $PIR, BIOS32, $PnP */
 void video_rom(void);
 void other_roms(void);
 void drives_setup(void);
 void virtio_disks(void);
+void virtio_wake(void);
 void boot(void) __attribute__((noreturn));
 void post_main(void);
 void post_boot_again(void);
@@ -90,9 +106,5 @@ struct boot_rom { /* a network or other ROM with a boot entry vector */
 #define MAX_BOOT_ROMS 4
 extern struct boot_rom boot_roms[MAX_BOOT_ROMS];
 extern u8 boot_rom_count;
-
-/* ---- time -------------------------------------------------------------------------------- */
-
-void wait_us(u32 us);
 
 #endif

@@ -10,6 +10,8 @@ extern u8 rt_call[];
 
 /* ---- real mode --------------------------------------------------------------------------- */
 
+u8 *bridge_way = bridge_down;
+
 static void go(u32 target, struct regs *r)
 {
 	RT(bridge_regs) = *r;
@@ -21,6 +23,13 @@ static void go(u32 target, struct regs *r)
 void real_far(u16 seg, u16 off, struct regs *r)
 {
 	go((u32)seg << 16 | off, r);
+}
+
+void real_rom(u16 seg, u16 off, struct regs *r)
+{
+	bridge_way = bridge_down_big;
+	go((u32)seg << 16 | off, r);
+	bridge_way = bridge_down;
 }
 
 /* The bridge calls with flags pushed first, so a far call to a handler that ends in IRET works. */
@@ -124,32 +133,6 @@ u32 length(const char *s)
 bool starts_with(const char *s, const char *prefix)
 {
 	return !compare(s, prefix, length(prefix));
-}
-
-void *memset(void *to, int v, size_t n)
-{
-	u8 *p = to;
-	__asm__ volatile("rep stosb" : "+D"(p), "+c"(n) : "a"(v) : "memory");
-	return to;
-}
-
-void *memcpy(void *to, const void *from, size_t n)
-{
-	u8 *p = to;
-	__asm__ volatile("rep movsb" : "+D"(p), "+S"(from), "+c"(n) : : "memory");
-	return to;
-}
-
-void wait_us(u32 us)
-{
-	u8 last = inb(0x61) & 0x10;
-	for (u32 n = us / 15 + 1; n;) {
-		u8 now = inb(0x61) & 0x10;
-		if (now != last) {
-			last = now;
-			n--;
-		}
-	}
 }
 
 /* ---- fw_cfg (QEMU docs/specs/fw_cfg) ----------------------------------------------------- */

@@ -36,14 +36,14 @@ static void run(u32 rom, u16 bdf)
 	u16 seg = (u16)(rom >> 4);
 	u8 disks = MEM8(0x475);
 	debug("option ROM at %x for %04x\n", rom, bdf);
-	real_far(seg, 3, &r);
+	real_rom(seg, 3, &r);
 	next_rom = (rom + MAX(MEM8(rom + 2) * 512u, 2048u) + 2047) & ~2047u;
 	u32 h = pnp_expansion(rom);
 	if (!h)
 		return;
 	if (MEM16(h + 0x16)) {
 		r = (struct regs){.ax = bdf, .es = 0xf000, .di = (u16)pnp_header};
-		real_far(seg, MEM16(h + 0x16), &r);
+		real_rom(seg, MEM16(h + 0x16), &r);
 		if (MEM8(0x475) != disks)
 			debug("it added %u disks\n", MEM8(0x475) - disks);
 	}

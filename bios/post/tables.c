@@ -102,6 +102,19 @@ static bool do_checksum(const struct loader_entry *e)
 	return true;
 }
 
+/* RSDP, RSDT, FADT, FACS (ACPI 6.0, 5.2). */
+static void find_facs(void)
+{
+	for (unsigned i = 0; i < file_count; i++) {
+		u32 rsdt = MEM32(files[i].at + 16);
+		if (files[i].size < 20 || compare(PTR(files[i].at), "RSD PTR ", 8) || compare(PTR(rsdt), "RSDT", 4))
+			continue;
+		for (u32 at = rsdt + 36; at + 4 <= rsdt + MEM32(rsdt + 4); at += 4)
+			if (!compare(PTR(MEM32(at)), "FACP", 4))
+				RT(facs) = MEM32(MEM32(at) + 36);
+	}
+}
+
 static void acpi(void)
 {
 	u32 size;
@@ -119,6 +132,7 @@ static void acpi(void)
 		if (!good)
 			debug("acpi: step %u of the table loader failed\n", i);
 	}
+	find_facs();
 }
 
 /* ---- SMBIOS ------------------------------------------------------------------------------ */
@@ -149,6 +163,20 @@ static void smbios(void)
 		MEM8(at + 5) = 0;
 		MEM8(at + 5) = checksum(PTR(at), MEM8(at + 6));
 	}
+}
+
+/* The number that MP table and MADT give the I/O APIC. */
+static u8 ioapic_id(void)
+{
+	u16 cpus = 0;
+	fw_item(5, &cpus, 2);
+	return (u8)(MAX(cpus, 1) & 15);
+}
+
+void ioapic_setup(void)
+{
+	MEM32(IOAPIC) = 0;
+	MEM32(IOAPIC + 0x10) = (u32)ioapic_id() << 24;
 }
 
 /* ---- MultiProcessor Specification 1.4 ---------------------------------------------------- */
@@ -188,7 +216,7 @@ static void mp_table(void)
 		return;
 	u32 a, b, c, d;
 	__asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1), "c"(0));
-	u8 *p = PTR(t + 44), apic = (u8)(cpus & 15);
+	u8 *p = PTR(t + 44), apic = ioapic_id();
 	for (u16 i = 0; i < cpus; i++, p += 20) {
 		p[0] = 0;
 		p[1] = (u8)i;
@@ -200,8 +228,6 @@ static void mp_table(void)
 	memcpy(p, "\x01\x00PCI   ", 8);
 	memcpy(p + 8, "\x01\x01ISA   ", 8);
 	p += 16;
-	MEM32(IOAPIC) = 0;
-	MEM32(IOAPIC + 0x10) = (u32)apic << 24;
 	const u8 io[8] = {2, apic, 0x11, 1, 0, 0, 0xc0, 0xfe};
 	memcpy(p, io, 8);
 	p += 8;
@@ -261,7 +287,7 @@ static void pir(void)
 	RT(pir_offset) = (u16)at;
 }
 
-extern u8 bios32_entry[], pci32_last_bus[], pnp_real_entry[];
+extern u8 bios32_entry[], pci32_last_bus[], pnp_real_entry[], pmm_entry[];
 
 static void bios32(void)
 {
@@ -273,6 +299,33 @@ static void bios32(void)
 	MEM8(at + 9) = 1;
 	MEM8(at + 10) = checksum(PTR(at), 16);
 	MEM8(0xf0000 + (u32)pci32_last_bus) = RT(last_pci_bus);
+}
+
+/* POST Memory Manager Specification 1.01, 3.1. */
+static u32 pmm_header;
+
+void pmm_open(void)
+{
+	u32 at = fseg_alloc(16, 16), end = memory_reserve(0);
+	if (!at)
+		return;
+	RT(pmm) = (struct pmm){.extended = 0x200000, .extended_end = MAX(end, 0x200000u), .open = true};
+	memcpy(PTR(at), "$PMM", 4);
+	MEM8(at + 4) = 1;
+	MEM8(at + 5) = 16;
+	MEM32(at + 7) = (u32)RT_CS << 16 | (u16)(u32)pmm_entry;
+	MEM8(at + 6) = checksum(PTR(at), 16);
+	pmm_header = at;
+}
+
+/* What ROMs keep above 1 MiB is no longer free; the rest stays as it is until it is used: iPXE starts from there. */
+void pmm_close(void)
+{
+	if (!pmm_header)
+		return;
+	memset(PTR(pmm_header), 0, 16);
+	RT(pmm).open = false;
+	memory_reserve(memory_reserve(0) - RT(pmm).extended_end);
 }
 
 u32 pnp_header;

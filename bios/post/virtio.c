@@ -60,7 +60,7 @@ static bool start(u32 common, struct virtqueue *q)
 {
 	MEM8(common + 20) = 0;
 	for (unsigned i = 0; i < 1000 && MEM8(common + 20); i++)
-		wait_us(15);
+		delay_us(15);
 	MEM8(common + 20) = ACKNOWLEDGE;
 	MEM8(common + 20) = ACKNOWLEDGE | DRIVER;
 	MEM32(common + 8) = 0;
@@ -123,5 +123,22 @@ void virtio_disks(void)
 		u32 id = pci_read32((u16)f, 0);
 		if (id == 0x10011af4 || id == 0x10421af4)
 			disk((u16)f, number++);
+	}
+}
+
+/* The devices have forgotten their queues. */
+void virtio_wake(void)
+{
+	for (unsigned i = 0; i < MAX_DRIVES; i++) {
+		const struct drive *d = &RTA(drives)[i];
+		struct virtqueue *q = &RTA(virtqueues)[d->queue];
+		struct place p[6] = {0};
+		if (d->kind != DRIVE_VIRTIO)
+			continue;
+		capabilities(d->bdf, p);
+		pci_write16(d->bdf, 4, pci_read16(d->bdf, 4) | 6);
+		memset(q, 0, sizeof(*q));
+		if (!start(p[CFG_COMMON].base + p[CFG_COMMON].at, q))
+			debug("a virtio disk does not start again\n");
 	}
 }

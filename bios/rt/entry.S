@@ -33,6 +33,77 @@
 #define F_RETRY 50
 #define F_SIZE  52
 
+/* The registers that calls from C to others share, from and to a frame at %ebx (itself last) and, where nothing else is known, %ds. */
+	.macro LOAD_REGS
+	movl F_EDI(%ebx), %edi
+	movl F_ESI(%ebx), %esi
+	movl F_EBP(%ebx), %ebp
+	movl F_EDX(%ebx), %edx
+	movl F_ECX(%ebx), %ecx
+	movl F_EAX(%ebx), %eax
+	movw F_ES(%ebx), %es
+	pushw F_DS(%ebx)
+	movl F_EBX(%ebx), %ebx
+	popw %ds
+	.endm
+/* On the stack: EBX, DS, flags. */
+	.macro STORE_REGS
+	movl %edi, F_EDI(%ebx)
+	movl %esi, F_ESI(%ebx)
+	movl %ebp, F_EBP(%ebx)
+	movl %edx, F_EDX(%ebx)
+	movl %ecx, F_ECX(%ebx)
+	movl %eax, F_EAX(%ebx)
+	popl F_EBX(%ebx)
+	popw F_DS(%ebx)
+	popw F_FLAGS(%ebx)
+	movw %es, F_ES(%ebx)
+	.endm
+/* To 32-bit code; @keep: the bits of CR0 that stay. */
+	.macro PROTECTED target, keep=0xffffffff
+	lgdtl %cs:gdt_pointer
+	movl %cr0, %eax
+	.if \keep != 0xffffffff
+	andl $\keep, %eax
+	.endif
+	orb $1, %al
+	movl %eax, %cr0
+	ljmpl $SEL_CODE32, $\target
+	.endm
+/* From 16-bit protected mode to real mode, segments with the limit of @selector, DS at the run time's data. */
+	.macro REAL selector
+	movw $\selector, %ax
+	movw %ax, %ds
+	movw %ax, %es
+	movw %ax, %fs
+	movw %ax, %gs
+	movw $SEL_DATA16, %ax
+	movw %ax, %ss
+	movl %cr0, %eax
+	andb $0xfe, %al
+	movl %eax, %cr0
+	ljmp $RT_CS, $9f
+9:	movw $RT_SEG, %ax
+	movw %ax, %ds
+	lidtl %cs:real_idt
+	.endm
+/* What calls from C keep, and the mark below which others may use the stack. */
+	.macro KEEP_FOR_CALL
+	pushl %ebx
+	pushl %esi
+	pushl %edi
+	pushl %ebp
+	pushl stack_next
+	.endm
+	.macro BACK_FROM_CALL
+	popl stack_next
+	popl %ebp
+	popl %edi
+	popl %esi
+	popl %ebx
+	retl
+	.endm
+
 /* Caller's stack at int_enter: handler, IP, CS, flags. */
 	.globl int_enter
 int_enter:
@@ -175,16 +246,22 @@ pnp_real_entry:
 	movw $0x82, %ax
 	lretw
 
+/* POST Memory Manager: a far call with arguments on the stack; made to look like an interrupt. */
+	.globl pmm_entry
+pmm_entry:
+	pushfw
+	pushw %cs
+	pushw $1f
+	pushw $pmm_call
+	jmp int_enter
+1:	lretw
+
 /* ---- calls from C to interrupt handlers ---------------------------------------------------- */
 
 /* void call_int(unsigned vector [eax], struct regs *r [edx]): as if INT vector with r's registers; they come back, flags too. */
 	.globl call_int
 call_int:
-	pushl %ebx
-	pushl %esi
-	pushl %edi
-	pushl %ebp
-	pushl stack_next
+	KEEP_FOR_CALL
 	xorl %ecx, %ecx
 	movw %cx, %fs
 	movl %fs:(,%eax,4), %eax
@@ -192,11 +269,7 @@ call_int:
 /* void call_far(u32 seg_off [eax], struct regs *r [edx]): a far call; flags come back. */
 	.globl call_far
 call_far:
-	pushl %ebx
-	pushl %esi
-	pushl %edi
-	pushl %ebp
-	pushl stack_next
+	KEEP_FOR_CALL
 	movl $1, %ecx
 3:	leal -0x60(%esp), %ebx
 	movl %ebx, stack_next
@@ -211,16 +284,7 @@ call_far:
 	pushw $4f
 	pushl %eax
 	movl %edx, %ebx
-	movl F_EDI(%ebx), %edi
-	movl F_ESI(%ebx), %esi
-	movl F_EBP(%ebx), %ebp
-	movl F_EDX(%ebx), %edx
-	movl F_ECX(%ebx), %ecx
-	movl F_EAX(%ebx), %eax
-	movw F_ES(%ebx), %es
-	pushw F_DS(%ebx)
-	movl F_EBX(%ebx), %ebx
-	popw %ds
+	LOAD_REGS
 	lretw
 4:	cli
 	cld
@@ -231,34 +295,16 @@ call_far:
 	movw %bx, %ds
 	movzwl %sp, %esp
 	movl 8(%esp), %ebx
-	movl %edi, F_EDI(%ebx)
-	movl %esi, F_ESI(%ebx)
-	movl %ebp, F_EBP(%ebx)
-	movl %edx, F_EDX(%ebx)
-	movl %ecx, F_ECX(%ebx)
-	movl %eax, F_EAX(%ebx)
-	popl F_EBX(%ebx)
-	popw F_DS(%ebx)
-	popw F_FLAGS(%ebx)
-	movw %es, F_ES(%ebx)
+	STORE_REGS
 	addw $4, %sp
 	pushw %ds
 	popw %es
-	popl stack_next
-	popl %ebp
-	popl %edi
-	popl %esi
-	popl %ebx
-	retl
+	BACK_FROM_CALL
 
 /* void call_mouse(u32 seg_off [eax], const u16 *packet [edx]): the handler of INT 15h AX=C207h takes four words on the stack. */
 	.globl call_mouse
 call_mouse:
-	pushl %ebx
-	pushl %esi
-	pushl %edi
-	pushl %ebp
-	pushl stack_next
+	KEEP_FOR_CALL
 	leal -0x60(%esp), %ebx
 	movl %ebx, stack_next
 	pushw (%edx)
@@ -276,12 +322,7 @@ call_mouse:
 	movw %ax, %es
 	movzwl %sp, %esp
 	addw $8, %sp
-	popl stack_next
-	popl %ebp
-	popl %edi
-	popl %esi
-	popl %ebx
-	retl
+	BACK_FROM_CALL
 
 /* void wait_irq(void): one halt with interrupts on; the stack below is free for whom they bring. */
 	.globl wait_irq
@@ -355,36 +396,19 @@ move_block:
 /* The power-on code calls down here: far pointer or interrupt in bridge_target, registers in bridge_regs. */
 	.globl bridge_down
 bridge_down: /* 16-bit protected mode, interrupts off */
-	movw $SEL_DATA16, %ax
-	movw %ax, %ds
-	movw %ax, %es
-	movw %ax, %fs
-	movw %ax, %gs
-	movw %ax, %ss
-	movl %cr0, %eax
-	andb $0xfe, %al
-	movl %eax, %cr0
-	ljmp $RT_CS, $1f
-1:	movw $RT_SEG, %ax
-	movw %ax, %ds
-	lidtl %cs:real_idt
-	movw bridge_ss, %ss
+	REAL SEL_DATA16
+	jmp 1f
+	.globl bridge_down_big
+bridge_down_big:
+	REAL SEL_BIG16
+1:	movw bridge_ss, %ss
 	movl bridge_sp, %esp
 	pushfw
 	pushw %cs
 	pushw $2f
 	pushl bridge_target
 	movl $bridge_regs, %ebx
-	movl F_EDI(%ebx), %edi
-	movl F_ESI(%ebx), %esi
-	movl F_EBP(%ebx), %ebp
-	movl F_EDX(%ebx), %edx
-	movl F_ECX(%ebx), %ecx
-	movl F_EAX(%ebx), %eax
-	movw F_ES(%ebx), %es
-	pushw F_DS(%ebx)
-	movl F_EBX(%ebx), %ebx
-	popw %ds
+	LOAD_REGS
 	lretw
 2:	pushfw
 	cli
@@ -394,23 +418,14 @@ bridge_down: /* 16-bit protected mode, interrupts off */
 	movw $RT_SEG, %bx
 	movw %bx, %ds
 	movl $bridge_regs, %ebx
-	movl %edi, F_EDI(%ebx)
-	movl %esi, F_ESI(%ebx)
-	movl %ebp, F_EBP(%ebx)
-	movl %edx, F_EDX(%ebx)
-	movl %ecx, F_ECX(%ebx)
-	movl %eax, F_EAX(%ebx)
-	popl F_EBX(%ebx)
-	popw F_DS(%ebx)
-	popw F_FLAGS(%ebx)
-	movw %es, F_ES(%ebx)
-	.globl to_power_on
-to_power_on:
-	lgdtl %cs:gdt_pointer
-	movl %cr0, %eax
-	orb $1, %al
-	movl %eax, %cr0
-	ljmpl $SEL_CODE32, $bridge_up
+	STORE_REGS
+	PROTECTED bridge_up
+
+/* The end of S3, from 16-bit protected mode: on to wake_vector, with no stack that would be known. */
+	.globl wake_down
+wake_down:
+	REAL SEL_DATA16
+	ljmpw *wake_vector
 
 /* void call_near(void): far entry for the power-on code; EAX is a C function of the run time, EDX its argument. */
 	.globl rt_call
@@ -453,11 +468,7 @@ stub_19:
 	movw %ax, %ds
 	movl $2, boot_again
 to_power_on_entry:
-	lgdtl %cs:gdt_pointer
-	movl %cr0, %eax
-	orb $1, %al
-	movl %eax, %cr0
-	ljmpl $SEL_CODE32, $post_again
+	PROTECTED post_again
 
 	.balign 8
 	.globl gdt_table
@@ -467,6 +478,7 @@ gdt_table:
 	.quad 0x00cf93000000ffff /* 10h: data, flat */
 	.quad 0x00009b0f0000ffff /* 18h: 16-bit code at F0000h */
 	.quad 0x000093000000ffff /* 20h: 16-bit data, as real mode has it */
+	.quad 0x008f93000000ffff /* 28h: the same with 4 GiB */
 gdt_pointer:
 	.word . - gdt_table - 1
 	.long 0xf0000 + gdt_table
@@ -529,18 +541,16 @@ post_entry:
 	outb %al, $0x70
 	xorb %al, %al
 	outb %al, $0x71
+	cmpb $0xfe, %bl /* the end of ACPI S3 */
+	je 5f
 	cmpb $0x05, %bl
 	je 2f
 	cmpb $0x0a, %bl
 	je 3f
 	cmpb $0x09, %bl
 	je 4f
-1:	lgdtl %cs:gdt_pointer
-	movl %cr0, %eax
-	andl $0x9fffffff, %eax
-	orb $1, %al
-	movl %eax, %cr0
-	ljmpl $SEL_CODE32, $post_start
+1:	PROTECTED post_start, 0x9fffffff
+5:	PROTECTED post_resume, 0x9fffffff
 2:	movb $0x20, %al /* 05h: end of interrupt first */
 	outb %al, $0x20
 	outb %al, $0xa0

@@ -10,14 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "bios/layout.h"
-
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-typedef int8_t s8;
-typedef int16_t s16;
-typedef int32_t s32;
+#include "bios/ports.h"
 
 #define FLAG_CF 0x0001u
 #define FLAG_ZF 0x0040u
@@ -66,39 +59,12 @@ struct regs {
 #endif
 void *memset(void *to, int v, size_t n) LIBRARY(memset);
 void *memcpy(void *to, const void *from, size_t n) LIBRARY(memcpy);
+/** Busy waits, by the refresh signal of port 61h: works with interrupts off. */
+void delay_us(u32 us) LIBRARY(delay_us);
+#define REFRESH 0x10 /* in port 61h: changes every 15.085 us */
 
 /* ---- ports ------------------------------------------------------------------------------- */
 
-static inline void outb(u16 port, u8 v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-static inline void outw(u16 port, u16 v)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port));
-}
-static inline void outl(u16 port, u32 v)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
-}
-static inline u8 inb(u16 port)
-{
-	u8 v;
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-static inline u16 inw(u16 port)
-{
-	u16 v;
-	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-static inline u32 inl(u16 port)
-{
-	u32 v;
-	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
 static inline u8 cmos_read(u8 index)
 {
 	outb(0x70, index | 0x80);
@@ -185,8 +151,6 @@ void move_block(u32 gdt_linear, u32 words);
 
 /* ---- time -------------------------------------------------------------------------------- */
 
-/** Busy waits, by the refresh signal of port 61h: works with interrupts off. */
-void delay_us(u32 us);
 /** A deadline @ms milliseconds from now for expired(), which must be asked often. */
 struct deadline {
 	u32 left; /* refresh half periods of 15.085 us */

@@ -25,21 +25,8 @@ u32 boot_again;
 u32 ap_msrs[3 * 24];
 u32 ap_present, ap_count;
 u16 pir_offset;
-
-/* What the compiler makes of assignments of structures. */
-void *memset(void *to, int v, size_t n)
-{
-	u8 *p = to;
-	__asm__ volatile("rep stosb" : "+D"(p), "+c"(n) : "a"(v) : "memory");
-	return to;
-}
-
-void *memcpy(void *to, const void *from, size_t n)
-{
-	u8 *p = to;
-	__asm__ volatile("rep movsb" : "+D"(p), "+S"(from), "+c"(n) : : "memory");
-	return to;
-}
+u32 smm_base, resume_area, wake_vector, facs;
+struct pmm pmm;
 
 void far_read(void *to, u16 seg, u16 off, u32 n)
 {
@@ -54,8 +41,6 @@ void far_write(u16 seg, u16 off, const void *from, u32 n)
 	while (n--)
 		poke8(seg, off++, *p++);
 }
-
-#define REFRESH 0x10
 
 void deadline_set(struct deadline *d, u32 ms)
 {
@@ -82,18 +67,6 @@ bool i8042_takes_input(void)
 		if (expired(&d))
 			return false;
 	return true;
-}
-
-void delay_us(u32 us)
-{
-	u8 last = inb(0x61) & REFRESH;
-	for (u32 n = us / 15 + 1; n;) {
-		u8 now = inb(0x61) & REFRESH;
-		if (now != last) {
-			last = now;
-			n--;
-		}
-	}
 }
 
 void debug_char(char c)

@@ -8,11 +8,7 @@
 #define ORRERY_BIOS_VGA_ROM_H
 
 #include <stdbool.h>
-#include <stdint.h>
-
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
+#include "bios/ports.h"
 
 #ifdef __clang__
 #define ROM __attribute__((address_space(257)))
@@ -42,30 +38,6 @@ struct regs {
 #define SET_AL(r, v) ((r)->eax = ((r)->eax & ~0xffu) | (u8)(v))
 #define SET_BL(r, v) ((r)->ebx = ((r)->ebx & ~0xffu) | (u8)(v))
 #define SET_BH(r, v) ((r)->ebx = ((r)->ebx & ~0xff00u) | (u32)(u8)(v) << 8)
-
-static inline void outb(u16 port, u8 v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline void outw(u16 port, u16 v)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline u8 inb(u16 port)
-{
-	u8 v;
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-
-static inline u16 inw(u16 port)
-{
-	u16 v;
-	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
 
 static inline void far_segment(u16 segment)
 {

@@ -26,13 +26,14 @@ struct i440fx {
 	u32 address; /* CF8h */
 	bool smm;
 	u8 reset_control; /* CF9h */
-	u8 pad[2];
+	u8 pam[7];        /* the registers once more: they outlive the sleep that clears the others */
+	u8 pad[3];
 };
 
 /* clang-format off */
 #define I440FX_FIELDS(V, S, H, P) \
 	H(dev) S(fn, pci_function_snapshot) H(shadow) H(smram) V(address) V(smm) \
-	V(reset_control) H(pad)
+	V(reset_control) H(pam) H(pad)
 /* clang-format on */
 SNAPSHOT(i440fx_snapshot, "i440fx", 1, struct i440fx, I440FX_FIELDS);
 
@@ -49,6 +50,7 @@ static unsigned pam_bits(const struct i440fx *h, unsigned i)
 
 static void update_pam(struct i440fx *h)
 {
+	memcpy(h->pam, h->fn.cfg + PAM0, sizeof(h->pam));
 	for (unsigned i = 0; i < SEGMENTS; i++)
 		if (h->shadow[i])
 			bus_enable_mem(h->dev.env->bus, h->shadow[i], pam_bits(h, i) & 1,
@@ -190,7 +192,10 @@ static void reset(struct device *d, enum reset_kind kind)
 	struct i440fx *h = (struct i440fx *)d;
 	pci_put16(h->fn.cfg, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	pci_put16(h->fn.cfg, PCI_STATUS, 0x0280);
-	memset(h->fn.cfg + PAM0, 0, 7);
+	if (kind == RESET_WAKE) /* SeaBIOS finds its way back in shadow RAM */
+		memcpy(h->fn.cfg + PAM0, h->pam, sizeof(h->pam));
+	else
+		memset(h->fn.cfg + PAM0, 0, sizeof(h->pam));
 	h->fn.cfg[SMRAM] = 0x02;
 	h->fn.wmask[SMRAM] = 0x78;
 	h->address = 0;

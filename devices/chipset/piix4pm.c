@@ -1,8 +1,8 @@
 /*
  * Intel 82371AB (PIIX4) function 3: ACPI power management (base in PMBA), the APM ports B2h and B3h
  * with their SMI, and GPE0 at AFE0h as virtual machines have it. Writing F1h or F0h to B2h sets or
- * clears SCI_EN, for guests without an SMI handler. Not modelled: the SMBus host controller
- * (reported disabled), device monitors, clock control.
+ * clears SCI_EN, as in QEMU, for what has no SMI handler that would: kernels started directly, SeaBIOS, OVMF.
+ * Not modelled: the SMBus host controller (reported disabled), device monitors, clock control; SMI# reaches the first processor only.
  */
 #include "devices/chipset/piix4pm.h"
 
@@ -24,12 +24,14 @@ struct piix4pm {
 	u16 mapped; /* base of the claimed block, 0: none */
 	u8 apmc, apms;
 	int slot;
+	bool smm; /* see piix4pm_leave_to_smm() */
+	u8 pad[7];
 };
 
 /* clang-format off */
 #define PIIX4PM_FIELDS(V, S, H, P) \
 	H(dev) S(fn, pci_function_snapshot) S(pm, acpi_pm_snapshot) H(mapped) V(apmc) \
-	V(apms) H(slot)
+	V(apms) H(slot) H(smm) H(pad)
 /* clang-format on */
 SNAPSHOT(piix4pm_snapshot, "piix4pm", 1, struct piix4pm, PIIX4PM_FIELDS);
 
@@ -88,7 +90,7 @@ static void apm_write(void *ctx, u16 port, u32 value, unsigned size)
 		return;
 	}
 	p->apmc = (u8)value;
-	if (p->apmc == ACPI_ENABLE || p->apmc == ACPI_DISABLE)
+	if (!p->smm && (p->apmc == ACPI_ENABLE || p->apmc == ACPI_DISABLE))
 		acpi_pm_set_sci_enable(&p->pm, p->apmc == ACPI_ENABLE);
 	if ((p->fn.cfg[DEVACTB + 3] & APMC_ENABLE) && h->smi)
 		h->smi(h->ctx, 0);
@@ -128,6 +130,11 @@ bool piix4pm_wakes_by_rtc(struct device *d)
 void piix4pm_wake(struct device *d, u16 status)
 {
 	acpi_pm_raise(&((struct piix4pm *)d)->pm, PM1_WAK | status);
+}
+
+void piix4pm_leave_to_smm(struct device *d)
+{
+	((struct piix4pm *)d)->smm = true;
 }
 
 /* ---- life -------------------------------------------------------------------------------- */

@@ -15,4 +15,7 @@ bool piix4pm_wakes_by_rtc(struct device *d);
 /** After the reset that ends sleep: WAK_STS and the event @status. */
 void piix4pm_wake(struct device *d, u16 status);
 
+/** The firmware answers ACPI_ENABLE and ACPI_DISABLE in system management mode, so the chip does not. */
+void piix4pm_leave_to_smm(struct device *d);
+
 #endif

@@ -30,6 +30,8 @@ void gsi_isa_sink(void *router, unsigned irq, bool level)
 	if (irq > 15)
 		return;
 	count(g, irq, level);
+	if (irq == 8)
+		irq_set(&g->rtc, g->sources[8] != 0);
 	if (!(g->legacy_off && legacy(irq)))
 		drive_isa(g, irq, g->sources[irq] != 0);
 }

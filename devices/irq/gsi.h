@@ -16,6 +16,7 @@ struct gsi_router {
 	bool legacy_off; /* HPET legacy replacement: ISA 0 and 8 from the PIT and RTC are cut off */
 	struct irq_line pic[16];
 	struct irq_line ioapic[GSI_COUNT];
+	struct irq_line rtc; /* IRQ8# before the HPET cuts it off: to power management */
 };
 
 /** Sink for irq_connect: ISA IRQ numbers 0..15. */

@@ -12,4 +12,8 @@ s64 rtc_get_time(struct device *d);
 void rtc_set_cmos(struct device *d, unsigned index, u8 value);
 void rtc_set_checksum(struct device *d);
 
+/* CMOS 0Fh, shutdown status: why firmware starts. FEh is what QEMU leaves there for it at the end of S3. */
+#define CMOS_SHUTDOWN    0x0f
+#define CMOS_SHUTDOWN_S3 0xfe
+
 #endif

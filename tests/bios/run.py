@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Boots the BIOS test from a disk, a CD or a diskette and judges what it reports on port E9h.
 
-usage: run.py ORRERY GUEST.bin disk|virtio|cd|cd-floppy|floppy [BIOS]
+usage: run.py ORRERY GUEST.bin disk|virtio|cd|cd-floppy|floppy|rom [BIOS]
 """
 import pathlib
 import struct
@@ -64,13 +64,20 @@ def main():
         elif kind == "floppy":
             image.write_bytes(floppy(guest))
             boot = ["-drive", f"file={image},format=raw,if=floppy"]
+        elif kind == "rom":
+            guest = bytearray(guest)
+            guest[-1] = -sum(guest) & 0xff
+            image.write_bytes(guest)
+            boot = ["-nic", f"user,model=e1000,romfile={image}", "-boot", "n"]
         elif kind == "cd":
             image.write_bytes(cd(guest, 0, (len(guest) + 511) // 512))
             boot = ["-cdrom", str(image)]
         else:
             image.write_bytes(cd(floppy(guest), 2, 1))
             boot = ["-cdrom", str(image)]
-        command = [orrery, *boot, "-m", "128", "-nic", "none", "-display", "none", "-serial", "null", "-debugcon", f"file:{out}",
+        if kind != "rom":
+            boot += ["-nic", "none"]
+        command = [orrery, *boot, "-m", "128", "-display", "none", "-serial", "null", "-debugcon", f"file:{out}",
                    "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-timeout", "100"]
         if bios:
             command += ["-bios", bios[0]]

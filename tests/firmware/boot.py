@@ -284,15 +284,15 @@ def case_invaders(m, top):
 
 
 def case_ipxe(m, top):
-    """A network ROM, DHCP, a script and a kernel by TFTP."""
+    """A network ROM that moves itself into memory of the POST Memory Manager; DHCP, a script and a kernel by TFTP."""
     rom, kernel = "/usr/lib/ipxe/qemu/pxe-e1000.rom", "/boot/memtest86+x64.bin"
     need(rom, kernel)
     (top / "tftp").mkdir(exist_ok=True)
     (top / "tftp" / "script.ipxe").write_text("#!ipxe\nkernel tftp://${next-server}/memtest.bin console=ttyS0,115200\nboot\n")
     shutil.copy(kernel, top / "tftp" / "memtest.bin")
     network = f"user,model=e1000,romfile={rom},tftp={top / 'tftp'},bootfile=script.ipxe"
-    m.run("-boot", "n", "-nic", network, seconds=300, stop="Memtest86")
-    return "Memtest86" in (top / "serial").read_text(errors="replace")
+    good = m.run("-boot", "n", "-nic", network, seconds=300, stop="Memtest86", shots=[(1, ["PnP PMM+00"])])
+    return good and "Memtest86" in (top / "serial").read_text(errors="replace")
 
 
 def installer_iso(top, arch, kind, append):

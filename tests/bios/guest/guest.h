@@ -113,6 +113,14 @@ void check_equal(u32 got, u32 want, u32 where);
 #define EQUAL(a, b)   check_equal((u32)(a), (u32)(b), __LINE__ | FILE_LETTER << 16)
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+/** INT 15h AH=87h, which must succeed. */
+void move_block(u32 from, u32 to, u16 words);
+/** Is this our BIOS? */
+static inline bool our_bios(void)
+{
+	return far8(0xfe000) == 'O' && far8(0xfe001) == 'r';
+}
+
 void test_disk(void);
 void test_keyboard(void);
 void test_system(void);
@@ -120,5 +128,6 @@ void test_tables(void);
 void test_cd(void);
 void test_floppy(void);
 void test_v86(void);
+void test_power(void);
 
 #endif

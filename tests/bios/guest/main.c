@@ -103,8 +103,9 @@ void test_main(void)
 		group("tables", test_tables);
 		/* SeaBIOS waits for the RTC's interrupt there, which this monitor does not pass on.
 		 */
-		if (far8(0xfe000) == 'O' && far8(0xfe001) == 'r')
+		if (our_bios())
 			group("virtual-8086", test_v86);
+		group("power", test_power);
 	}
 	say(failures ? "FAILED " : "PASSED ");
 	say_hex(checks);

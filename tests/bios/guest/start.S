@@ -244,6 +244,7 @@ call32:
 	popal
 	retl
 	.balign 8
+	.globl gdt_at
 gdt:	.quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00009b000000ffff, 0x000093000000ffff
 gdt_at:	.word . - gdt - 1
 	.long gdt

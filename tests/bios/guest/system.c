@@ -89,7 +89,7 @@ static void descriptor(u8 *d, u32 base)
 	d[7] = (u8)(base >> 24);
 }
 
-static void move_block(u32 from, u32 to, u16 words)
+void move_block(u32 from, u32 to, u16 words)
 {
 	struct regs r = {.ax = 0x8700, .cx = words, .esi = (u32)gdt87};
 	for (unsigned i = 0; i < sizeof(gdt87); i++)
