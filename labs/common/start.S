@@ -28,7 +28,7 @@ start32:
 	cmpl $512, %ecx
 	jb 1b
 	movl $lab_pt + 7, lab_pd
-	ENTER_LONG_MODE lab_pml4, 0x901, 0x80010021, boot_gdtr, start64 /* LME, SCE, NXE; PG, WP, NE, PE */
+	ENTER_LONG_MODE lab_pml4, 0x900, 0x80010021, boot_gdtr, start64 /* LME, NXE; PG, WP, NE, PE. Who wants SYSCALL sets SCE */
 	.code64
 start64:
 #else

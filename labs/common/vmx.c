@@ -130,11 +130,11 @@ void vm_current(struct vm *vm)
 
 void vm_init(struct vm *vm, void (*entry)(void), uw sp, uw cr3)
 {
-	static void *no_msrs;
+	static void *all_msrs; /* every RDMSR and WRMSR of the guest exits: they would be the monitor's own */
 
 	*vm = (struct vm){.vmcs = region()};
-	if (!no_msrs)
-		no_msrs = page_alloc();
+	if (!all_msrs)
+		all_msrs = memset(page_alloc(), 0xff, 4096);
 	pointer('c', vm->vmcs);
 	vm_current(vm);
 	vmwrite(V_PIN, VMX_PIN(0));
@@ -142,7 +142,7 @@ void vm_init(struct vm *vm, void (*entry)(void), uw sp, uw cr3)
 	vmwrite(V_PROC2, 0);
 	vmwrite(V_EXIT, vmx_controls(0x48f, 1u << 9 | 1u << 20 | 1u << 21)); /* 64-bit host, EFER saved and loaded */
 	vmwrite(V_ENTRY, vmx_controls(0x490, 1u << 9 | 1u << 15));	      /* 64-bit guest, EFER loaded */
-	vmwrite(V_MSR_BITMAP, (u64)no_msrs);
+	vmwrite(V_MSR_BITMAP, (u64)all_msrs);
 	vmwrite(V_EXCEPTIONS, 0);
 	vmwrite(V_LINK, ~0ull);
 	vmwrite(V_CR0_MASK, 0);

@@ -160,8 +160,9 @@ static int vtx_exit(unsigned reason)
 		vm.bx = vm.cx = vm.dx = 0x20202020;
 		vm_skip();
 		return 1;
-	case X_GDT_IDT:
-		if (vm.di < (uw)scratch || vm.di > (uw)scratch + 4080)
+	case X_GDT_IDT: /* SIDT (%rdi), if that is the guest's own memory; SDM Vol. 3C, table 27-10 */
+		if ((vmread(V_INSN_INFO) & 0x3fc00000) != (1u << 28 | 7u << 23 | 1u << 22) || qual || vm.di < (uw)scratch ||
+		    vm.di > (uw)scratch + 4080)
 			return 0;
 		*(struct table *)vm.di = (struct table){0xff, GUEST_IDT};
 		vm_skip();

@@ -131,6 +131,7 @@ void lab_main(void)
 	wrmsr(MSR_STAR, (u64)(S_SYSRET | 3) << 48 | (u64)CODE0 << 32);
 	wrmsr(MSR_LSTAR, (uw)syscall_entry);
 	wrmsr(MSR_SFMASK, 0x200);
+	wrmsr(EFER, rdmsr(EFER) | 1); /* SCE */
 	attempt("syscall", 3, do_syscall);
 	obs("if_masked", !(seen_flags >> 9 & 1));
 	obs("rcx_is_return", seen_rcx > (uw)do_syscall && seen_rcx < (uw)do_syscall + 32);

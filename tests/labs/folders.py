@@ -66,6 +66,89 @@ def folders():
     says("a program that does not compile", EXIT_IMAGE, "syntax/guest.c:4", "./syntax", "-q")
 
 
+# Guests made of chance, of what may hurt among them, under each of the four monitors. The guest's memory is as at the beginning each time.
+CHANCE = """
+static USER_DATA u8 chance[512] __attribute__((aligned(4096)));
+static u32 dice = SEED;
+static u32 roll(u32 n)
+{
+	dice = dice * 1664525 + 1013904223;
+	return (dice >> 8) % n;
+}
+
+static void chances(enum monitor m)
+{
+	static const u8 evil[][4] = {{0x0f, 5}, {0x0f, 0x34}, {0x0f, 0x30}, {0x0f, 0x32}, {0x0f, 0x22, 0xc0}, {0x0f, 0x22, 0xd8}, {0x0f, 0x22, 0xe0},
+		{0xf4}, {0xfa}, {0xfb}, {0xcf}, {0x48, 0xcf}, {0xcb}, {0xcd, 0x30}, {0xcd, 0x31}, {0xcd, 0x2f}, {0xcd, 0x20}, {0xcd, 13}, {0xcc}, {0x0f, 0x01, 0x0f},
+		{0x0f, 0x01, 0x1f}, {0x0f, 0x01, 0x17}, {0x0f, 0x01, 0x38}, {0x0f, 0x01, 0xc1}, {0x0f, 0x01, 0xf8}, {0x0f, 0x00, 0xd8}, {0x0f, 0x06}, {0x0f, 0x08},
+		{0x0f, 0x09}, {0x0f, 0x78, 0xc1}, {0x0f, 0x79, 0xc1}, {0xe6, 0x20}, {0xe6, 0x60}, {0xe6, 0x80}, {0xee}, {0xec}, {0x6e}, {0x9d}, {0x9c}, {0x0f, 0xa1},
+		{0x8e, 0xd0}, {0x8e, 0xd8}, {0x0f, 0x23, 0xf8}, {0xff, 0x2f}, {0xff, 0xe7}, {0xff, 0xe0}, {0x48, 0x89, 0xc4}, {0xaa}, {0x48, 0xab}, {0x0f, 0xa2},
+		{0x0f, 0x20, 0xd8}, {0x0f, 0xc7, 0x37}, {0xf0, 0x0f, 0xc7, 0xc8}, {0xeb, 0xfe}};
+	uw bytes = (uw)(user_end - user_start), whole = 0, ended = 0;
+	u8 *kept = (u8 *)0x1000000;
+
+	memcpy(kept, user_start, bytes);
+	phase_of(m, "chance");
+	for (unsigned seed = 0; seed < SEEDS; seed++) {
+		memcpy(user_start, kept, bytes);
+		for (unsigned i = 0; i < sizeof(chance) - 4;) {
+			if (roll(2)) {
+				chance[i++] = (u8)roll(256);
+			} else {
+				const u8 *e = evil[roll(sizeof(evil) / 4)];
+				for (unsigned k = 0; k < 4 && (!k || e[k]); k++)
+					chance[i++] = e[k];
+			}
+		}
+		secret[0] = 0x5ec7e7;
+		outb(0x43, 0x34);
+		outb(0x40, 0x77);
+		outb(0x40, 0x02);
+		outb(0x21, 0xfe);
+		run(m, (uw)chance, (uw)scratch);
+		outb(0x21, 0xff);
+		ended++;
+		whole += secret[0] == 0x5ec7e7;
+	}
+	memcpy(user_start, kept, bytes);
+	obs("ended", ended);
+	obs("whole", whole);
+	say("%s: chance %u\\n", names[m], whole);
+}
+
+void lab_main(void)
+{
+	clock_init();
+	ASM("sidt %0" : "=m"(host_idt));
+	vtx_prepare();
+	for (enum monitor m = TE; m < VTX; m++)
+		chances(m);
+	if (vmx_on())
+		lab_exit(1);
+	chances(VTX);
+	vmx_off();
+}
+"""
+
+
+def misbehaviour(seeds):
+    """The tiny monitors are not brought down by what their guests do."""
+    says("a copy of monitors", 0, "made", "new", "chance", "-from", "monitors")
+    source = open("chance/guest.c").read()
+    head = source[:source.index("void lab_main(void)")]
+    lab_json = json.load(open("chance/lab.json"))
+    lab_json.update(budget=1000000000, questions=[], tables=[], expect=[
+        {"phase": m + ".chance", "key": key, "is": 50, "why": "the guest was stopped, the monitor is whole"}
+        for m in ("te", "bt", "para", "vtx") for key in ("ended", "whole")])
+    write("chance/lab.json", json.dumps(lab_json))
+    for seed in seeds:
+        write("chance/guest.c", head + CHANCE.replace("SEEDS", "50").replace("SEED", str(seed)).replace("\\\\n", "\\n"))
+        says("guests made of chance, seed %d" % seed, 0, "9 of 9 as expected", "./chance", "-q", "-json", "run.json")
+        inward = {e["via"] for e in json.load(open("run.json"))["edges"] if e["to"] == 0 and e["root"]}
+        check("the monitor's ring is reached by its gates only", inward and all(re.match("#|interrupt |VM exit", v) for v in inward), str(inward))
+    shutil.rmtree("chance")
+
+
 def debug_build():
     """A guest built without optimisation, as a student with a debugger would: what runs in pages of its own stays there."""
     write("cc", "#!/bin/sh\nexec gcc \"$@\" -O0 -g\n")
@@ -224,6 +307,7 @@ def main():
         os.chdir(d)
         folders()
         edited()
+        misbehaviour(range(1, 21) if "--browser" in sys.argv else [1])
         debug_build()
         pictures()
         bad_guests()
