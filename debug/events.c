@@ -86,6 +86,21 @@ json_t *event_counts_view(const struct event_counts *c)
 	return o;
 }
 
+bool event_count_known(const char *key)
+{
+	static const char *const exact[] = {"insns", "faults", "interrupts", "traps", "entries", "entries.failed", "exits", "walks", "refs",
+					    "rdmsr", "wrmsr", "task_switches", "cr0_writes", "cr3_writes", "cr4_writes", NULL};
+	static const char *const prefix[] = {"fault.", "ring.", "io.", "exit.", "refs.", "stage2.", "flush.", NULL};
+
+	for (unsigned i = 0; exact[i]; i++)
+		if (!strcmp(exact[i], key))
+			return true;
+	for (unsigned i = 0; prefix[i]; i++)
+		if (!strncmp(prefix[i], key, strlen(prefix[i])))
+			return true;
+	return false;
+}
+
 /* ---- how a ring was reached ---------------------------------------------------------------------------------------- */
 
 const char *event_mode(const struct cpu *cpu)
@@ -355,10 +370,15 @@ void events_seen(struct events *ev, struct cpu *cpu, const struct seen *s)
 
 /* ---- views ---------------------------------------------------------------------------------------------------------- */
 
-void event_view(json_t *o, const struct event *e)
+const char *event_kind_name(unsigned kind)
 {
 	static const char *const kinds[] = {"ring", "exception", "interrupt", "vmentry", "vmexit", "vmfail", "mode"};
-	view_text(o, "kind", kinds[e->kind]);
+	return kind < ARRAY_SIZE(kinds) ? kinds[kind] : NULL;
+}
+
+void event_view(json_t *o, const struct event *e)
+{
+	view_text(o, "kind", event_kind_name(e->kind));
 	view_num(o, "cpl", e->cpl);
 	view_bool(o, "root", e->root);
 	view_text(o, "mode", e->mode);

@@ -70,6 +70,10 @@ struct events {
 	 WATCH_BIT(WATCH_TASK))
 /** From a watcher's callback. */
 void events_seen(struct events *ev, struct cpu *cpu, const struct seen *s);
+/** "ring", "exception", ... of enum event_kind; NULL above the last. */
+const char *event_kind_name(unsigned kind);
+/** Is @key one that event_counts_view() may have? */
+bool event_count_known(const char *key);
 /** The members of an event: at, kind, cpl, root, mode, and what belongs to its kind. */
 void event_view(json_t *o, const struct event *e);
 /** An array of the edges: {from, to, root, via, gate, count}; @last: and when and where last. */

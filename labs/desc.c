@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/config.h"
+#include "debug/events.h"
 #include "labs/labs.h"
 
 struct check {
@@ -148,6 +149,40 @@ static void expectations(struct check *c, const json_t *list)
 	}
 }
 
+/* What the timeline holds, and what is shown of every phase. */
+static void probes(struct check *c, const json_t *o)
+{
+	static const char *const keys[] = {"events", "counters", NULL};
+	const json_t *events = json_object_get(o, "events"), *counters = json_object_get(o, "counters");
+	char at[60];
+	const char *kind;
+	size_t i;
+	json_t *v;
+
+	if (!o || !known(c, o, "probes", keys))
+		return;
+	if (!json_is_object(o))
+		wrong(c, "probes", "must be an object: {\"events\": [..], \"counters\": [..]}");
+	if ((events && !json_is_array(events)) || (counters && !json_is_array(counters)))
+		wrong(c, "probes", "events and counters must be lists");
+	json_array_foreach((json_t *)events, i, v)
+	{
+		unsigned k = 0;
+		snprintf(at, sizeof(at), "probes.events[%zu]", i);
+		while (json_is_string(v) && (kind = event_kind_name(k)) && strcmp(kind, json_string_value(v)) != 0)
+			k++;
+		if (!json_is_string(v) || !event_kind_name(k))
+			wrong(c, at, "must be ring, exception, interrupt, vmentry, vmexit, vmfail or mode");
+	}
+	json_array_foreach((json_t *)counters, i, v)
+	{
+		const char *s = json_string_value(v);
+		snprintf(at, sizeof(at), "probes.counters[%zu]", i);
+		if (!s || !event_count_known(s))
+			wrong(c, at, "must be a counter such as insns, fault.PF, exit.*, ring.0>3 (docs/teaching.md lists them)");
+	}
+}
+
 static void tables(struct check *c, const json_t *list)
 {
 	static const char *const keys[] = {"title", "phases", "columns", "per", "rows", "across", "key", NULL};
@@ -196,6 +231,7 @@ static int check(const json_t *d, struct errtext *e)
 		wrong(&c, "sources", "must be a list of file names");
 	if ((j = json_object_get(d, "cpu")) && !json_is_string(j))
 		wrong(&c, "cpu", "must be a text, a processor as for -cpu");
+	probes(&c, json_object_get(d, "probes"));
 	questions(&c, json_object_get(d, "questions"));
 	expectations(&c, json_object_get(d, "expect"));
 	tables(&c, json_object_get(d, "tables"));

@@ -1,7 +1,7 @@
 /* What was observed against what was expected, and the tables a lab wants filled. See labs.h. */
 #include <stdlib.h>
 #include <string.h>
-#include "debug/view.h"
+#include "debug/events.h"
 #include "labs/labs.h"
 
 static const json_t *phase_find(const json_t *run, const char *name)
@@ -17,22 +17,6 @@ static const json_t *phase_find(const json_t *run, const char *name)
 	return NULL;
 }
 
-/* A counter's name: everything else must have been observed. */
-static bool is_counter(const char *key)
-{
-	static const char *const exact[] = {"insns", "faults", "interrupts", "traps", "entries", "entries.failed", "exits", "walks", "refs",
-					    "rdmsr", "wrmsr", "task_switches", "cr0_writes", "cr3_writes", "cr4_writes", NULL};
-	static const char *const prefix[] = {"fault.", "ring.", "io.", "exit.", "refs.", "stage2.", "flush.", NULL};
-
-	for (unsigned i = 0; exact[i]; i++)
-		if (!strcmp(exact[i], key))
-			return true;
-	for (unsigned i = 0; prefix[i]; i++)
-		if (!strncmp(prefix[i], key, strlen(prefix[i])))
-			return true;
-	return false;
-}
-
 bool lab_value(const json_t *run, const char *phase, const char *key, u64 *v)
 {
 	const json_t *p = phase_find(run, phase), *j;
@@ -44,7 +28,7 @@ bool lab_value(const json_t *run, const char *phase, const char *key, u64 *v)
 		j = json_object_get(json_object_get(p, "counts"), key);
 	if (j)
 		*v = (u64)json_integer_value(j);
-	return j || is_counter(key);
+	return j || event_count_known(key); /* everything else must have been observed */
 }
 
 bool lab_prediction(const json_t *q, const char *text, u64 *v)
@@ -268,4 +252,38 @@ json_t *lab_tables(const struct lab *l, const json_t *run)
 		}
 	}
 	return out;
+}
+
+/* Does "fault.*", or "walks", mean @key? */
+static bool means(const char *probe, const char *key)
+{
+	size_t n = strlen(probe);
+	return n && probe[n - 1] == '*' ? !strncmp(probe, key, n - 1) : !strcmp(probe, key);
+}
+
+json_t *lab_watched(const struct lab *l, const json_t *run)
+{
+	json_t *o = json_object(), *head = view_array(o, "head"), *rows = view_array(o, "rows"), *probe, *phase, *n, *columns = json_object();
+	size_t i, k;
+	const char *key;
+
+	view_text(o, "title", "What was watched, phase by phase");
+	json_array_append_new(head, json_string("phase"));
+	json_array_foreach(json_object_get(json_object_get(l->desc, "probes"), "counters"), i, probe)
+		json_array_foreach(json_object_get(run, "phases"), k, phase)
+			json_object_foreach(json_object_get(phase, "counts"), key, n)
+				if (means(json_string_value(probe), key))
+					json_object_set_new(columns, key, json_true());
+	json_object_foreach(columns, key, n) json_array_append_new(head, json_string(key));
+	json_array_foreach(json_object_get(run, "phases"), k, phase)
+	{
+		const char *name = json_string_value(json_object_get(phase, "name"));
+		json_t *row = json_object_size(columns) && json_object_size(json_object_get(phase, "counts")) ? view_array(rows, NULL) : NULL;
+		if (!row)
+			continue;
+		json_array_append_new(row, json_string(name));
+		json_object_foreach(columns, key, n) cell(row, run, name, key, 0);
+	}
+	json_decref(columns);
+	return o;
 }

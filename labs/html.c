@@ -133,32 +133,47 @@ static void questions(FILE *f, const struct lab *l, const json_t *run)
 	}
 }
 
+static void table(FILE *f, const json_t *t)
+{
+	size_t j, k;
+	json_t *row, *c;
+
+	fputs("<table><tr>", f);
+	json_array_foreach(json_object_get(t, "head"), k, c)
+	{
+		fputs("<th>", f);
+		markup_escape(f, json_string_value(c));
+	}
+	json_array_foreach(json_object_get(t, "rows"), j, row)
+	{
+		fputs("<tr>", f);
+		json_array_foreach(row, k, c)
+		{
+			fputs("<td>", f);
+			markup_escape(f, json_string_value(c));
+		}
+	}
+	fputs("</table>\n", f);
+}
+
 static void tables(FILE *f, const struct lab *l, const json_t *run)
 {
-	json_t *all = lab_tables(l, run), *t, *row, *c;
-	size_t i, j, k;
+	json_t *all = lab_tables(l, run), *watched = lab_watched(l, run), *t;
+	size_t i;
 
 	json_array_foreach(all, i, t)
 	{
 		fputs("<h2>", f);
 		markup_escape(f, text(t, "title"));
-		fputs("</h2><table><tr>", f);
-		json_array_foreach(json_object_get(t, "head"), k, c)
-		{
-			fputs("<th>", f);
-			markup_escape(f, json_string_value(c));
-		}
-		json_array_foreach(json_object_get(t, "rows"), j, row)
-		{
-			fputs("<tr>", f);
-			json_array_foreach(row, k, c)
-			{
-				fputs("<td>", f);
-				markup_escape(f, json_string_value(c));
-			}
-		}
-		fputs("</table>\n", f);
+		fputs("</h2>", f);
+		table(f, t);
 	}
+	if (json_array_size(json_object_get(watched, "rows"))) {
+		fprintf(f, "<details><summary>%s</summary><div class='pic'>", text(watched, "title"));
+		table(f, watched);
+		fputs("</div></details>\n", f);
+	}
+	json_decref(watched);
 	json_decref(all);
 }
 

@@ -1,7 +1,7 @@
 /*
  * The teaching sandbox: labs, how they are run, graded and shown. No operating system here; the command is frontend/cli/lab.c.
  *
- * A lab is a folder: lab.json (title, processor, budget, questions, expected observations, tables), text.md (a page to read
+ * A lab is a folder: lab.json (title, processor, budget, probes, questions, expected observations, tables), text.md (a page to read
  * before), guest.c and other sources (built with labs/common). The built-in ones are linked into the program.
  *
  * A run becomes one JSON tree, from which the terminal, the verdict, the report and its pictures are made:
@@ -71,6 +71,9 @@ bool lab_prediction(const json_t *q, const char *text, u64 *v);
 json_t *lab_grade(const struct lab *l, const json_t *run);
 /** The tables of the description filled with what was observed: [{title, head: [..], rows: [[..]]}]. */
 json_t *lab_tables(const struct lab *l, const json_t *run);
+
+/** The counters its probes name, for each phase, where they counted: {title, head: [..], rows: [[..]]}; no rows: nothing to tell. */
+json_t *lab_watched(const struct lab *l, const json_t *run);
 
 /* ---- pictures and pages; all take a stream ---- */
 

@@ -3,6 +3,8 @@
 #include <string.h>
 #include "labs/labs.h"
 
+#define COLUMNS 40
+
 static const char *text(const json_t *o, const char *key)
 {
 	const char *s = json_string_value(json_object_get(o, key));
@@ -21,7 +23,7 @@ static void table_row(FILE *f, const json_t *row, const size_t *width)
 
 	json_array_foreach((json_t *)row, i, c)
 	{
-		if (i < 16)
+		if (i < COLUMNS)
 			fprintf(f, i ? "  %*s" : "  %-*s", (int)width[i], json_string_value(c));
 	}
 	fputc('\n', f);
@@ -35,7 +37,7 @@ static void widths(const json_t *row, size_t *width)
 	json_array_foreach((json_t *)row, i, c)
 	{
 		size_t n = json_string_length(c);
-		if (i < 16 && n > width[i])
+		if (i < COLUMNS && n > width[i])
 			width[i] = n;
 	}
 }
@@ -47,7 +49,9 @@ void lab_print_tables(FILE *f, const json_t *tables)
 
 	json_array_foreach((json_t *)tables, i, t)
 	{
-		size_t width[16] = {0};
+		size_t width[COLUMNS] = {0};
+		if (!json_array_size(json_object_get(t, "rows")))
+			continue;
 		widths(json_object_get(t, "head"), width);
 		json_array_foreach(json_object_get(t, "rows"), j, row) widths(row, width);
 		fprintf(f, "\n%s\n", text(t, "title"));

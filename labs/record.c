@@ -41,6 +41,7 @@ struct recorder {
 	struct phase phase[PHASES_MAX];
 	unsigned phases, now; /* phases: 0 until the guest names one */
 	struct events ev;
+	u32 events; /* the kinds that the timeline holds: BIT(enum event_kind) */
 	struct event_counts at_start;
 	bool counting;
 	json_t *timeline, *walks, *shows;
@@ -93,7 +94,8 @@ static json_t *timeline_add(struct recorder *r, const struct cpu *cpu)
 
 static void happened(void *ctx, struct cpu *cpu, const struct event *e)
 {
-	json_t *o = timeline_add(ctx, cpu);
+	struct recorder *r = ctx;
+	json_t *o = r->events & BIT(e->kind) ? timeline_add(r, cpu) : NULL;
 	if (o)
 		event_view(o, e);
 }
@@ -368,6 +370,21 @@ static struct recorder *recorder_new(void)
 	return r;
 }
 
+/* The kinds of events a lab's probes name; without: all. Exceptions always: they are the explanation of what went wrong. */
+static u32 probed_events(const struct lab *l)
+{
+	const json_t *list = json_object_get(json_object_get(l->desc, "probes"), "events");
+	u32 kinds = list ? BIT(EVENT_EXCEPTION) : ~0u;
+	size_t i;
+	json_t *v;
+
+	json_array_foreach((json_t *)list, i, v)
+		for (unsigned k = 0; event_kind_name(k); k++)
+			if (!strcmp(event_kind_name(k), json_string_value(v)))
+				kinds |= BIT(k);
+	return kinds;
+}
+
 json_t *lab_run(const struct lab *l, struct errtext *e)
 {
 	struct machine_config cfg;
@@ -380,6 +397,7 @@ json_t *lab_run(const struct lab *l, struct errtext *e)
 		err_set(e, -ENOMEM, "no memory");
 		return NULL;
 	}
+	r->events = probed_events(l);
 	machine_config_init(&cfg);
 	lab_number(json_object_get(l->desc, "memory"), &mib);
 	cfg.ram_bytes = mib << 20;

@@ -199,6 +199,12 @@ static void observations(struct session *s, const struct lab *l, const json_t *r
 	lab_print_walks(s->out, run);
 	lab_print_tables(s->out, tables);
 	json_decref(tables);
+	if (s->quiet) {
+		json_t *watched = json_array();
+		json_array_append_new(watched, lab_watched(l, run));
+		lab_print_tables(s->out, watched);
+		json_decref(watched);
+	}
 	print_end(s, run, grade);
 	print_checks(s, grade, false);
 }

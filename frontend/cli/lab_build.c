@@ -252,6 +252,7 @@ static const char new_json[] =
     "  \"about\": \"one line for the list\",\n"
     "  \"mode\": 32,\n"
     "  \"budget\": 1000000,\n"
+    "  \"probes\": {\"events\": [\"ring\", \"exception\", \"interrupt\"], \"counters\": [\"insns\", \"fault.*\", \"ring.*\"]},\n"
     "  \"questions\": [\n"
     "    {\"ask\": \"Ring 3 executes CLI while IOPL is 0. What happens?\",\n"
     "     \"choices\": {\"nothing, it is ignored\": 255, \"#UD\": 6, \"#GP\": 13},\n"

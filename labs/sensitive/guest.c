@@ -28,6 +28,29 @@ static USER uw do_popf(uw a)
 static USER uw do_lar(uw a) { uw v = 0; ASM("lar %1, %0" : "+r"(v) : "r"((uw)CODE0) : "cc"); return v; }
 static USER uw do_lsl(uw a) { uw v = 0; ASM("lsl %1, %0" : "+r"(v) : "r"((uw)TSS_SEL) : "cc"); return v; }
 static USER uw do_verr(uw a) { u8 ok; ASM("verr %w1; setz %0" : "=r"(ok) : "r"(DATA0) : "cc"); return ok; }
+static USER uw do_verw(uw a) { u8 ok; ASM("verw %w1; setz %0" : "=r"(ok) : "r"(DATA0) : "cc"); return ok; }
+/* A selector as the processor left it: on the way to an outer ring it clears those of inner ones (SDM Vol. 2A, IRET). */
+static USER uw do_push(uw a) { uw v; ASM("pushq %%fs; popq %0" : "=r"(v)); return v; }
+static USER uw do_pop(uw a) { ASM("pushq %%fs; pushq %0; popq %%fs; popq %%fs" : : "i"(DATA0) : "memory"); return 0; }
+/* CALL, JMP, RET to ring 0's code segment: the CPL they run with decides. Each returns the CS it came to. */
+struct far {
+	u64 offset;
+	u16 selector;
+} __attribute__((packed));
+USER_DATA struct far far_pointer;
+uw do_call(uw a), do_jmp(uw a), do_ret(uw a);
+__asm__(".pushsection .user, \"ax\"\n"
+	"do_call:\n	movq $1f, far_pointer\n	movw $8, far_pointer + 8\n"
+	"	.byte 0x48, 0xff, 0x1c, 0x25\n	.long far_pointer\n	ret\n" /* CALL m16:64 */
+	"1:	movl %cs, %eax\n	lretq\n"
+	"do_jmp:\n	movq $1f, far_pointer\n	movw $8, far_pointer + 8\n"
+	"	.byte 0x48, 0xff, 0x2c, 0x25\n	.long far_pointer\n" /* JMP m16:64 */
+	"1:	movl %cs, %eax\n	ret\n"
+	"do_ret:\n	pushq $8\n	pushq $1f\n	lretq\n"
+	"1:	movl %cs, %eax\n	ret\n"
+	".popsection\n");
+#define OWN_VECTOR 50
+static USER uw do_int(uw a) { ASM("int %0" : : "i"(OWN_VECTOR)); return 0; }
 static USER uw do_cli(uw a) { ASM("cli"); return 0; }
 static USER uw do_hlt(uw a) { ASM("hlt"); return 0; }
 static USER uw do_movcr0(uw a) { uw v; ASM("mov %%cr0, %0" : "=r"(v)); return v; }
@@ -38,9 +61,11 @@ static const struct {
 	uw (*fn)(uw);
 } tests[] = {
     {"sgdt", do_sgdt}, {"sidt", do_sidt}, {"sldt", do_sldt}, {"str", do_str}, {"smsw", do_smsw}, {"movcs", do_movcs}, {"pushf", do_pushf},
-    {"popf", do_popf}, {"lar", do_lar}, {"lsl", do_lsl}, {"verr", do_verr}, {"cli", do_cli}, {"movcr0", do_movcr0}, {"lidt", do_lidt},
+    {"popf", do_popf}, {"lar", do_lar}, {"lsl", do_lsl}, {"verr", do_verr}, {"verw", do_verw}, {"push", do_push}, {"pop", do_pop},
+    {"call", do_call}, {"jmp", do_jmp}, {"ret", do_ret}, {"cli", do_cli}, {"movcr0", do_movcr0}, {"int", do_int}, {"lidt", do_lidt},
 };
 #define TESTS (sizeof(tests) / sizeof(tests[0]))
+#define VM_TESTS (TESTS - 2) /* not INT and LIDT: the virtual machine has no IDT of its own */
 
 static void name_of(char *buf, const char *a, const char *b)
 {
@@ -63,8 +88,10 @@ static void run_all(const char *name, unsigned ring)
 	char key[24];
 
 	phase(name);
-	for (unsigned i = 0; i < TESTS; i++)
+	for (unsigned i = 0; i < TESTS; i++) {
+		ASM("movl %0, %%fs" : : "r"(DATA0));
 		got[i] = *in_ring(ring, tests[i].fn, 0);
+	}
 	phase_end();
 	for (unsigned i = 0; i < TESTS; i++) {
 		obs(tests[i].name, (uw)got[i].vector & 0xff);
@@ -86,7 +113,7 @@ static volatile uw guest_value[TESTS];
 
 static void guest_code(void)
 {
-	for (unsigned i = 0; i < TESTS - 1; i++) /* not LIDT */
+	for (unsigned i = 0; i < VM_TESTS; i++)
 		guest_value[i] = tests[i].fn(0);
 	ASM("vmcall");
 }
@@ -136,7 +163,7 @@ static void under_vtx(void)
 	}
 	phase_end();
 	show("vmcs");
-	for (unsigned i = 0; i < TESTS - 1; i++) {
+	for (unsigned i = 0; i < VM_TESTS; i++) {
 		obs(tests[i].name, 255);
 		name_of(key, tests[i].name, ".value");
 		obs(key, guest_value[i]);

@@ -1,6 +1,6 @@
 /*
  * The hardware facts of the labs that ring 3 can ask for, asked of the host's own processor: the same instructions in a process,
- * and what they fault with, compared with what the labs observed. What needs ring 0 is in tests/labs/qemu.py.
+ * and what they fault with, compared with what the labs observed. What needs ring 0 is in tests/labs/peers.py.
  */
 #define _GNU_SOURCE
 #include <check.h>
@@ -91,6 +91,35 @@ INSN(do_int3f, "int $0x3f")
 INSN(do_load_ss, "mov $0x18, %%eax; mov %%eax, %%ss") /* Linux: kernel data, DPL 0 */
 INSN(do_ud2, "ud2")
 
+/* The same with Linux's segments of ring 0: code 10h, data 18h. */
+INSN(do_pop_fs, "sub $144, %%rsp; pushq $0x18; popq %%fs; add $144, %%rsp")
+INSN(do_retf, "pushq $0x10; pushq $0; lretq")
+INSN(do_int50, "int $50")
+
+static const struct {
+	u32 offset;
+	u16 selector;
+} __attribute__((packed)) kernel_code = {0, 0x10};
+
+static u64 do_far_call(void)
+{
+	__asm__ volatile("lcall *%0" : : "m"(kernel_code) : "memory");
+	return 0;
+}
+
+static u64 do_far_jmp(void)
+{
+	__asm__ volatile("ljmp *%0" : : "m"(kernel_code) : "memory");
+	return 0;
+}
+
+static u64 do_verw(void)
+{
+	u8 ok;
+	__asm__ volatile("verw %w1; setz %0" : "=r"(ok) : "r"(0x18) : "cc");
+	return ok;
+}
+
 static u64 do_popf(void)
 {
 	u64 v;
@@ -135,6 +164,12 @@ START_TEST(sensitive_instructions)
 	same_vector(run, "ring3", "cli", do_cli);
 	same_vector(run, "ring3", "movcr0", do_movcr0);
 	same_vector(run, "ring3", "lidt", do_lidt);
+	same_vector(run, "ring3", "pop", do_pop_fs);
+	same_vector(run, "ring3", "call", do_far_call);
+	same_vector(run, "ring3", "jmp", do_far_jmp);
+	same_vector(run, "ring3", "ret", do_retf);
+	same_vector(run, "ring3", "int", do_int50);
+	ck_assert_uint_eq(ask(do_verw).value, observed(run, "ring3", "verw.value"));
 	same_vector(run, "ring3", "popf", do_popf);
 	same_vector(run, "ring3", "movcs", do_movcs);
 	ck_assert_uint_eq(ask(do_popf).value, 1); /* kept: silently dropped, as in the lab */

@@ -106,6 +106,11 @@ START_TEST(wrong_descriptions_are_explained)
 	    {"", "lab.json:1:"},
 	    {"{\n\"title\": \"x\",\n\"mode\" 32}", "lab.json:3:"},
 	    {"[]", "must be an object"},
+	    {"{\"title\": \"x\", \"mode\": 32, \"budget\": 1000, \"probes\": []}", "probes: must be an object"},
+	    {"{\"title\": \"x\", \"mode\": 32, \"budget\": 1000, \"probes\": {\"event\": []}}", "did you mean 'events'?"},
+	    {"{\"title\": \"x\", \"mode\": 32, \"budget\": 1000, \"probes\": {\"events\": [\"rings\"]}}", "probes.events[0]: must be ring,"},
+	    {"{\"title\": \"x\", \"mode\": 32, \"budget\": 1000, \"probes\": {\"counters\": [\"insns\", \"falt.PF\"]}}",
+	     "probes.counters[1]: must be a counter"},
 	    {"{\"mode\": 32, \"budget\": 1000, \"expect\": []}", "title: missing"},
 	    {"{\"title\": \"x\", \"budget\": 1000}", "mode: missing"},
 	    {"{\"title\": \"x\", \"mode\": 33, \"budget\": 1000}", "mode: must be 32 or 64"},
@@ -132,6 +137,31 @@ START_TEST(wrong_descriptions_are_explained)
 		ck_assert_msg(strstr(e.s, bad[i].says) != NULL, "%zu: '%s' lacks '%s'", i, e.s, bad[i].says);
 		lab_free(&l);
 	}
+}
+END_TEST
+
+/* The timeline holds what the probes name (and exceptions), the table of phases their counters. */
+START_TEST(probes_choose_what_is_watched)
+{
+	struct lab l;
+	struct errtext e;
+	size_t i;
+	json_t *ev;
+
+	open_builtin(&l, lab_builtin_find("sensitive"));
+	json_object_set_new(l.desc, "probes", json_pack("{s:[s], s:[s]}", "events", "vmexit", "counters", "fault.*"));
+	json_t *run = lab_run(&l, &e), *t = lab_watched(&l, run);
+	json_array_foreach(json_object_get(run, "timeline"), i, ev)
+	{
+		const char *kind = json_string_value(json_object_get(ev, "kind"));
+		ck_assert_msg(!strcmp(kind, "vmexit") || !strcmp(kind, "exception") || !strcmp(kind, "phase"), "%s", kind);
+	}
+	ck_assert_uint_gt(i, 10);
+	ck_assert_uint_eq(json_array_size(json_object_get(t, "head")), 2); /* phase, fault.GP */
+	ck_assert_uint_ge(json_array_size(json_object_get(t, "rows")), 6);
+	json_decref(t);
+	json_decref(run);
+	lab_free(&l);
 }
 END_TEST
 
@@ -170,6 +200,7 @@ int main(void)
 	tcase_add_test(t, every_question_has_an_answer);
 	tcase_add_test(t, two_runs_are_the_same);
 	tcase_add_test(t, wrong_descriptions_are_explained);
+	tcase_add_test(t, probes_choose_what_is_watched);
 	tcase_add_test(t, what_was_not_seen_is_not_passed);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
