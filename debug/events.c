@@ -322,6 +322,10 @@ static void vmx_seen(struct events *ev, struct cpu *cpu, const struct seen *s)
 	const char *name = entry ? "VM entry" : vmx_reason_name(reason);
 	struct event e = event(cpu, entry ? EVENT_VMENTRY : failed ? EVENT_VMFAIL : EVENT_VMEXIT);
 	snprintf(e.via, sizeof(e.via), "%s", name ? name : "?");
+	if (!entry && !failed) { /* where it leads: the host's state is about to be loaded, with CPL 0 */
+		e.root = true;
+		e.cpl = 0;
+	}
 	if (entry)
 		ev->total.entries++;
 	else if (failed)

@@ -124,7 +124,7 @@ static size_t choose(const json_t *edges, const json_t **out)
 static void way(const struct canvas *c, const json_t *e, size_t i, size_t n, bool newest)
 {
 	unsigned from = (unsigned)num(e, "from") & 3, to = (unsigned)num(e, "to") & 3;
-	double turn = 0.35 + 5.3 * (double)i / (double)n, a = radius[from] - 18, b = radius[to] - 18;
+	double turn = 0.35 + 5.3 * (double)i / (double)n, a = from ? radius[from] - 18 : 46, b = to ? radius[to] - 18 : 46;
 	double s = sin(turn), k = -cos(turn), out = (a > b ? a : b) + 9;
 	u32 colour = newest ? RED : truth(e, "root") ? BLACK : NONROOT;
 	char buf[20];
@@ -245,12 +245,22 @@ static void mode_strip(const struct canvas *c, const json_t *list, size_t first,
 	}
 }
 
-static void event(const struct canvas *c, const json_t *e, double x, double y, double bottom, unsigned *phases)
+/* The names of phases stand in two rows; one that has room in neither is left out. */
+static void phase_name(const struct canvas *c, double x, const char *name, double *ends)
+{
+	unsigned row = ends[0] <= x ? 0 : 1;
+	if (ends[row] > x)
+		return;
+	c->text(c->ctx, x + 3, row ? 28 : 14, 11, GREY, 0, name);
+	ends[row] = x + 8 + 6.2 * (double)strlen(name);
+}
+
+static void event(const struct canvas *c, const json_t *e, double x, double y, double bottom, double *names)
 {
 	const char *kind = text(e, "kind");
 	if (!strcmp(kind, "phase")) {
 		c->line(c->ctx, x, 6, x, bottom, 0x999999, 1, LINE_DASHED);
-		c->text(c->ctx, x + 3, (*phases)++ & 1 ? 28 : 14, 11, GREY, 0, text(e, "via"));
+		phase_name(c, x, text(e, "via"), names);
 	} else if (strcmp(kind, "mode") != 0) {
 		u32 colour = !strcmp(kind, "exception") ? RED : !strncmp(kind, "vm", 2) ? NONROOT : BLACK;
 		c->circle(c->ctx, x, y, 3.4, colour, 100, colour);
@@ -266,7 +276,7 @@ static bool timeline(const struct canvas *c, const json_t *view)
 	struct {
 		double x, y;
 	} was[4] = {0};
-	unsigned phases = 0;
+	double names[2] = {0}; /* where each row of names ends */
 	bool nonroot = false;
 	double x = 100;
 	if (!n)
@@ -291,7 +301,7 @@ static bool timeline(const struct canvas *c, const json_t *view)
 			c->line(c->ctx, was[cpu].x, was[cpu].y, x, was[cpu].y, line_colour[cpu], 2, 0);
 			c->line(c->ctx, x, was[cpu].y, x, to, line_colour[cpu], 2, 0);
 		}
-		event(c, e, x, to, bottom, &phases);
+		event(c, e, x, to, bottom, names);
 		was[cpu].x = x;
 		was[cpu].y = to;
 	}
@@ -332,7 +342,7 @@ static bool walk(const struct canvas *c, const json_t *view)
 		two |= second_stage(s);
 	const bool tight = narrow(c, 1080);
 	const unsigned per_row = two ? tight ? 2 : 4 : 0;
-	const double own = two && !tight ? 300 : 190, step = BOX + 12, guest_x = two ? 16 + 182 * (double)per_row : 60;
+	const double own = two && !tight ? 280 : 196, step = BOX + 12, guest_x = two ? 16 + 192 * (double)per_row : 60;
 	/* Two passes: the first finds the height. */
 	for (int draw = 0; draw < 2; draw++) {
 		double y = 44;
@@ -344,7 +354,7 @@ static bool walk(const struct canvas *c, const json_t *view)
 				y += step;
 			}
 			if (draw)
-				walk_entry(c, s, ept ? 16 + 182 * (double)column : guest_x, y, ept ? 174 : two ? own : 300, i + 1);
+				walk_entry(c, s, ept ? 16 + 192 * (double)column : guest_x, y, ept ? 184 : two ? own : 300, i + 1);
 			column++;
 			if (!ept || i + 1 == n) {
 				y += step;
@@ -353,6 +363,9 @@ static bool walk(const struct canvas *c, const json_t *view)
 		}
 		if (!draw)
 			c->begin(c->ctx, (unsigned)(guest_x + (two ? own + 16 : 440)), (unsigned)(y + 44), "Page walk");
+		else if (*text(view, "guest_physical"))
+			snprintf(buf, sizeof(buf), "is guest-physical %s, and that is physical %s, in a page of %lld KiB", text(view, "guest_physical"),
+				 text(view, "physical"), strtoll(text(view, "page_size"), NULL, 0) / 1024);
 		else if (json_object_get(view, "physical"))
 			snprintf(buf, sizeof(buf), "is %s, in a page of %lld KiB", text(view, "physical"), strtoll(text(view, "page_size"), NULL, 0) / 1024);
 		else

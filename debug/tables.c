@@ -63,6 +63,19 @@ static void step_view(json_t *rows, const struct walk_step *s)
 	view_text(row, "flags", flags);
 }
 
+/* Where the guest's own tables lead, before the second stage: by the last entry of theirs that was read. */
+static u64 guest_physical(const struct cpu *cpu, u64 lin, const struct walk_record *rec)
+{
+	const struct walk_step *leaf = NULL;
+	for (unsigned i = 0; i < rec->n; i++)
+		if (!rec->step[i].stage)
+			leaf = &rec->step[i];
+	if (!leaf)
+		return lin; /* the guest's paging is off */
+	u64 offset = BIT64(12 + (cpu->cr4 & CR4_PAE ? 9u : 10u) * (leaf->level - 1u)) - 1;
+	return (leaf->entry & 0x000ffffffffff000ull & ~offset) | (lin & offset);
+}
+
 unsigned walk_view(json_t *o, struct cpu *cpu, u64 lin, unsigned acc)
 {
 	struct walk_record rec;
@@ -74,6 +87,11 @@ unsigned walk_view(json_t *o, struct cpu *cpu, u64 lin, unsigned acc)
 	if (!(cpu->cr0 & CR0_PG))
 		view_text(o, "paging", "off");
 	view_text(o, "verdict", failed ? rec.verdict ? rec.verdict : "the second stage refuses" : "allowed");
+	bool two = false;
+	for (unsigned i = 0; i < rec.n; i++)
+		two |= rec.step[i].stage;
+	if (!failed && two)
+		view_hex(o, "guest_physical", guest_physical(cpu, lin, &rec), 0);
 	if (!failed) {
 		view_hex(o, "physical", x.gpa, 0);
 		view_hex(o, "page_size", x.page_size, 0);

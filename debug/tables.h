@@ -6,7 +6,8 @@
 #include "debug/view.h"
 
 /**
- * Adds the walk of @lin for access @acc (ACC_*): access, cr3, verdict ("allowed", or why not), physical, page_size, is; and steps of
+ * Adds the walk of @lin for access @acc (ACC_*): access, cr3, verdict ("allowed", or why not), guest_physical (with EPT), physical,
+ * page_size, is; and steps of
  * {level, at, entry, flags}, those of EPT among them. How many entries were read. It leaves no trace.
  */
 unsigned walk_view(json_t *o, struct cpu *cpu, u64 lin, unsigned acc);

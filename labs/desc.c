@@ -185,7 +185,7 @@ static void probes(struct check *c, const json_t *o)
 
 static void tables(struct check *c, const json_t *list)
 {
-	static const char *const keys[] = {"title", "phases", "columns", "per", "rows", "across", "key", NULL};
+	static const char *const keys[] = {"title", "phases", "columns", "per", "rows", "across", "key", "keys", NULL};
 	size_t i;
 	json_t *t;
 
@@ -197,7 +197,10 @@ static void tables(struct check *c, const json_t *list)
 			return;
 		text_of(c, t, at, "title");
 		if (json_object_get(t, "across")) { /* phases are called ACROSS.ROW */
-			text_of(c, t, at, "key");
+			if (!json_object_get(t, "keys"))
+				text_of(c, t, at, "key");
+			else if (!json_is_array(json_object_get(t, "keys")))
+				wrong(c, at, "keys must be a list of keys, shown in one cell with strokes between them");
 			if (!json_is_array(json_object_get(t, "across")) || !json_is_array(json_object_get(t, "rows")))
 				wrong(c, at, "across and rows must be lists");
 			continue;

@@ -181,17 +181,42 @@ json_t *lab_grade(const struct lab *l, const json_t *run)
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
-static void cell(json_t *row, const json_t *run, const char *phase, const char *key, u64 per)
+/* A counter, or what there is of it for each of another; adds to @buf. */
+static void cell_text(char *buf, size_t n, const json_t *run, const char *phase, const char *key, u64 per)
 {
+	size_t used = strlen(buf);
 	u64 v;
 
 	if (!lab_value(run, phase, key, &v))
-		json_array_append_new(row, json_string("-"));
+		snprintf(buf + used, n - used, "-");
 	else if (!per)
-		json_array_append_new(row, json_sprintf("%llu", (unsigned long long)v));
+		snprintf(buf + used, n - used, "%llu", (unsigned long long)v);
 	else
-		json_array_append_new(row, json_sprintf("%llu.%llu", (unsigned long long)(v / per),
-							(unsigned long long)(v % per * 10 / per)));
+		snprintf(buf + used, n - used, "%llu.%llu", (unsigned long long)(v / per), (unsigned long long)(v % per * 10 / per));
+}
+
+static void cell(json_t *row, const json_t *run, const char *phase, const char *key, u64 per)
+{
+	char buf[40] = "";
+
+	cell_text(buf, sizeof(buf), run, phase, key, per);
+	json_array_append_new(row, json_string(buf));
+}
+
+/* Several counters in one cell, with strokes between them; "-" where the phase never was. */
+static void cell_of_many(json_t *row, const json_t *run, const char *phase, const json_t *keys, u64 per)
+{
+	char buf[160] = "";
+	size_t i;
+	json_t *key;
+
+	json_array_foreach((json_t *)keys, i, key)
+	{
+		size_t used = strlen(buf);
+		snprintf(buf + used, sizeof(buf) - used, "%s", i ? " / " : "");
+		cell_text(buf, sizeof(buf), run, phase, json_is_string(key) ? json_string_value(key) : "", per);
+	}
+	json_array_append_new(row, json_string(phase_find(run, phase) ? buf : "-"));
 }
 
 /* Rows by what is done, columns by who does it: phases are called COLUMN.ROW. */
@@ -215,7 +240,10 @@ static void grid(json_t *head, json_t *rows, const json_t *t, const json_t *run,
 				 json_is_string(r) ? json_string_value(r) : "");
 			if (per)
 				lab_value(run, name, per, &n);
-			cell(row, run, name, key ? key : "", n);
+			if (key)
+				cell(row, run, name, key, n);
+			else
+				cell_of_many(row, run, name, json_object_get(t, "keys"), n);
 		}
 	}
 }

@@ -96,7 +96,7 @@ static const char head[] =
     "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
     "<style>body{font:16px/1.5 sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #ccc;padding:.25rem .6rem;text-align:right}"
-    "td:first-child,th:first-child{text-align:left}.l td{text-align:left}pre,code{background:#f4f4f2}pre{padding:.6rem;overflow:auto}"
+    "td:first-child,th:first-child{text-align:left}.l td,.l th{text-align:left}pre,code{background:#f4f4f2}pre{padding:.6rem;overflow:auto}"
     ".ok{color:#1e8449}.no{color:#c0392b;font-weight:bold}.pic{overflow-x:auto;border:1px solid #ddd;margin:1rem 0}"
     "details{margin:.6rem 0;border-left:4px solid #2471a3;padding-left:.8rem}summary{cursor:pointer}.pic svg{display:block}"
     ".verdict{padding:.6rem 1rem;border-radius:6px}.pass{background:#e8f6ef}.fail{background:#fdedec}</style><title>";

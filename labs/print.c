@@ -78,7 +78,7 @@ void lab_print_walks(FILE *f, const json_t *run)
 		if (!json_object_get(w, "physical"))
 			fprintf(f, "  -> %s\n", text(w, "verdict"));
 		else
-			fprintf(f, "  -> %s, a page of %lld KiB\n", text(w, "physical"), strtoll(text(w, "page_size"), NULL, 0) / 1024);
+			fprintf(f, "  -> %s%s%s, a page of %lld KiB\n", text(w, "guest_physical"), *text(w, "guest_physical") ? " -> " : "", text(w, "physical"), strtoll(text(w, "page_size"), NULL, 0) / 1024);
 	}
 }
 
