@@ -21,7 +21,7 @@ static int num(const json_t *o, const char *key)
 
 static void inline_text(FILE *f, const char *s, size_t n)
 {
-	bool code = false, bold = false;
+	bool code = false, bold = false, slant = false;
 
 	for (size_t i = 0; i < n; i++) {
 		char one[2] = {s[i], 0};
@@ -32,11 +32,15 @@ static void inline_text(FILE *f, const char *s, size_t n)
 			fputs(bold ? "</b>" : "<b>", f);
 			bold = !bold;
 			i++;
+		} else if (!code && s[i] == '*' && (slant || ((!i || strchr(" (\n", s[i - 1])) && i + 1 < n && s[i + 1] != ' '))) {
+			fputs(slant ? "</i>" : "<i>", f);
+			slant = !slant;
 		} else {
 			markup_escape(f, one);
 		}
 	}
 	fputs(code ? "</code>" : "", f);
+	fputs(slant ? "</i>" : "", f);
 	fputs(bold ? "</b>" : "", f);
 }
 

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-/** Writes the small part of Markdown that labs use: # headings, paragraphs, - lists, indented or fenced code, `code`, **bold**. */
+/** Writes the small part of Markdown that labs use: # headings, paragraphs, - lists, indented or fenced code, `code`, **bold**, *slanted*. */
 void markup_text(FILE *f, const char *md);
 
 #endif
