@@ -112,6 +112,7 @@ struct dtr { /* GDTR, IDTR */
 #define CR4_SMEP 0x100000u
 #define CR4_SMAP 0x200000u
 #define CR4_PKE 0x400000u
+#define CR4_CET 0x800000u
 
 /* IA32_EFER */
 #define EFER_SCE 0x1u
@@ -309,6 +310,7 @@ struct cpu {
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 pat, mtrr_def_type, mtrr_fixed[11], mtrr_var[20];
 	u64 tsc_offset, tsc_adjust, misc_enable, feature_control, debugctl, spec_ctrl, xss;
+	u64 u_cet, s_cet, pl_ssp[4], int_ssp_table; /* state alone: no shadow stack is kept, no ENDBRANCH asked for */
 	u64 smbase, mcg_status, mcg_ctl, perf_global_ctrl, platform_info, bios_sign_id;
 	u64 msr_misc[64];      /* further plain-storage MSRs by msrs.def index */
 

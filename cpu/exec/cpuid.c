@@ -277,6 +277,11 @@ static void leaf_d(struct cpu *cpu, u32 subleaf, u32 out[4])
 	} else if (subleaf == 1) {
 		if (cpu_has(cpu, FEAT_XSAVEC))
 			out[B] = xsave_area_size(cpu->xcr0 | cpu->xss, true);
+		if (cpu_has(cpu, FEAT_XSAVES))
+			out[C] = (u32)xss_supported(cpu);
+	} else if (subleaf < XC_COUNT && cpu_has(cpu, FEAT_XSAVES) && xss_supported(cpu) >> subleaf & 1) {
+		out[A] = xsave_components[subleaf].size;
+		out[C] = 1; /* of IA32_XSS; EBX: 0 */
 	} else if (subleaf < XC_COUNT && supported >> subleaf & 1) {
 		out[A] = xsave_components[subleaf].size;
 		out[B] = xsave_components[subleaf].offset;

@@ -2,11 +2,11 @@
  * Saving and restoring the extended state: FXSAVE and the XSAVE family (SDM Vol. 1, 10.5 and
  * chapter 13), MXCSR, EMMS.
  *
- * Components: x87, SSE, AVX, the three of AVX-512, PKRU. The init optimisation is done, the
- * modified optimisation is not (XSAVEOPT and XSAVES may always save). No supervisor component
- * exists, so IA32_XSS is 0. FXSAVE with EFER.FFXSR (AMD) is not modelled.
+ * Components: x87, SSE, AVX, the three of AVX-512, PKRU, and of supervisor state the two of CET. The init
+ * optimisation is done, the modified optimisation is not (XSAVEOPT and XSAVES may always save). FXSAVE with EFER.FFXSR (AMD) is not modelled.
  */
 #include "cpu/exec/exec.h"
+#include "cpu/exec/system.h"
 #include "cpu/exec/vec.h"
 #include "cpu/exec/x87.h"
 #include "cpu/exec/xsave.h"
@@ -20,7 +20,8 @@ const struct xsave_component xsave_components[XC_COUNT] = {
     [XC_X87] = {0, 160, false},          [XC_SSE] = {160, 256, false},
     [XC_AVX] = {576, 256, false},        [XC_OPMASK] = {1088, 64, false},
     [XC_ZMM_HI256] = {1152, 512, false}, [XC_HI16_ZMM] = {1664, 1024, false},
-    [XC_PKRU] = {2688, 8, false},
+    [XC_PKRU] = {2688, 8, false},        [XC_CET_U] = {0, 16, false},
+    [XC_CET_S] = {0, 24, false},
 };
 
 static unsigned align_up(unsigned v, bool align64)
@@ -245,7 +246,10 @@ static void *component_reg(struct cpu *cpu, unsigned i, unsigned n, unsigned *si
 	case XC_OPMASK: *size = 8; return n < 8 ? &cpu->k[n] : NULL;
 	case XC_ZMM_HI256: *size = 32; return n < regs ? cpu->v[n].b + 32 : NULL;
 	case XC_HI16_ZMM: *size = 64; return n < 16 && regs == 16 ? cpu->v[16 + n].b : NULL;
-	default: *size = 4; return n == 0 ? &cpu->pkru : NULL;
+	case XC_PKRU: *size = 4; return n == 0 ? &cpu->pkru : NULL;
+	case XC_CET_U: *size = 8; return n == 0 ? &cpu->u_cet : n == 1 ? &cpu->pl_ssp[3] : NULL;
+	case XC_CET_S: *size = 8; return n < 3 ? &cpu->pl_ssp[n] : NULL;
+	default: *size = 0; return NULL;
 	}
 }
 
@@ -496,6 +500,24 @@ static void restore_commit(struct cpu *cpu, const struct xarea *a, const u8 *buf
 		mxcsr_set(cpu, MXCSR_RESET);
 }
 
+/* What WRMSR would refuse is refused here, too (XRSTORS, #GP). */
+static int cet_check(struct cpu *cpu, const struct xarea *a, const u8 *buf)
+{
+	static const u32 msrs[] = {0x6a0, 0x6a7, 0x6a4, 0x6a5, 0x6a6};
+
+	for (unsigned k = 0; k < ARRAY_SIZE(msrs); k++) {
+		unsigned i = k < 2 ? XC_CET_U : XC_CET_S;
+		u64 v;
+
+		if (!(a->rfbm & a->xstate_bv & BIT64(i)))
+			continue;
+		memcpy(&v, buf + component_offset(i, a->xcomp_bv) + 8 * (k < 2 ? k : k - 2), 8);
+		if (cet_msr_check(cpu, msrs[k], v))
+			return 1;
+	}
+	return 0;
+}
+
 static int restore(struct cpu *cpu, const struct insn *in, u64 enabled, bool supervisor)
 {
 	struct xarea a = {.rexw = insn_rexw(in), .rfbm = enabled & edx_eax(cpu)};
@@ -517,7 +539,7 @@ static int restore(struct cpu *cpu, const struct insn *in, u64 enabled, bool sup
 	    (op_linear(cpu, in, a.size, ACC_R, &a.lin) ||
 	     mem_read(cpu, a.lin + LEGACY_END, buf + LEGACY_END, a.size - LEGACY_END, ACC_R)))
 		return 1;
-	if (restores_mxcsr(&a) && mxcsr_check(cpu, mxcsr_at(buf)))
+	if (cet_check(cpu, &a, buf) || (restores_mxcsr(&a) && mxcsr_check(cpu, mxcsr_at(buf))))
 		return 1;
 	restore_commit(cpu, &a, buf);
 	if (cpu->pkru != old_pkru)

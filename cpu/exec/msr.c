@@ -246,6 +246,42 @@ static int wr_efer(struct cpu *cpu, const struct msr_row *row, u64 v)
 	return 0;
 }
 
+static int wr_xss(struct cpu *cpu, const struct msr_row *row, u64 v)
+{
+	cpu->trail.aux = v & ~xss_supported(cpu);
+	if (v & ~xss_supported(cpu))
+		return bad(cpu, "IA32_XSS has a bit of a component that does not exist", v);
+	return store(cpu, row, v);
+}
+
+/* IA32_U_CET and IA32_S_CET: bits 1:0 of shadow stacks, 5:2 and 63:10 of indirect branch tracking. */
+enum { CET_SS_BITS = 0x3, CET_RESERVED = 0x3c0, CET_SUPPRESS = 0x400, CET_WAIT = 0x800, CET_ENABLES = 0x5 };
+
+int cet_msr_check(struct cpu *cpu, u32 msr, u64 v)
+{
+	bool control = msr == 0x6a0 || msr == 0x6a2;
+
+	if (!canonical_base(cpu, control ? v & ~0xfffull : v))
+		return bad(cpu, "CET: the address is not canonical", v);
+	if (!control)
+		return msr != 0x6a8 && v & 3 ? bad(cpu, "CET: a shadow-stack pointer is not a multiple of 4", v) : 0;
+	if (v & CET_RESERVED || (v & CET_SS_BITS && !cpu_has(cpu, FEAT_CET_SS)) ||
+	    (v & ~(u64)(CET_SS_BITS | CET_RESERVED) && !cpu_has(cpu, FEAT_CET_IBT)))
+		return bad(cpu, "CET: a reserved bit is set", v);
+	if (v & CET_SUPPRESS && v & CET_WAIT)
+		return bad(cpu, "CET: tracking is suppressed and waits for ENDBRANCH at once", v);
+	return 0;
+}
+
+static int wr_cet(struct cpu *cpu, const struct msr_row *row, u64 v)
+{
+	if (cet_msr_check(cpu, row->num, v))
+		return 1;
+	if ((row->num == 0x6a0 || row->num == 0x6a2) && v & CET_ENABLES)
+		log_unimplemented(cpu->log, "CET: its state is kept, but there are no shadow stacks and nothing asks for ENDBRANCH");
+	return store(cpu, row, v);
+}
+
 /* ---- the table ----------------------------------------------------------------------- */
 
 #define NONE     0
@@ -280,8 +316,8 @@ static const struct msr_row *msr_find(struct cpu *cpu, u32 num, struct msr_row *
 		return copy;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].num == num)
-			return cpu_has(cpu, rows[i].feature) ? &rows[i] : NULL;
+		if (rows[i].num == num && cpu_has(cpu, rows[i].feature))
+			return &rows[i];
 	return NULL;
 }
 

@@ -46,7 +46,7 @@ SNAPSHOT(vm_fault_snapshot, "vm-exit", 1, struct vm_fault, VM_FAULT_FIELDS);
 	P(CPU_PAD_V) S(v, vec_snapshot) V(k) \
 	V(efer) V(star) V(lstar) V(cstar) V(sfmask) V(kernel_gs_base) V(tsc_aux) \
 	V(sysenter_cs) V(sysenter_esp) V(sysenter_eip) V(pat) V(mtrr_def_type) V(mtrr_fixed) V(mtrr_var) \
-	V(tsc_offset) V(tsc_adjust) V(misc_enable) V(feature_control) V(debugctl) V(spec_ctrl) V(xss) \
+	V(tsc_offset) V(tsc_adjust) V(misc_enable) V(feature_control) V(debugctl) V(spec_ctrl) V(xss) V(u_cet) V(s_cet) V(pl_ssp) V(int_ssp_table) \
 	V(smbase) V(mcg_status) V(mcg_ctl) V(perf_global_ctrl) V(platform_info) V(bios_sign_id) V(msr_misc) \
 	S(fault, fault_snapshot) H(triple) H(stats_faults) H(trail) H(fault_log) H(model) H(feat) P(CPU_PAD_BUS) H(bus) H(mmu) H(blocks) H(log) H(dirty) \
 	H(index) H(cpu_count) H(bsp) P(CPU_PAD_PEER) H(peer) H(others_wait) V(paused) V(monitor_armed) P(5) V(monitor_gpa) V(rng) \

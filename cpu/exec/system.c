@@ -26,7 +26,7 @@ u64 cr4_supported(const struct cpu *cpu)
 	    {FEAT_SSE, CR4_OSXMMEXCPT},    {FEAT_UMIP, CR4_UMIP},         {FEAT_LA57, CR4_LA57},
 	    {FEAT_VMX, CR4_VMXE},          {FEAT_FSGSBASE, CR4_FSGSBASE}, {FEAT_PCID, CR4_PCIDE},
 	    {FEAT_XSAVE, CR4_OSXSAVE},     {FEAT_SMEP, CR4_SMEP},         {FEAT_SMAP, CR4_SMAP},
-	    {FEAT_PKU, CR4_PKE},
+	    {FEAT_PKU, CR4_PKE},           {FEAT_CET_SS, CR4_CET},        {FEAT_CET_IBT, CR4_CET},
 	};
 	u64 bits = 0;
 
@@ -47,6 +47,11 @@ u64 xcr0_supported(const struct cpu *cpu)
 	if (cpu_has(cpu, FEAT_PKU))
 		bits |= 0x200;
 	return bits;
+}
+
+u64 xss_supported(const struct cpu *cpu)
+{
+	return cpu_has(cpu, FEAT_CET_SS) || cpu_has(cpu, FEAT_CET_IBT) ? 3ull << 11 : 0;
 }
 
 #define CR0_BITS                                                                                   \
@@ -99,6 +104,8 @@ int cr0_write(struct cpu *cpu, u64 value)
 		return cpu_fault(cpu, EXC_GP, 0, "CR0.PG = 1 with CR0.PE = 0", value);
 	if (v & CR0_NW && !(v & CR0_CD))
 		return cpu_fault(cpu, EXC_GP, 0, "CR0.NW = 1 with CR0.CD = 0", value);
+	if (cpu->cr4 & CR4_CET && !(v & CR0_WP))
+		return cpu_fault(cpu, EXC_GP, 0, "CR0.WP := 0 with CR4.CET = 1", value);
 	if (cr0_check_paging(cpu, v))
 		return 1;
 	if (changed & CR0_PG)
@@ -160,6 +167,8 @@ int cr4_write(struct cpu *cpu, u64 value)
 		return cpu_fault(cpu, EXC_GP, 0,
 				 "CR4.PCIDE := 1 outside IA-32e mode or with CR3[11:0] not 0",
 				 cpu->cr3);
+	if (value & CR4_CET && !(cpu->cr0 & CR0_WP)) /* SDM Vol. 3A, 2.5 */
+		return cpu_fault(cpu, EXC_GP, 0, "CR4.CET := 1 with CR0.WP = 0", value);
 	if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP) &&
 	    mmu_load_pdptes(cpu, cpu->cr3, cpu->cr0, value, cpu->efer))
 		return 1;

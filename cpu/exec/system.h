@@ -210,6 +210,10 @@ MUST_CHECK int cr4_write(struct cpu *cpu, u64 value);
 u64 cr4_supported(const struct cpu *cpu);
 /** XCR0 bits the CPU model has. */
 u64 xcr0_supported(const struct cpu *cpu);
+/** The supervisor components that IA32_XSS may enable. */
+u64 xss_supported(const struct cpu *cpu);
+/** Whether CET's MSR @msr takes @v: 1 with #GP(0) recorded if not (SDM Vol. 4, table 2-2). */
+MUST_CHECK int cet_msr_check(struct cpu *cpu, u32 msr, u64 v);
 /** Physical addresses are narrower than this many bits. */
 unsigned cpu_maxphyaddr(const struct cpu *cpu);
 

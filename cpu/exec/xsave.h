@@ -12,6 +12,8 @@ enum xcomp {
 	XC_ZMM_HI256,
 	XC_HI16_ZMM,
 	XC_PKRU = 9,
+	XC_CET_U = 11, /* supervisor components: IA32_XSS, the compacted format alone */
+	XC_CET_S,
 	XC_COUNT
 };
 
@@ -20,7 +22,7 @@ struct xsave_component {
 	bool align64;     /* in the compacted format; CPUID.(0Dh,i):ECX[1] */
 };
 
-/** By enum xcomp; size 0: no such component. Legacy components have the offsets of the FXSAVE area.
+/** By enum xcomp; size 0: no such component. Supervisor components have no place in the standard format. Legacy components have the offsets of the FXSAVE area.
  */
 extern const struct xsave_component xsave_components[XC_COUNT];
 

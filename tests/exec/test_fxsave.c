@@ -260,6 +260,81 @@ START_TEST(xsave_gates)
 }
 END_TEST
 
+/* CET's two supervisor components (SDM Vol. 1, 13.4.1 and 13.11): 16 and 24 bytes behind PKRU, in use when not 0. */
+START_TEST(cet_components)
+{
+	u32 out[4];
+
+	c->feat[FEAT_CET_SS / 32] |= BIT(FEAT_CET_SS % 32);
+	c->feat[FEAT_CET_IBT / 32] |= BIT(FEAT_CET_IBT % 32);
+	cpuid_query(c, 0xd, 1, out);
+	ck_assert_uint_eq(out[2], 0x1800);
+	cpuid_query(c, 0xd, 11, out);
+	ck_assert_uint_eq(out[0], 16);
+	ck_assert_uint_eq(out[1], 0);
+	ck_assert_uint_eq(out[2], 1);
+	cpuid_query(c, 0xd, 12, out);
+	ck_assert_uint_eq(out[0], 24);
+	ck_assert_int_eq(msr_write(c, 0xda0, 0x1800), 0);
+	ck_assert_int_eq(msr_write(c, 0xda0, 0x3800), 1);
+	c->fault_pending = false;
+	cpuid_query(c, 0xd, 1, out);
+	ck_assert_uint_eq(out[1], 576 + 256 + 8 + 16 + 24); /* XCR0 207h: AVX, PKRU */
+	ck_assert_int_eq(msr_write(c, 0x6a0, 0x5), 0);
+	ck_assert_int_eq(msr_write(c, 0x6a7, 0x7ffffff8), 0);
+	c->r[RAX] = 0x1800;
+	c->r[RDX] = 0;
+	memset(b->ram + DATA, 0xee, 1024);
+	RUNS(b, XSAVE(0xc7, 0x2b)); /* xsaves: CET_S, in its initial configuration, is not written */
+	ck_assert_uint_eq(peek(b, DATA + 512, 8), 0x800);
+	ck_assert_uint_eq(peek(b, DATA + 520, 8), 0x8000000000001800ull);
+	ck_assert_uint_eq(peek(b, DATA + 576, 8), 0x5);
+	ck_assert_uint_eq(peek(b, DATA + 584, 8), 0x7ffffff8);
+	ck_assert_uint_eq(peek(b, DATA + 592, 1), 0xee);
+	c->u_cet = c->pl_ssp[3] = 0;
+	c->pl_ssp[1] = 0x1000;
+	memset(b->ram + DATA + 528, 0, 48);
+	RUNS(b, XSAVE(0xc7, 0x1b)); /* xrstors: CET_S to its initial configuration */
+	ck_assert_uint_eq(c->u_cet, 0x5);
+	ck_assert_uint_eq(c->pl_ssp[3], 0x7ffffff8);
+	ck_assert_uint_eq(c->pl_ssp[1], 0);
+	b->ram[DATA + 584] = 2; /* PL3_SSP no multiple of 4 */
+	FAULTS(b, EXC_GP, 0, XSAVE(0xc7, 0x1b));
+}
+END_TEST
+
+/* SDM Vol. 4, table 2-2; Vol. 3A, 2.5. */
+START_TEST(cet_registers)
+{
+	static const struct {
+		u32 msr;
+		u64 v;
+		bool ok;
+	} t[] = {
+	    {0x6a0, 0x40, false}, /* reserved */
+	    {0x6a0, 0xc00, false}, /* SUPPRESS and WAIT_FOR_ENDBRANCH */
+	    {0x6a2, 0x800, true},	{0x6a0, 0x7ffffffff03f, true}, {0x6a0, 1ull << 60, false},
+	    {0x6a4, 0x1004, true},	{0x6a4, 0x1002, false},	       {0x6a7, 1ull << 61, false},
+	    {0x6a8, 0x7fff0001, true},	{0x6a8, 1ull << 60, false},
+	};
+
+	ck_assert_int_eq(msr_write(c, 0x6a0, 0), 1); /* not without the feature */
+	ck_assert_int_eq(cr4_write(c, c->cr4 | CR4_CET), 1);
+	c->feat[FEAT_CET_IBT / 32] |= BIT(FEAT_CET_IBT % 32);
+	ck_assert_int_eq(msr_write(c, 0x6a0, 4), 0);
+	ck_assert_int_eq(msr_write(c, 0x6a0, 1), 1); /* shadow stacks are the other half */
+	ck_assert_int_eq(msr_write(c, 0x6a4, 0), 1);
+	c->feat[FEAT_CET_SS / 32] |= BIT(FEAT_CET_SS % 32);
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++)
+		ck_assert_int_eq(msr_write(c, t[i].msr, t[i].v), !t[i].ok);
+	c->cr0 &= ~(u64)CR0_WP;
+	ck_assert_int_eq(cr4_write(c, c->cr4 | CR4_CET), 1);
+	c->cr0 |= CR0_WP;
+	ck_assert_int_eq(cr4_write(c, c->cr4 | CR4_CET), 0);
+	ck_assert_int_eq(cr0_write(c, c->cr0 & ~(u64)CR0_WP), 1);
+}
+END_TEST
+
 #if defined(__x86_64__)
 
 /* The host takes our image and gives it back the same. */
@@ -305,6 +380,8 @@ int main(void)
 	tcase_add_test(l, xrstor_initialises_what_is_absent);
 	tcase_add_test(l, xrstor_checks_the_header);
 	tcase_add_test(l, xsave_gates);
+	tcase_add_test(l, cet_components);
+	tcase_add_test(l, cet_registers);
 #if defined(__x86_64__)
 	tcase_add_test(l, the_host_reads_our_image);
 #endif
