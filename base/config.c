@@ -165,10 +165,15 @@ static int unknown_key(const struct prop *props, const char *key, char *err, siz
 		names[count++] = p->name;
 	names[count] = NULL;
 	const char *near = nearest(key, names);
+	int at = snprintf(err, n, "no property '%s'", key);
+	if (at < 0 || (size_t)at >= n)
+		return -EINVAL;
 	if (near)
-		snprintf(err, n, "no property '%s'; did you mean '%s'?", key, near);
-	else
-		snprintf(err, n, "no property '%s'", key);
+		snprintf(err + at, n - (size_t)at, "; did you mean '%s'?", near);
+	else if (!count)
+		snprintf(err + at, n - (size_t)at, ": it has none");
+	for (unsigned i = 0; !near && i < count && at > 0 && (size_t)at < n; i++)
+		at += snprintf(err + at, n - (size_t)at, "%s%s", i ? ", " : "; there are ", names[i]);
 	return -EINVAL;
 }
 
