@@ -271,6 +271,7 @@ static int edge_of(struct events *ev, struct cpu *cpu, const struct event *e, in
 		else if (insn)
 			gate_of_instruction(cpu, g->gate, sizeof(g->gate));
 	}
+	ev->newest = i;
 	g->count++;
 	g->last_at = e->at;
 	g->last_rip = e->rip;

@@ -53,7 +53,7 @@ struct event_edge {
 struct events {
 	struct event_counts total; /* insns and mmu: not kept here */
 	struct event_edge edge[EVENTS_EDGES];
-	unsigned edges;
+	unsigned edges, newest; /* newest: the way that was taken last */
 	u64 edges_dropped;
 	struct {
 		char via[48];

@@ -151,9 +151,25 @@ static bool check_one(const json_t *run, const json_t *x, json_t *checks)
 	return ok;
 }
 
+static void add_explanation(json_t *list, const json_t *run, const char *phase)
+{
+	const char *fault = json_string_value(json_object_get(phase_find(run, phase), "fault"));
+	size_t i;
+	json_t *o;
+
+	json_array_foreach(list, i, o)
+		if (!strcmp(json_string_value(json_object_get(o, "phase")), phase))
+			return;
+	if (!fault)
+		return;
+	o = view_object(list, NULL);
+	view_text(o, "phase", phase);
+	view_text(o, "text", fault);
+}
+
 json_t *lab_grade(const struct lab *l, const json_t *run)
 {
-	json_t *g = json_object(), *checks, *end = json_object_get(run, "end"), *x;
+	json_t *g = json_object(), *checks, *explanations = json_array(), *end = json_object_get(run, "end"), *x;
 	const char *want = json_string_value(json_object_get(l->desc, "end"));
 	u64 score = 0, of = 1;
 	size_t i;
@@ -169,12 +185,16 @@ json_t *lab_grade(const struct lab *l, const json_t *run)
 	json_array_foreach(json_object_get(l->desc, "expect"), i, x)
 	{
 		of++;
-		score += check_one(run, x, checks);
+		if (check_one(run, x, checks))
+			score++;
+		else
+			add_explanation(explanations, run, json_string_value(json_object_get(x, "phase")));
 	}
 	view_bool(g, "passed", score == of);
 	view_num(g, "score", score);
 	view_num(g, "of", of);
 	json_object_set_new(g, "checks", checks);
+	json_object_set_new(g, "explanations", explanations);
 	json_object_set(g, "phases", json_object_get(run, "phases"));
 	return g;
 }

@@ -249,6 +249,14 @@ static void checks(FILE *f, const json_t *grade)
 		}
 	}
 	fputs("</table>\n", f);
+	json_array_foreach(json_object_get(grade, "explanations"), i, c)
+	{
+		fputs("<h3>The first exception of ", f);
+		markup_escape(f, text(c, "phase"));
+		fputs(", which was not as expected</h3><pre>", f);
+		markup_escape(f, text(c, "text"));
+		fputs("</pre>\n", f);
+	}
 }
 
 void lab_html(FILE *f, const struct lab *l, const json_t *run, const json_t *grade)

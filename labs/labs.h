@@ -9,7 +9,7 @@
  *   lab, title
  *   end       {reason, code, instructions, explanation}
  *   output    what the guest printed; output_dropped: bytes beyond what is kept
- *   phases    [{name, obs: {NAME: n}, counts: {KEY: n}, from, to}]   counts: only what is not 0
+ *   phases    [{name, obs: {NAME: n}, counts: {KEY: n}, fault, from, to}]   counts: only what is not 0; fault: the first, explained
  *   timeline  [{at, phase, kind, cpl, root, mode, from, to, via}]; timeline_dropped
  *   edges     [{from, to, root, via, gate, count}]                    every change of ring, by how it was made
  *   walks     [{phase, linear, cpl, root, verdict, physical, page_size, steps: [{level, at, entry, flags}]}]
@@ -67,7 +67,10 @@ bool lab_number(const json_t *j, u64 *v);
 /** What somebody who typed @text at question @q predicts: the value of the choice of that number (from 1), or a number. False: neither. */
 bool lab_prediction(const json_t *q, const char *text, u64 *v);
 
-/** {lab, passed, score, of, end, checks: [{phase, key, expected, observed, ok, why}], phases}; of run only what is needed. */
+/**
+ * {lab, passed, score, of, end, checks: [{phase, key, expected, observed, ok, why, faults}], explanations: [{phase, text}], phases}; of
+ * run only what is needed. Explanations: of the first exception in each phase that was not as expected.
+ */
 json_t *lab_grade(const struct lab *l, const json_t *run);
 /** The tables of the description filled with what was observed: [{title, head: [..], rows: [[..]]}]. */
 json_t *lab_tables(const struct lab *l, const json_t *run);

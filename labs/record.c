@@ -4,6 +4,7 @@
  *
  * The guest is anybody's: it may loop, print without end, name a million phases. Everything kept is bounded.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct phase {
 	char name[48];
 	struct event_counts sum;
 	json_t *obs;
+	char *fault; /* its first exception, at length; NULL: there was none */
 	u64 from, to;
 };
 
@@ -92,9 +94,35 @@ static json_t *timeline_add(struct recorder *r, const struct cpu *cpu)
 	return o;
 }
 
+/* For who has to understand why a phase went another way than meant: the first exception of each. */
+static void explain_first(struct recorder *r, struct cpu *cpu)
+{
+	struct phase *p = &r->phase[r->now];
+	struct fault keep = cpu->fault;
+	struct vm_fault keep_vm = cpu->vm_fault;
+
+	if (p->fault)
+		return;
+	json_t *tree = explain_last(r->m, cpu->index, -1, NULL);
+	char *words = tree ? explain_to_text(tree) : NULL;
+	json_decref(tree);
+	/* In an inner ring: how did it come there? */
+	const struct event_edge *g = &r->ev.edge[r->ev.newest];
+	if (words && cpu->cpl < 3 && g->to == cpu->cpl && g->count && g->last_at >= p->from &&
+	    asprintf(&p->fault, "%s       before it    ring %u to ring %u by %s at 0x%llx, %s\n", words, g->from, g->to, g->via,
+		     (unsigned long long)g->last_rip, g->gate) >= 0)
+		free(words);
+	else
+		p->fault = words;
+	cpu->fault = keep;
+	cpu->vm_fault = keep_vm;
+}
+
 static void happened(void *ctx, struct cpu *cpu, const struct event *e)
 {
 	struct recorder *r = ctx;
+	if (e->kind == EVENT_EXCEPTION)
+		explain_first(r, cpu);
 	json_t *o = r->events & BIT(e->kind) ? timeline_add(r, cpu) : NULL;
 	if (o)
 		event_view(o, e);
@@ -324,6 +352,8 @@ static json_t *run_json(const struct lab *l, struct recorder *r, const struct ma
 		view_text(p, "name", r->phase[i].name);
 		json_object_set(p, "obs", r->phase[i].obs);
 		json_object_set_new(p, "counts", event_counts_view(&r->phase[i].sum));
+		if (r->phase[i].fault)
+			view_text(p, "fault", r->phase[i].fault);
 		view_num(p, "from", r->phase[i].from);
 		view_num(p, "to", r->phase[i].to);
 	}
@@ -337,8 +367,10 @@ static json_t *run_json(const struct lab *l, struct recorder *r, const struct ma
 
 static void recorder_free(struct recorder *r)
 {
-	for (unsigned i = 0; i < PHASES_MAX; i++)
+	for (unsigned i = 0; i < PHASES_MAX; i++) {
 		json_decref(r->phase[i].obs);
+		free(r->phase[i].fault);
+	}
 	json_decref(r->timeline);
 	json_decref(r->walks);
 	json_decref(r->shows);

@@ -163,6 +163,8 @@ static void print_checks(struct session *s, const json_t *grade, bool all)
 		fputc('\n', s->out);
 		json_array_foreach(json_object_get(c, "faults"), k, fault) fprintf(s->out, "     there was %s\n", json_string_value(fault));
 	}
+	json_array_foreach(json_object_get(grade, "explanations"), i, c)
+		fprintf(s->out, "\nThe first exception of %s, which was not as expected:\n%s", text(c, "phase"), text(c, "text"));
 }
 
 static void print_end(struct session *s, const json_t *run, const json_t *grade)

@@ -264,6 +264,13 @@ static void page_checks(struct view *v)
 			 text_of(c, "observed"), text_of(c, "why"));
 		y = words(v, MARGIN, y, ok ? INK : RED, buf);
 	}
+	json_array_foreach(json_object_get(v->grade, "explanations"), i, c)
+	{
+		snprintf(buf, sizeof(buf), "The first exception of %s, which was not as expected:", text_of(c, "phase"));
+		y = words(v, MARGIN, y + 20, BLUE, buf);
+		for (const char *s = text_of(c, "text"); *s; s += strcspn(s, "\n"), s += *s == '\n')
+			y = paragraph(v, MARGIN, y, WIDTH - 2 * MARGIN, INK, s, strcspn(s, "\n"));
+	}
 }
 
 static void page_picture(struct view *v, const struct page *p)
