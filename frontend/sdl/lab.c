@@ -276,7 +276,8 @@ static void page_checks(struct view *v)
 static void page_picture(struct view *v, const struct page *p)
 {
 	struct sdl_canvas s = {.d = &v->d, .x = MARGIN + v->x, .y = 2 * MARGIN + v->y, .magnify = MAGNIFY};
-	const struct canvas c = canvas_sdl(&s, 0);
+	/* The timeline is as long as it is: one scrolls. */
+	const struct canvas c = canvas_sdl(&s, strcmp(p->picture, "timeline") ? (WIDTH - 2 * MARGIN) / MAGNIFY : 0);
 	json_t *view = lab_view(v->run, p->picture, p->n);
 
 	picture_draw(&c, view);
