@@ -88,8 +88,9 @@ json_t *event_counts_view(const struct event_counts *c)
 
 bool event_count_known(const char *key)
 {
-	static const char *const exact[] = {"insns", "faults", "interrupts", "traps", "entries", "entries.failed", "exits", "walks", "refs",
-					    "rdmsr", "wrmsr", "task_switches", "cr0_writes", "cr3_writes", "cr4_writes", NULL};
+	static const char *const exact[] = {"insns",      "faults",     "interrupts", "traps", "entries", "entries.failed",
+					    "exits",      "walks",      "refs",       "rdmsr", "wrmsr",   "task_switches",
+					    "cr0_writes", "cr3_writes", "cr4_writes", NULL};
 	static const char *const prefix[] = {"fault.", "ring.", "io.", "exit.", "refs.", "stage2.", "flush.", NULL};
 
 	for (unsigned i = 0; exact[i]; i++)
@@ -212,8 +213,8 @@ static void gate_of_instruction(struct cpu *cpu, char *text, size_t n)
 	else if (!strcmp(name, "syscall"))
 		snprintf(text, n, "no gate: IA32_LSTAR 0x%llx, selectors from IA32_STAR 0x%llx", LL(cpu->lstar), LL(cpu->star));
 	else if (!strcmp(name, "sysenter"))
-		snprintf(text, n, "no gate: IA32_SYSENTER_CS 0x%llx, EIP 0x%llx, ESP 0x%llx", LL(cpu->sysenter_cs), LL(cpu->sysenter_eip),
-			 LL(cpu->sysenter_esp));
+		snprintf(text, n, "no gate: IA32_SYSENTER_CS 0x%llx, EIP 0x%llx, ESP 0x%llx", LL(cpu->sysenter_cs),
+			 LL(cpu->sysenter_eip), LL(cpu->sysenter_esp));
 	else if (!strncmp(name, "sysret", 6))
 		snprintf(text, n, "no gate: RCX and R11, selectors from IA32_STAR 0x%llx", LL(cpu->star));
 	else if (!strncmp(name, "sysexit", 7))

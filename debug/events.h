@@ -65,9 +65,9 @@ struct events {
 };
 
 /** What events_seen() wants to be shown. Whoever also passes on WATCH_CR, WATCH_MSR and WATCH_IO has these counted. */
-#define EVENTS_WANTS                                                                                                                 \
-	(WATCH_BIT(WATCH_EXCEPTION) | WATCH_BIT(WATCH_INTERRUPT) | WATCH_BIT(WATCH_CPL) | WATCH_BIT(WATCH_MODE) | WATCH_BIT(WATCH_VMX) | \
-	 WATCH_BIT(WATCH_TASK))
+#define EVENTS_WANTS                                                                                                             \
+	(WATCH_BIT(WATCH_EXCEPTION) | WATCH_BIT(WATCH_INTERRUPT) | WATCH_BIT(WATCH_CPL) | WATCH_BIT(WATCH_MODE) |                \
+	 WATCH_BIT(WATCH_VMX) | WATCH_BIT(WATCH_TASK))
 /** From a watcher's callback. */
 void events_seen(struct events *ev, struct cpu *cpu, const struct seen *s);
 /** "ring", "exception", ... of enum event_kind; NULL above the last. */

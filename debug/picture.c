@@ -17,22 +17,6 @@
 
 static const u32 ring_colour[4] = {RED, 0xd68910u, 0x7d8f1fu, BLUE};
 
-static const char *text(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
-
-static long long num(const json_t *o, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(o, key));
-}
-
-static bool truth(const json_t *o, const char *key)
-{
-	return json_is_true(json_object_get(o, key));
-}
-
 static void label(const struct canvas *c, double x, double y, unsigned size, unsigned flags, const char *s)
 {
 	c->text(c->ctx, x, y, size, BLACK, flags, s);
@@ -65,15 +49,16 @@ static void spent_in(const json_t *view, unsigned ring, char *buf, size_t n)
 	json_t *row;
 	*buf = 0;
 	json_array_foreach((json_t *)rows, i, row) {
-		if (num(row, "ring") != (long long)ring || !num(row, "instructions") || at >= n)
+		if (view_integer(row, "ring") != (long long)ring || !view_integer(row, "instructions") || at >= n)
 			continue;
-		at += (size_t)snprintf(buf + at, n - at, "%s%s%%%s", at ? ", " : "", text(row, "percent"), truth(row, "root") ? "" : " guest");
+		at += (size_t)snprintf(buf + at, n - at, "%s%s%%%s", at ? ", " : "", view_string(row, "percent"),
+				       view_true(row, "root") ? "" : " guest");
 	}
 }
 
 static void ring_circles(const struct canvas *c, const json_t *view)
 {
-	long long here = json_object_get(view, "cpl") ? num(view, "cpl") : -1;
+	long long here = json_object_get(view, "cpl") ? view_integer(view, "cpl") : -1;
 	char buf[60];
 	for (unsigned r = 4; r--;) {
 		double y = CENTRE - radius[r] + (r ? 16 : 40);
@@ -95,11 +80,11 @@ static void processors(const struct canvas *c, const json_t *view)
 	json_t *cpu;
 	char buf[20];
 	json_array_foreach(json_object_get(json_object_get(view, "now"), "cpus"), i, cpu) {
-		double turn = -0.27 - 0.14 * (double)(i % 40), r = radius[num(cpu, "cpl") & 3] - 18;
+		double turn = -0.27 - 0.14 * (double)(i % 40), r = radius[view_integer(cpu, "cpl") & 3] - 18;
 		double x = CENTRE + r * sin(turn), y = CENTRE - r * cos(turn);
-		u32 colour = truth(cpu, "root") ? BLACK : NONROOT;
+		u32 colour = view_true(cpu, "root") ? BLACK : NONROOT;
 		c->circle(c->ctx, x, y, 8, colour, 100, colour);
-		snprintf(buf, sizeof(buf), "%lld", num(cpu, "cpu"));
+		snprintf(buf, sizeof(buf), "%lld", view_integer(cpu, "cpu"));
 		c->text(c->ctx, x, y + 4, 11, 0xffffff, TEXT_MIDDLE | TEXT_BOLD, buf);
 	}
 }
@@ -112,7 +97,7 @@ static size_t choose(const json_t *edges, const json_t **out)
 		const json_t *e = json_array_get(edges, i);
 		size_t above = 0;
 		for (size_t j = 0; j < n && n > WAYS; j++) {
-			long long more = num(json_array_get(edges, j), "count") - num(e, "count");
+			long long more = view_integer(json_array_get(edges, j), "count") - view_integer(e, "count");
 			above += more > 0 || (!more && j < i);
 		}
 		if (above < WAYS && k < WAYS)
@@ -123,10 +108,10 @@ static size_t choose(const json_t *edges, const json_t **out)
 
 static void way(const struct canvas *c, const json_t *e, size_t i, size_t n, bool newest)
 {
-	unsigned from = (unsigned)num(e, "from") & 3, to = (unsigned)num(e, "to") & 3;
+	unsigned from = (unsigned)view_integer(e, "from") & 3, to = (unsigned)view_integer(e, "to") & 3;
 	double turn = 0.35 + 5.3 * (double)i / (double)n, a = from ? radius[from] - 18 : 46, b = to ? radius[to] - 18 : 46;
 	double s = sin(turn), k = -cos(turn), out = (a > b ? a : b) + 9;
-	u32 colour = newest ? RED : truth(e, "root") ? BLACK : NONROOT;
+	u32 colour = newest ? RED : view_true(e, "root") ? BLACK : NONROOT;
 	char buf[20];
 	c->line(c->ctx, CENTRE + a * s, CENTRE + a * k, CENTRE + b * s, CENTRE + b * k, colour, newest ? 3 : 1.6, LINE_ARROW);
 	snprintf(buf, sizeof(buf), "%zu", i + 1);
@@ -135,11 +120,12 @@ static void way(const struct canvas *c, const json_t *e, size_t i, size_t n, boo
 
 static double way_in_words(const struct canvas *c, const json_t *e, size_t i, double x, double y, double width, bool newest)
 {
-	const char *gate = text(e, "gate");
+	const char *gate = view_string(e, "gate");
 	char buf[400], cut[400];
-	snprintf(buf, sizeof(buf), "%zu.  ring %lld to ring %lld by %s%s, %lld times", i + 1, num(e, "from"), num(e, "to"), text(e, "via"),
-		 truth(e, "root") ? "" : " (non-root)", num(e, "count"));
-	c->text(c->ctx, x, y, 12, newest ? RED : truth(e, "root") ? BLACK : NONROOT, newest ? TEXT_BOLD : 0, buf);
+	snprintf(buf, sizeof(buf), "%zu.  ring %lld to ring %lld by %s%s, %lld times", i + 1, view_integer(e, "from"),
+		 view_integer(e, "to"), view_string(e, "via"), view_true(e, "root") ? "" : " (non-root)",
+		 view_integer(e, "count"));
+	c->text(c->ctx, x, y, 12, newest ? RED : view_true(e, "root") ? BLACK : NONROOT, newest ? TEXT_BOLD : 0, buf);
 	if (*gate)
 		c->text(c->ctx, x + 24, y + 14, 10, GREY, 0, fitted(gate, (unsigned)((width - 24) / 5.2), cut, sizeof(cut)));
 	return y + (*gate ? 33 : 19);
@@ -149,14 +135,15 @@ static double rings_height(const json_t *const *way_list, size_t n)
 {
 	double h = 0;
 	for (size_t i = 0; i < n; i++)
-		h += *text(way_list[i], "gate") ? 33 : 19;
+		h += *view_string(way_list[i], "gate") ? 33 : 19;
 	return h;
 }
 
 static bool rings(const struct canvas *c, const json_t *view)
 {
 	const json_t *edges = json_object_get(view, "edges"), *cpus = json_object_get(json_object_get(view, "now"), "cpus");
-	const json_t *newest = json_object_get(view, "newest"), *list[WAYS], *marked = json_array_get(edges, (size_t)num(newest, "edge") - 1);
+	const json_t *newest = json_object_get(view, "newest"), *list[WAYS],
+		     *marked = json_array_get(edges, (size_t)view_integer(newest, "edge") - 1);
 	size_t n = choose(edges, list), i;
 	bool below = narrow(c, 860), live = json_object_get(view, "recording") != NULL;
 	double head = live ? 40 + 16 * (double)json_array_size(cpus) : 10, x = below ? 16 : 480, y = below ? 476 : 40;
@@ -173,16 +160,18 @@ static bool rings(const struct canvas *c, const json_t *view)
 	processors(c, view);
 	unsigned room = (unsigned)((w - x) / 6.2);
 	json_array_foreach((json_t *)cpus, i, cpu) {
-		snprintf(buf, sizeof(buf), "CPU %lld: ring %lld, %s%s, CS %s, at %s, %s", num(cpu, "cpu"), num(cpu, "cpl"), text(cpu, "mode"),
-			 text(cpu, "_root"), text(cpu, "cs"), text(cpu, "pc"), text(cpu, "activity"));
+		snprintf(buf, sizeof(buf), "CPU %lld: ring %lld, %s%s, CS %s, at %s, %s", view_integer(cpu, "cpu"),
+			 view_integer(cpu, "cpl"), view_string(cpu, "mode"), view_string(cpu, "_root"), view_string(cpu, "cs"),
+			 view_string(cpu, "pc"), view_string(cpu, "activity"));
 		label(c, x, y, 12, TEXT_BOLD, fitted(buf, room, cut, sizeof(cut)));
 		y += 16;
 	}
-	if (live && !truth(view, "recording"))
+	if (live && !view_true(view, "recording"))
 		c->text(c->ctx, x, y, 12, GREY, 0, "How rings change is not recorded: 'rings on' begins.");
 	if (newest) {
-		snprintf(buf, sizeof(buf), "newest: %lld to %lld by %s at %s%s%s, instruction %lld", num(newest, "from"), num(newest, "to"),
-			 text(newest, "via"), text(newest, "rip"), *text(newest, "symbol") ? " " : "", text(newest, "symbol"), num(newest, "at"));
+		snprintf(buf, sizeof(buf), "newest: %lld to %lld by %s at %s%s%s, instruction %lld", view_integer(newest, "from"),
+			 view_integer(newest, "to"), view_string(newest, "via"), view_string(newest, "rip"),
+			 *view_string(newest, "symbol") ? " " : "", view_string(newest, "symbol"), view_integer(newest, "at"));
 		c->text(c->ctx, x, y + 4, 12, RED, 0, fitted(buf, room, cut, sizeof(cut)));
 	}
 	y += live ? 28 : 0;
@@ -202,7 +191,7 @@ static bool rings(const struct canvas *c, const json_t *view)
 
 static double lane_y(const json_t *e)
 {
-	return 50 + LANE * (double)(num(e, "cpl") & 3) + (truth(e, "root") ? 0 : 5 * LANE);
+	return 50 + LANE * (double)(view_integer(e, "cpl") & 3) + (view_true(e, "root") ? 0 : 5 * LANE);
 }
 
 static void lanes(const struct canvas *c, double w, bool nonroot)
@@ -222,7 +211,11 @@ static u32 mode_colour(const char *mode)
 	static const struct {
 		const char *name;
 		u32 colour;
-	} modes[] = {{"real", 0xb7950b}, {"virtual-8086", 0xca6f1e}, {"protected", 0x229954}, {"compatibility", 0x138d75}, {"64-bit", BLUE}};
+	} modes[] = {{"real", 0xb7950b},
+		     {"virtual-8086", 0xca6f1e},
+		     {"protected", 0x229954},
+		     {"compatibility", 0x138d75},
+		     {"64-bit", BLUE}};
 	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++)
 		if (!strcmp(mode, modes[i].name))
 			return modes[i].colour;
@@ -233,8 +226,8 @@ static void mode_strip(const struct canvas *c, const json_t *list, size_t first,
 {
 	label(c, 84, top + 13, 12, TEXT_END, "mode");
 	for (size_t i = 0, from = 0; i < n; i++) {
-		const char *mode = text(json_array_get(list, first + i), "mode");
-		if (i + 1 < n && !strcmp(mode, text(json_array_get(list, first + i + 1), "mode")))
+		const char *mode = view_string(json_array_get(list, first + i), "mode");
+		if (i + 1 < n && !strcmp(mode, view_string(json_array_get(list, first + i + 1), "mode")))
 			continue;
 		double x = 95 + 15 * (double)from, w = 15 * (double)(i + 1 - from);
 		char cut[40];
@@ -257,14 +250,14 @@ static void phase_name(const struct canvas *c, double x, const char *name, doubl
 
 static void event(const struct canvas *c, const json_t *e, double x, double y, double bottom, double *names)
 {
-	const char *kind = text(e, "kind");
+	const char *kind = view_string(e, "kind");
 	if (!strcmp(kind, "phase")) {
 		c->line(c->ctx, x, 6, x, bottom, 0x999999, 1, LINE_DASHED);
-		phase_name(c, x, text(e, "via"), names);
+		phase_name(c, x, view_string(e, "via"), names);
 	} else if (strcmp(kind, "mode") != 0) {
 		u32 colour = !strcmp(kind, "exception") ? RED : !strncmp(kind, "vm", 2) ? NONROOT : BLACK;
 		c->circle(c->ctx, x, y, 3.4, colour, 100, colour);
-		c->text(c->ctx, x - 2, bottom + BAND + 14, 9, GREY, TEXT_SLANT, text(e, "via"));
+		c->text(c->ctx, x - 2, bottom + BAND + 14, 9, GREY, TEXT_SLANT, view_string(e, "via"));
 	}
 }
 
@@ -288,14 +281,15 @@ static bool timeline(const struct canvas *c, const json_t *view)
 	}
 	n = MIN(n, (size_t)EVENTS);
 	for (i = 0; i < n; i++)
-		nonroot |= !truth(json_array_get(list, first + i), "root");
+		nonroot |= !view_true(json_array_get(list, first + i), "root");
 	double w = 130 + 15 * (double)n, bottom = 20 + (nonroot ? 10 : 5) * LANE;
-	c->begin(c->ctx, (unsigned)w, (unsigned)bottom + 110 + BAND, "Timeline: ring, root or non-root operation, mode, and what changed them");
+	c->begin(c->ctx, (unsigned)w, (unsigned)bottom + 110 + BAND,
+		 "Timeline: ring, root or non-root operation, mode, and what changed them");
 	lanes(c, w, nonroot);
 	mode_strip(c, list, first, n, bottom);
 	for (i = 0; i < n; i++, x += 15) {
 		const json_t *e = json_array_get(list, first + i);
-		unsigned cpu = (unsigned)num(e, "cpu") & 3;
+		unsigned cpu = (unsigned)view_integer(e, "cpu") & 3;
 		double to = lane_y(e);
 		if (was[cpu].y > 0) {
 			c->line(c->ctx, was[cpu].x, was[cpu].y, x, was[cpu].y, line_colour[cpu], 2, 0);
@@ -313,7 +307,7 @@ static bool timeline(const struct canvas *c, const json_t *view)
 
 static bool second_stage(const json_t *step)
 {
-	return !strncmp(text(step, "level"), "EPT", 3);
+	return !strncmp(view_string(step, "level"), "EPT", 3);
 }
 
 #define BOX 54
@@ -323,10 +317,10 @@ static void walk_entry(const struct canvas *c, const json_t *s, double x, double
 	bool ept = second_stage(s);
 	char buf[120];
 	c->rect(c->ctx, x, y, w, BOX, ept ? 0xf4ecf7 : 0xeaf2f8, 100, ept ? NONROOT : BLUE);
-	snprintf(buf, sizeof(buf), "%zu. %s at %s", number, text(s, "level"), text(s, "at"));
+	snprintf(buf, sizeof(buf), "%zu. %s at %s", number, view_string(s, "level"), view_string(s, "at"));
 	label(c, x + 8, y + 15, 11, 0, buf);
-	label(c, x + 8, y + 31, 11, TEXT_MONO, text(s, "entry"));
-	c->text(c->ctx, x + 8, y + 46, 10, GREY, 0, text(s, "flags"));
+	label(c, x + 8, y + 31, 11, TEXT_MONO, view_string(s, "entry"));
+	c->text(c->ctx, x + 8, y + 46, 10, GREY, 0, view_string(s, "flags"));
 }
 
 static bool walk(const struct canvas *c, const json_t *view)
@@ -363,18 +357,21 @@ static bool walk(const struct canvas *c, const json_t *view)
 		}
 		if (!draw)
 			c->begin(c->ctx, (unsigned)(guest_x + (two ? own + 16 : 440)), (unsigned)(y + 44), "Page walk");
-		else if (*text(view, "guest_physical"))
-			snprintf(buf, sizeof(buf), "is guest-physical %s, and that is physical %s, in a page of %lld KiB", text(view, "guest_physical"),
-				 text(view, "physical"), strtoll(text(view, "page_size"), NULL, 0) / 1024);
+		else if (*view_string(view, "guest_physical"))
+			snprintf(buf, sizeof(buf), "is guest-physical %s, and that is physical %s, in a page of %lld KiB",
+				 view_string(view, "guest_physical"), view_string(view, "physical"),
+				 strtoll(view_string(view, "page_size"), NULL, 0) / 1024);
 		else if (json_object_get(view, "physical"))
-			snprintf(buf, sizeof(buf), "is %s, in a page of %lld KiB", text(view, "physical"), strtoll(text(view, "page_size"), NULL, 0) / 1024);
+			snprintf(buf, sizeof(buf), "is %s, in a page of %lld KiB", view_string(view, "physical"),
+				 strtoll(view_string(view, "page_size"), NULL, 0) / 1024);
 		else
-			snprintf(buf, sizeof(buf), "refused: %s", text(view, "verdict"));
+			snprintf(buf, sizeof(buf), "refused: %s", view_string(view, "verdict"));
 		if (draw)
 			label(c, 16, y + 22, 14, TEXT_BOLD, buf);
 	}
-	snprintf(buf, sizeof(buf), "%s%s%s%s%s: %zu entries read", two ? "guest-linear " : "linear ", text(view, "linear"),
-		 *text(view, "symbol") ? " " : "", text(view, "symbol"), *text(view, "_where") ? text(view, "_where") : "", n);
+	snprintf(buf, sizeof(buf), "%s%s%s%s%s: %zu entries read", two ? "guest-linear " : "linear ", view_string(view, "linear"),
+		 *view_string(view, "symbol") ? " " : "", view_string(view, "symbol"),
+		 *view_string(view, "_where") ? view_string(view, "_where") : "", n);
 	label(c, 16, 24, 15, TEXT_BOLD, buf);
 	c->end(c->ctx);
 	return true;
@@ -431,7 +428,7 @@ static bool bars_picture(const struct canvas *c, const json_t *view)
 		y += n ? 28 + 20 * n : 0;
 	}
 	c->begin(c->ctx, (unsigned)w, (unsigned)y + 10, "Counters");
-	label(c, 16, 22, 14, TEXT_BOLD, *text(view, "_title") ? text(view, "_title") : "Counters");
+	label(c, 16, 22, 14, TEXT_BOLD, *view_string(view, "_title") ? view_string(view, "_title") : "Counters");
 	y = 30;
 	for (unsigned k = 0; k < ARRAY_SIZE(bar_kinds); k++) {
 		unsigned n = bars_of(counts, k, bars);
@@ -466,19 +463,19 @@ static bool map(const struct canvas *c, const json_t *view)
 	if (!n)
 		return false;
 	c->begin(c->ctx, 636, (unsigned)(50 + 26 * n), "Memory map");
-	snprintf(buf, sizeof(buf), "what linear addresses mean%s", text(view, "_where"));
+	snprintf(buf, sizeof(buf), "what linear addresses mean%s", view_string(view, "_where"));
 	label(c, 16, 24, 15, TEXT_BOLD, buf);
 	json_array_foreach((json_t *)ranges, i, g) {
-		const char *rights = text(g, "rights");
+		const char *rights = view_string(g, "rights");
 		double y = 40 + 26 * (double)i;
 		bool user = strstr(rights, "user") != NULL;
 		c->rect(c->ctx, 16, y, 604, 22, user ? BLUE : RED, rights[0] && rights[1] == 'w' ? 25 : 10, PALE);
-		snprintf(buf, sizeof(buf), "%s - %s", text(g, "from"), text(g, "to"));
+		snprintf(buf, sizeof(buf), "%s - %s", view_string(g, "from"), view_string(g, "to"));
 		label(c, 24, y + 15, 12, TEXT_MONO, buf);
-		snprintf(buf, sizeof(buf), "is %s", text(g, "phys"));
+		snprintf(buf, sizeof(buf), "is %s", view_string(g, "phys"));
 		label(c, 318, y + 15, 12, TEXT_MONO, buf);
-		if (num(g, "key"))
-			snprintf(buf, sizeof(buf), "%s, key %lld", rights, num(g, "key"));
+		if (view_integer(g, "key"))
+			snprintf(buf, sizeof(buf), "%s, key %lld", rights, view_integer(g, "key"));
 		else
 			snprintf(buf, sizeof(buf), "%s", rights);
 		label(c, 478, y + 15, 12, 0, buf);
@@ -606,8 +603,8 @@ static void table(struct page *p, double x, const json_t *a)
 	json_array_foreach((json_t *)a, i, row) {
 		if (p->lines >= ROWS_MAX)
 			return;
-		if (strcmp(text(row, "_group"), group) != 0) {
-			group = text(row, "_group");
+		if (strcmp(view_string(row, "_group"), group) != 0) {
+			group = view_string(row, "_group");
 			p->y += 6;
 			put(p, x, BLUE, TEXT_BOLD, group);
 			next_line(p);
@@ -624,7 +621,8 @@ static bool scalar(const json_t *v)
 static bool is_table(const json_t *a)
 {
 	const json_t *first = json_array_get(a, 0);
-	return json_is_object(first) && !json_object_get(first, "_line") && !json_object_get(first, "_title") && !json_object_get(first, "_flat");
+	return json_is_object(first) && !json_object_get(first, "_line") && !json_object_get(first, "_title") &&
+	       !json_object_get(first, "_flat");
 }
 
 static void part(struct page *p, double x, const char *name, const json_t *v, unsigned depth);
@@ -638,8 +636,8 @@ static void object(struct page *p, double x, const json_t *o, unsigned depth)
 		lines_of(p, x, o);
 		return;
 	}
-	if (*text(o, "_title")) {
-		put(p, x, BLACK, TEXT_BOLD, text(o, "_title"));
+	if (*view_string(o, "_title")) {
+		put(p, x, BLACK, TEXT_BOLD, view_string(o, "_title"));
 		next_line(p);
 	}
 	json_object_foreach((json_t *)o, key, v) {
@@ -676,7 +674,7 @@ static bool document(const struct canvas *c, const json_t *view)
 		return false;
 	object(&p, 16, view, 0);
 	double w = p.w, h = p.y + 12;
-	c->begin(c->ctx, (unsigned)w, (unsigned)h, *text(view, "_title") ? text(view, "_title") : "View");
+	c->begin(c->ctx, (unsigned)w, (unsigned)h, *view_string(view, "_title") ? view_string(view, "_title") : "View");
 	p = (struct page){.c = c, .draw = true, .y = 12, .w = w, .room = c->width};
 	object(&p, 16, view, 0);
 	c->end(c->ctx);
@@ -689,7 +687,7 @@ bool picture_draw(const struct canvas *c, const json_t *view)
 		const char *name;
 		bool (*draw)(const struct canvas *c, const json_t *view);
 	} pictures[] = {{"rings", rings}, {"timeline", timeline}, {"walk", walk}, {"map", map}, {"bars", bars_picture}};
-	const char *name = text(view, "_picture");
+	const char *name = view_string(view, "_picture");
 	if (!json_is_object(view))
 		return false;
 	for (unsigned i = 0; i < ARRAY_SIZE(pictures); i++)

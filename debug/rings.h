@@ -1,6 +1,6 @@
 /*
- * Live views of privilege: the ring diagram, the timeline and the counters of a running machine. A recorder that is switched on for as
- * long as somebody looks; off, it costs nothing. The pictures are debug/picture.h's.
+ * Live views of privilege: the ring diagram, the timeline and the counters of a running machine. A recorder that is switched on
+ * for as long as somebody looks; off, it costs nothing. The pictures are debug/picture.h's.
  */
 #ifndef ORRERY_DEBUG_RINGS_H
 #define ORRERY_DEBUG_RINGS_H

@@ -54,9 +54,11 @@ static void circle(void *ctx, double x, double y, double r, u32 fill, unsigned a
 
 static void line(void *ctx, double x1, double y1, double x2, double y2, u32 colour, double width, unsigned flags)
 {
-	fprintf(ctx, "<line x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f' stroke='#%06x' stroke-width='%.1f'%s%s%s stroke-linecap='square'/>\n", x1, y1,
-		x2, y2, colour, width, flags & LINE_ARROW ? " marker-end='url(#a)'" : "", flags & LINE_DASHED ? " stroke-dasharray='3 3'" : "",
-		flags & LINE_FAINT ? " stroke-opacity='.35'" : "");
+	fprintf(
+	    ctx,
+	    "<line x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f' stroke='#%06x' stroke-width='%.1f'%s%s%s stroke-linecap='square'/>\n",
+	    x1, y1, x2, y2, colour, width, flags & LINE_ARROW ? " marker-end='url(#a)'" : "",
+	    flags & LINE_DASHED ? " stroke-dasharray='3 3'" : "", flags & LINE_FAINT ? " stroke-opacity='.35'" : "");
 }
 
 static void text(void *ctx, double x, double y, unsigned size, u32 colour, unsigned flags, const char *s)
@@ -69,7 +71,8 @@ static void text(void *ctx, double x, double y, unsigned size, u32 colour, unsig
 		flags & TEXT_MIDDLE ? " text-anchor='middle'"
 		: flags & TEXT_END  ? " text-anchor='end'"
 				    : "",
-		flags & TEXT_BOLD ? " font-weight='bold'" : "", flags & TEXT_MONO ? " font-family='monospace' xml:space='preserve'" : "");
+		flags & TEXT_BOLD ? " font-weight='bold'" : "",
+		flags & TEXT_MONO ? " font-family='monospace' xml:space='preserve'" : "");
 	markup_escape(ctx, s);
 	fputs("</text>\n", ctx);
 }

@@ -78,6 +78,22 @@ json_t *view_array(json_t *o, const char *name)
 	return v;
 }
 
+const char *view_string(const json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+	return s ? s : "";
+}
+
+long long view_integer(const json_t *o, const char *name)
+{
+	return (long long)json_integer_value(json_object_get(o, name));
+}
+
+bool view_true(const json_t *o, const char *name)
+{
+	return json_is_true(json_object_get(o, name));
+}
+
 /* ---- text --------------------------------------------------------------------------------------------------------- */
 
 struct text {

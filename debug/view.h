@@ -27,6 +27,11 @@ void view_hex(json_t *o, const char *name, u64 value, unsigned digits);
 json_t *view_object(json_t *o, const char *name);
 json_t *view_array(json_t *o, const char *name);
 
+/** A member's text, number or truth; "", 0, false where there is no such. */
+const char *view_string(const json_t *o, const char *name);
+long long view_integer(const json_t *o, const char *name);
+bool view_true(const json_t *o, const char *name);
+
 /** Text of the tree, lines ending in \n; malloc'ed, NULL when out of memory. */
 char *view_to_text(const json_t *v);
 /** A copy without hints (new reference). */

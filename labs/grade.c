@@ -117,14 +117,15 @@ static void add_faults(json_t *check, const json_t *run, const char *phase)
 
 	json_array_foreach(json_object_get(run, "timeline"), i, e)
 	{
-		const char *kind = json_string_value(json_object_get(e, "kind")), *in = json_string_value(json_object_get(e, "phase"));
+		const char *kind = json_string_value(json_object_get(e, "kind")),
+			   *in = json_string_value(json_object_get(e, "phase"));
 		if (!kind || strcmp(kind, "exception") != 0 || !in || strcmp(in, phase) != 0 || json_array_size(seen) == 3)
 			continue;
 		const char *via = json_string_value(json_object_get(e, "via")), *why = json_string_value(json_object_get(e, "why"));
 		if (!seen)
 			seen = view_array(check, "faults");
-		json_array_append_new(seen, json_sprintf("%s in ring %d: %s", via ? via : "?", (int)json_integer_value(json_object_get(e, "cpl")),
-							 why ? why : "?"));
+		json_array_append_new(seen, json_sprintf("%s in ring %d: %s", via ? via : "?",
+							 (int)json_integer_value(json_object_get(e, "cpl")), why ? why : "?"));
 	}
 }
 
@@ -311,7 +312,8 @@ static bool means(const char *probe, const char *key)
 
 json_t *lab_watched(const struct lab *l, const json_t *run)
 {
-	json_t *o = json_object(), *head = view_array(o, "head"), *rows = view_array(o, "rows"), *probe, *phase, *n, *columns = json_object();
+	json_t *o = json_object(), *head = view_array(o, "head"), *rows = view_array(o, "rows"), *probe, *phase, *n,
+	       *columns = json_object();
 	size_t i, k;
 	const char *key;
 
@@ -326,7 +328,9 @@ json_t *lab_watched(const struct lab *l, const json_t *run)
 	json_array_foreach(json_object_get(run, "phases"), k, phase)
 	{
 		const char *name = json_string_value(json_object_get(phase, "name"));
-		json_t *row = json_object_size(columns) && json_object_size(json_object_get(phase, "counts")) ? view_array(rows, NULL) : NULL;
+		json_t *row = json_object_size(columns) && json_object_size(json_object_get(phase, "counts"))
+				  ? view_array(rows, NULL)
+				  : NULL;
 		if (!row)
 			continue;
 		json_array_append_new(row, json_string(name));

@@ -6,17 +6,6 @@
 #include "debug/view.h"
 #include "labs/markup.h"
 
-static const char *text(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
-
-static int num(const json_t *o, const char *key)
-{
-	return (int)json_integer_value(json_object_get(o, key));
-}
-
 /* ---- a little Markdown ----------------------------------------------------------------------- */
 
 static void inline_text(FILE *f, const char *s, size_t n)
@@ -48,7 +37,8 @@ enum markup { B_NONE, B_P, B_LIST, B_CODE, B_FENCE };
 
 static void change(FILE *f, enum markup *b, enum markup to)
 {
-	static const char *const open[] = {"", "<p>", "<ul>", "<pre>", "<pre>"}, *const shut[] = {"", "</p>\n", "</ul>\n", "</pre>\n", "</pre>\n"};
+	static const char *const open[] = {"", "<p>", "<ul>", "<pre>", "<pre>"}, *const shut[] = {"", "</p>\n", "</ul>\n",
+												  "</pre>\n", "</pre>\n"};
 
 	if (*b == to)
 		return;
@@ -118,9 +108,9 @@ static void questions(FILE *f, const struct lab *l, const json_t *run)
 	json_array_foreach((json_t *)list, i, q)
 	{
 		u64 v, w;
-		bool have = lab_value(run, text(q, "phase"), text(q, "key"), &v);
+		bool have = lab_value(run, view_string(q, "phase"), view_string(q, "key"), &v);
 		fputs("<details><summary>", f);
-		inline_text(f, text(q, "ask"), strlen(text(q, "ask")));
+		inline_text(f, view_string(q, "ask"), strlen(view_string(q, "ask")));
 		fputs("</summary><p><b>Observed:</b> ", f);
 		if (!have)
 			fputs("nothing; the guest did not come to it", f);
@@ -132,7 +122,7 @@ static void questions(FILE *f, const struct lab *l, const json_t *run)
 				markup_escape(f, label);
 		}
 		fputs("</p><p>", f);
-		inline_text(f, text(q, "why"), strlen(text(q, "why")));
+		inline_text(f, view_string(q, "why"), strlen(view_string(q, "why")));
 		fputs("</p></details>", f);
 	}
 }
@@ -168,12 +158,12 @@ static void tables(FILE *f, const struct lab *l, const json_t *run)
 	json_array_foreach(all, i, t)
 	{
 		fputs("<h2>", f);
-		markup_escape(f, text(t, "title"));
+		markup_escape(f, view_string(t, "title"));
 		fputs("</h2>", f);
 		table(f, t);
 	}
 	if (json_array_size(json_object_get(watched, "rows"))) {
-		fprintf(f, "<details><summary>%s</summary><div class='pic'>", text(watched, "title"));
+		fprintf(f, "<details><summary>%s</summary><div class='pic'>", view_string(watched, "title"));
 		table(f, watched);
 		fputs("</div></details>\n", f);
 	}
@@ -216,7 +206,7 @@ static void shows(FILE *f, const json_t *run)
 			if (!v)
 				break;
 			fprintf(f, "<details><summary>%s", what[k]);
-			markup_escape(f, text(v, "_where"));
+			markup_escape(f, view_string(v, "_where"));
 			fputs("</summary>", f);
 			picture(f, run, "", what[k], n);
 			fputs("</details>\n", f);
@@ -238,10 +228,10 @@ static void checks(FILE *f, const json_t *grade)
 			fprintf(f, "<td%s>", k < 3                                       ? ""
 					     : json_is_true(json_object_get(c, "ok")) ? " class='ok'"
 										      : " class='no'");
-			markup_escape(f, text(c, keys[k]));
+			markup_escape(f, view_string(c, keys[k]));
 		}
 		fputs("<td>", f);
-		inline_text(f, text(c, "why"), strlen(text(c, "why")));
+		inline_text(f, view_string(c, "why"), strlen(view_string(c, "why")));
 		json_array_foreach(json_object_get(c, "faults"), j, fault)
 		{
 			fputs("<br>There was ", f);
@@ -252,9 +242,9 @@ static void checks(FILE *f, const json_t *grade)
 	json_array_foreach(json_object_get(grade, "explanations"), i, c)
 	{
 		fputs("<h3>The first exception of ", f);
-		markup_escape(f, text(c, "phase"));
+		markup_escape(f, view_string(c, "phase"));
 		fputs(", which was not as expected</h3><pre>", f);
-		markup_escape(f, text(c, "text"));
+		markup_escape(f, view_string(c, "text"));
 		fputs("</pre>\n", f);
 	}
 }
@@ -265,16 +255,16 @@ void lab_html(FILE *f, const struct lab *l, const json_t *run, const json_t *gra
 	bool passed = json_is_true(json_object_get(grade, "passed"));
 
 	fputs(head, f);
-	markup_escape(f, text(run, "title"));
+	markup_escape(f, view_string(run, "title"));
 	fputs("</title></head><body><h1>", f);
-	markup_escape(f, text(run, "title"));
-	fprintf(f, "</h1><div class='verdict %s'>%d of %d as expected. The guest ended: ", passed ? "pass" : "fail", num(grade, "score"),
-		num(grade, "of"));
-	markup_escape(f, text(end, "reason"));
+	markup_escape(f, view_string(run, "title"));
+	fprintf(f, "</h1><div class='verdict %s'>%d of %d as expected. The guest ended: ", passed ? "pass" : "fail",
+		(int)view_integer(grade, "score"), (int)view_integer(grade, "of"));
+	markup_escape(f, view_string(end, "reason"));
 	fprintf(f, ", after %lld instructions.", (long long)json_integer_value(json_object_get(end, "instructions")));
-	if (*text(end, "explanation")) {
+	if (*view_string(end, "explanation")) {
 		fputs("<pre>", f);
-		markup_escape(f, text(end, "explanation"));
+		markup_escape(f, view_string(end, "explanation"));
 		fputs("</pre>", f);
 	}
 	fputs("</div>\n", f);
@@ -284,7 +274,7 @@ void lab_html(FILE *f, const struct lab *l, const json_t *run, const json_t *gra
 	pictures(f, run);
 	shows(f, run);
 	fputs("<h2>What the guest printed</h2><pre>", f);
-	markup_escape(f, text(run, "output"));
+	markup_escape(f, view_string(run, "output"));
 	fputs("</pre>\n", f);
 	checks(f, grade);
 	fputs("</body></html>\n", f);

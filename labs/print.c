@@ -1,20 +1,10 @@
 /* The same pictures as text. See labs.h. */
 #include <stdlib.h>
 #include <string.h>
+#include "debug/view.h"
 #include "labs/labs.h"
 
 #define COLUMNS 40
-
-static const char *text(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
-
-static int num(const json_t *o, const char *key)
-{
-	return (int)json_integer_value(json_object_get(o, key));
-}
 
 static void table_row(FILE *f, const json_t *row, const size_t *width)
 {
@@ -54,7 +44,7 @@ void lab_print_tables(FILE *f, const json_t *tables)
 			continue;
 		widths(json_object_get(t, "head"), width);
 		json_array_foreach(json_object_get(t, "rows"), j, row) widths(row, width);
-		fprintf(f, "\n%s\n", text(t, "title"));
+		fprintf(f, "\n%s\n", view_string(t, "title"));
 		table_row(f, json_object_get(t, "head"), width);
 		json_array_foreach(json_object_get(t, "rows"), j, row) table_row(f, row, width);
 	}
@@ -67,18 +57,21 @@ void lab_print_walks(FILE *f, const json_t *run)
 
 	json_array_foreach(json_object_get(run, "walks"), i, w)
 	{
-		fprintf(f, "\nwalk of %s in %s, ring %d%s: %d entries read\n", text(w, "linear"), text(w, "phase"), num(w, "cpl"),
-			json_is_true(json_object_get(w, "root")) ? "" : ", non-root", (int)json_array_size(json_object_get(w, "steps")));
+		fprintf(f, "\nwalk of %s in %s, ring %d%s: %d entries read\n", view_string(w, "linear"), view_string(w, "phase"),
+			(int)view_integer(w, "cpl"), json_is_true(json_object_get(w, "root")) ? "" : ", non-root",
+			(int)json_array_size(json_object_get(w, "steps")));
 		json_array_foreach(json_object_get(w, "steps"), j, s)
 		{
-			bool ept = !strncmp(text(s, "level"), "EPT", 3);
-			fprintf(f, "  %s%-9s at %-12s = %s  %s\n", ept ? "      " : "", text(s, "level"), text(s, "at"), text(s, "entry"),
-				text(s, "flags"));
+			bool ept = !strncmp(view_string(s, "level"), "EPT", 3);
+			fprintf(f, "  %s%-9s at %-12s = %s  %s\n", ept ? "      " : "", view_string(s, "level"),
+				view_string(s, "at"), view_string(s, "entry"), view_string(s, "flags"));
 		}
 		if (!json_object_get(w, "physical"))
-			fprintf(f, "  -> %s\n", text(w, "verdict"));
+			fprintf(f, "  -> %s\n", view_string(w, "verdict"));
 		else
-			fprintf(f, "  -> %s%s%s, a page of %lld KiB\n", text(w, "guest_physical"), *text(w, "guest_physical") ? " -> " : "", text(w, "physical"), strtoll(text(w, "page_size"), NULL, 0) / 1024);
+			fprintf(f, "  -> %s%s%s, a page of %lld KiB\n", view_string(w, "guest_physical"),
+				*view_string(w, "guest_physical") ? " -> " : "", view_string(w, "physical"),
+				strtoll(view_string(w, "page_size"), NULL, 0) / 1024);
 	}
 }
 
@@ -89,10 +82,11 @@ void lab_print_rings(FILE *f, const json_t *run)
 
 	json_array_foreach(json_object_get(run, "edges"), i, e)
 	{
-		fprintf(f, "  ring %d -> ring %d %8d times by %s%s\n", num(e, "from"), num(e, "to"), num(e, "count"), text(e, "via"),
+		fprintf(f, "  ring %d -> ring %d %8d times by %s%s\n", (int)view_integer(e, "from"), (int)view_integer(e, "to"),
+			(int)view_integer(e, "count"), view_string(e, "via"),
 			json_is_true(json_object_get(e, "root")) ? "" : " (non-root)");
-		if (*text(e, "gate"))
-			fprintf(f, "                              %s\n", text(e, "gate"));
+		if (*view_string(e, "gate"))
+			fprintf(f, "                              %s\n", view_string(e, "gate"));
 	}
 }
 
@@ -108,12 +102,14 @@ void lab_print_timeline(FILE *f, const json_t *run, unsigned max)
 			fprintf(f, "  ... %d more\n", (int)(json_array_size(list) - max));
 			break;
 		}
-		if (!strcmp(text(e, "kind"), "phase")) {
-			fprintf(f, "  %9d -- %s\n", num(e, "at"), text(e, "via"));
+		if (!strcmp(view_string(e, "kind"), "phase")) {
+			fprintf(f, "  %9d -- %s\n", (int)view_integer(e, "at"), view_string(e, "via"));
 			continue;
 		}
-		fprintf(f, "  %9d %s%.*s%d%-*s %-10s %s %s\n", num(e, "at"), json_is_true(json_object_get(e, "root")) ? " " : "V",
-			2 * num(e, "cpl"), "      ", num(e, "cpl"), 7 - 2 * num(e, "cpl"), "", text(e, "kind"),
-			strcmp(text(e, "kind"), "mode") != 0 ? text(e, "via") : text(e, "mode"), text(e, "why"));
+		fprintf(f, "  %9d %s%.*s%d%-*s %-10s %s %s\n", (int)view_integer(e, "at"),
+			json_is_true(json_object_get(e, "root")) ? " " : "V", 2 * (int)view_integer(e, "cpl"), "      ",
+			(int)view_integer(e, "cpl"), 7 - 2 * (int)view_integer(e, "cpl"), "", view_string(e, "kind"),
+			strcmp(view_string(e, "kind"), "mode") != 0 ? view_string(e, "via") : view_string(e, "mode"),
+			view_string(e, "why"));
 	}
 }

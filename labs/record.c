@@ -300,7 +300,9 @@ static void explain_end(json_t *end, const struct recorder *r, const struct mach
 		tree = explain_last(r->m, 0, -1, NULL);
 	if (tree && (text = explain_to_text(tree))) {
 		json_object_set(end, "fault", tree);
-		json_object_set_new(end, "explanation", json_sprintf("%s%s", res->debug_code ? "the guest gave up; its last exception:\n" : "", text));
+		json_object_set_new(
+		    end, "explanation",
+		    json_sprintf("%s%s", res->debug_code ? "the guest gave up; its last exception:\n" : "", text));
 		free(text);
 	}
 	json_decref(tree);

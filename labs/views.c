@@ -4,12 +4,6 @@
 #include "debug/picture.h"
 #include "labs/labs.h"
 
-static const char *text(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
-
 static json_t *part(const json_t *run, const char *picture, const char *key)
 {
 	json_t *all = json_object_get(run, key), *v;
@@ -44,7 +38,7 @@ static json_t *shown(const json_t *run, const char *what, unsigned n)
 	size_t i;
 	json_t *s;
 	json_array_foreach(json_object_get(run, "shows"), i, s)
-		if (!strcmp(text(s, "what"), what) && !n--)
+		if (!strcmp(view_string(s, "what"), what) && !n--)
 			return json_incref(json_object_get(s, "view"));
 	return NULL;
 }

@@ -37,12 +37,6 @@ static int usage(struct session *s, const char *what)
 	return EXIT_USAGE;
 }
 
-static const char *text(const json_t *o, const char *key)
-{
-	const char *v = json_string_value(json_object_get(o, key));
-	return v ? v : "";
-}
-
 static const char *paint(const struct session *s, const char *code)
 {
 	return s->colour ? code : "";
@@ -93,7 +87,7 @@ static struct answer ask(struct session *s, const json_t *q, unsigned number)
 	unsigned i = 0;
 	char line[200];
 
-	fprintf(s->out, "\n%s%u.%s %s\n", BOLD(s), number, PLAIN(s), text(q, "ask"));
+	fprintf(s->out, "\n%s%u.%s %s\n", BOLD(s), number, PLAIN(s), view_string(q, "ask"));
 	json_object_foreach((json_t *)choices, label, value) fprintf(s->out, "     %u) %s\n", ++i, label);
 	while (s->asks) {
 		fprintf(s->out, "   your prediction (%s, or Enter for none): ", choices ? "its number" : "a number");
@@ -126,9 +120,9 @@ static void explain(struct session *s, const json_t *run, const json_t *q, const
 {
 	const json_t *choices = json_object_get(q, "choices");
 	u64 v;
-	bool have = lab_value(run, text(q, "phase"), text(q, "key"), &v);
+	bool have = lab_value(run, view_string(q, "phase"), view_string(q, "key"), &v);
 
-	fprintf(s->out, "\n%s%u.%s %s\n   observed: ", BOLD(s), number, PLAIN(s), text(q, "ask"));
+	fprintf(s->out, "\n%s%u.%s %s\n   observed: ", BOLD(s), number, PLAIN(s), view_string(q, "ask"));
 	if (have)
 		print_value(s, choices, v);
 	else
@@ -141,7 +135,7 @@ static void explain(struct session *s, const json_t *run, const json_t *q, const
 		if (!right)
 			print_value(s, choices, a->value);
 	}
-	fprintf(s->out, "\n   %s\n", text(q, "why"));
+	fprintf(s->out, "\n   %s\n", view_string(q, "why"));
 }
 
 /* ---- results ------------------------------------------------------------------------------------- */
@@ -156,42 +150,44 @@ static void print_checks(struct session *s, const json_t *grade, bool all)
 		bool ok = json_is_true(json_object_get(c, "ok"));
 		if (ok && !all)
 			continue;
-		fprintf(s->out, "  %s%s%s %s: %s is %s", ok ? GREEN(s) : RED(s), ok ? "ok" : "NO", PLAIN(s), text(c, "phase"), text(c, "key"),
-			text(c, "observed"));
+		fprintf(s->out, "  %s%s%s %s: %s is %s", ok ? GREEN(s) : RED(s), ok ? "ok" : "NO", PLAIN(s),
+			view_string(c, "phase"), view_string(c, "key"), view_string(c, "observed"));
 		if (!ok)
-			fprintf(s->out, "; expected %s\n     %s", text(c, "expected"), text(c, "why"));
+			fprintf(s->out, "; expected %s\n     %s", view_string(c, "expected"), view_string(c, "why"));
 		fputc('\n', s->out);
-		json_array_foreach(json_object_get(c, "faults"), k, fault) fprintf(s->out, "     there was %s\n", json_string_value(fault));
+		json_array_foreach(json_object_get(c, "faults"), k, fault)
+		    fprintf(s->out, "     there was %s\n", json_string_value(fault));
 	}
 	json_array_foreach(json_object_get(grade, "explanations"), i, c)
-		fprintf(s->out, "\nThe first exception of %s, which was not as expected:\n%s", text(c, "phase"), text(c, "text"));
+	    fprintf(s->out, "\nThe first exception of %s, which was not as expected:\n%s", view_string(c, "phase"),
+		    view_string(c, "text"));
 }
 
 static void print_end(struct session *s, const json_t *run, const json_t *grade)
 {
 	const json_t *end = json_object_get(run, "end");
 
-	fprintf(s->out, "\nThe guest ended: %s, after %lld instructions.\n", text(end, "reason"),
+	fprintf(s->out, "\nThe guest ended: %s, after %lld instructions.\n", view_string(end, "reason"),
 		(long long)json_integer_value(json_object_get(end, "instructions")));
-	if (*text(end, "explanation"))
-		fprintf(s->out, "%s\n", text(end, "explanation"));
-	if (*text(end, "note"))
-		fprintf(s->out, "Note: %s\n", text(end, "note"));
+	if (*view_string(end, "explanation"))
+		fprintf(s->out, "%s\n", view_string(end, "explanation"));
+	if (*view_string(end, "note"))
+		fprintf(s->out, "Note: %s\n", view_string(end, "note"));
 	if (json_integer_value(json_object_get(run, "output_dropped")))
 		fprintf(s->out, "It printed %lld bytes more than are kept.\n",
 			(long long)json_integer_value(json_object_get(run, "output_dropped")));
 	fprintf(s->out, "%s%lld of %lld as expected%s\n", json_is_true(json_object_get(grade, "passed")) ? GREEN(s) : RED(s),
-		(long long)json_integer_value(json_object_get(grade, "score")), (long long)json_integer_value(json_object_get(grade, "of")),
-		PLAIN(s));
+		(long long)json_integer_value(json_object_get(grade, "score")),
+		(long long)json_integer_value(json_object_get(grade, "of")), PLAIN(s));
 }
 
 static void observations(struct session *s, const struct lab *l, const json_t *run, const json_t *grade)
 {
 	json_t *tables = lab_tables(l, run);
 
-	if (*text(run, "output")) {
+	if (*view_string(run, "output")) {
 		heading(s, "What the guest printed");
-		fputs(text(run, "output"), s->out);
+		fputs(view_string(run, "output"), s->out);
 	}
 	heading(s, "Observation");
 	if (json_array_size(json_object_get(run, "edges"))) {
@@ -218,7 +214,7 @@ static json_t *guided(struct session *s, const struct lab *l, json_t **grade, st
 	size_t n = json_array_size(questions), i;
 	struct answer *answers = calloc(n + 1, sizeof(*answers));
 
-	fprintf(s->out, "%s%s%s\n\n%s", BOLD(s), text(l->desc, "title"), PLAIN(s), l->text);
+	fprintf(s->out, "%s%s%s\n\n%s", BOLD(s), view_string(l->desc, "title"), PLAIN(s), l->text);
 	wait_enter(s, "the questions");
 	heading(s, "Prediction");
 	for (i = 0; answers && i < n; i++)
@@ -235,7 +231,8 @@ static json_t *guided(struct session *s, const struct lab *l, json_t **grade, st
 		for (i = 0; answers && i < n; i++)
 			explain(s, run, json_array_get(questions, i), &answers[i], (unsigned)i + 1);
 		if (s->asked)
-			fprintf(s->out, "\nYou predicted %llu of %llu.\n", (unsigned long long)s->right, (unsigned long long)s->asked);
+			fprintf(s->out, "\nYou predicted %llu of %llu.\n", (unsigned long long)s->right,
+				(unsigned long long)s->asked);
 	}
 	free(answers);
 	return run;
@@ -377,7 +374,8 @@ static int list(struct session *s)
 		if (lab_parse(&l, b->name, json->data, (size_t)(json->end - json->data), "", 0, &e))
 			fprintf(s->out, "  %-12s %s\n", b->name, e.s);
 		else
-			fprintf(s->out, "  %-12s %s\n               %s\n", b->name, text(l.desc, "title"), text(l.desc, "about"));
+			fprintf(s->out, "  %-12s %s\n               %s\n", b->name, view_string(l.desc, "title"),
+				view_string(l.desc, "about"));
 		lab_free(&l);
 	}
 	return 0;

@@ -63,18 +63,21 @@ static void circle(void *ctx, double x, double y, double r, u32 fill, unsigned a
 static void line(void *ctx, double x1, double y1, double x2, double y2, u32 colour, double width, unsigned flags)
 {
 	struct sdl_canvas *s = ctx;
-	const double length = hypot(x2 - x1, y2 - y1), ux = length > 0 ? (x2 - x1) / length : 0, uy = length > 0 ? (y2 - y1) / length : 0;
+	const double length = hypot(x2 - x1, y2 - y1), ux = length > 0 ? (x2 - x1) / length : 0,
+		     uy = length > 0 ? (y2 - y1) / length : 0;
 	const bool steep = fabs(x2 - x1) < fabs(y2 - y1);
 	const int thick = width > 2.5 ? 3 : width > 1 ? 2 : 1;
 	colour_of(s, colour, flags & (LINE_FAINT | LINE_DASHED) ? 35 : 100);
 	for (int i = 0; i < thick; i++)
-		SDL_RenderDrawLine(s->d->to, px(s, x1) + steep * i, py(s, y1) + !steep * i, px(s, x2) + steep * i, py(s, y2) + !steep * i);
+		SDL_RenderDrawLine(s->d->to, px(s, x1) + steep * i, py(s, y1) + !steep * i, px(s, x2) + steep * i,
+				   py(s, y2) + !steep * i);
 	if (!(flags & LINE_ARROW) || length < 1)
 		return;
 	const double head = width > 2.5 ? 11 : 8;
 	for (int side = -1; side <= 1; side += 2)
 		for (int i = 0; i < thick; i++)
-			SDL_RenderDrawLine(s->d->to, px(s, x2) + steep * i, py(s, y2) + !steep * i, px(s, x2 - head * ux + head / 2 * side * uy) + steep * i,
+			SDL_RenderDrawLine(s->d->to, px(s, x2) + steep * i, py(s, y2) + !steep * i,
+					   px(s, x2 - head * ux + head / 2 * side * uy) + steep * i,
 					   py(s, y2 - head * uy - head / 2 * side * ux) + !steep * i);
 }
 

@@ -1,7 +1,7 @@
 /*
  * A lab in a window. Pages: the text, a question each, then the guest runs; tables, pictures (labs/picture.h on this canvas), the
- * explanations. Right and left turn pages, what is typed predicts, arrows up and down and the wheel scroll, A and D scroll sideways, Escape
- * closes.
+ * explanations. Right and left turn pages, what is typed predicts, arrows up and down and the wheel scroll, A and D scroll
+ * sideways, Escape closes.
  */
 #include "frontend/sdl/lab.h"
 
@@ -44,12 +44,6 @@ struct view {
 	json_t *run, *grade, *tables;
 	struct errtext error;
 };
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
 
 /* ---- text ---------------------------------------------------------------------------------------- */
 
@@ -168,13 +162,13 @@ static void page_question(struct view *v, unsigned n, bool answered)
 	json_t *value;
 	u64 seen = 0, w, mind = 0;
 	bool given = predicted(v, n, &mind);
-	bool have = answered && lab_value(v->run, text_of(q, "phase"), text_of(q, "key"), &seen);
+	bool have = answered && lab_value(v->run, view_string(q, "phase"), view_string(q, "key"), &seen);
 	int y = MARGIN + v->y, i = 0;
 	char buf[300];
 
 	snprintf(buf, sizeof(buf), answered ? "Explanation %u" : "Prediction %u", n + 1);
 	y = words(v, MARGIN, y, FAINT, buf) + 10;
-	y = words(v, MARGIN, y, INK, text_of(q, "ask")) + 10;
+	y = words(v, MARGIN, y, INK, view_string(q, "ask")) + 10;
 	json_object_foreach(json_object_get(q, "choices"), name, value)
 	{
 		bool right = have && lab_number(value, &w) && w == seen, mine = strtol(v->typed[n], NULL, 10) == ++i;
@@ -192,9 +186,10 @@ static void page_question(struct view *v, unsigned n, bool answered)
 	if (!answered && !i && *v->typed[n] && !given)
 		y = words(v, MARGIN + 30, y, RED, "This is no number: 12, or 0x1f.");
 	if (!answered)
-		words(v, MARGIN, y + 20, FAINT, i ? "A digit predicts; the right arrow goes on." : "Type a number; the right arrow goes on.");
+		words(v, MARGIN, y + 20, FAINT,
+		      i ? "A digit predicts; the right arrow goes on." : "Type a number; the right arrow goes on.");
 	else
-		words(v, MARGIN, y + 20, INK, have ? text_of(q, "why") : "The guest did not come to it.");
+		words(v, MARGIN, y + 20, INK, have ? view_string(q, "why") : "The guest did not come to it.");
 }
 
 static void page_tables(struct view *v)
@@ -205,7 +200,7 @@ static void page_tables(struct view *v)
 
 	json_array_foreach(v->tables, i, t)
 	{
-		y = words(v, MARGIN, y, BLUE, text_of(t, "title")) + 4;
+		y = words(v, MARGIN, y, BLUE, view_string(t, "title")) + 4;
 		for (j = 0; j <= json_array_size(json_object_get(t, "rows")); j++) {
 			row = j ? json_array_get(json_object_get(t, "rows"), j - 1) : json_object_get(t, "head");
 			size_t columns = json_array_size(row);
@@ -231,7 +226,7 @@ static void count_predictions(const struct view *v, unsigned *right, unsigned *o
 	for (unsigned n = 0; n < json_array_size(json_object_get(v->lab->desc, "questions")); n++) {
 		const json_t *q = question(v, n);
 		u64 mind, seen;
-		if (!predicted(v, n, &mind) || !lab_value(v->run, text_of(q, "phase"), text_of(q, "key"), &seen))
+		if (!predicted(v, n, &mind) || !lab_value(v->run, view_string(q, "phase"), view_string(q, "key"), &seen))
 			continue;
 		++*of;
 		*right += mind == seen;
@@ -247,28 +242,29 @@ static void page_checks(struct view *v)
 	char buf[500];
 
 	snprintf(buf, sizeof(buf), "%lld of %lld as expected. The guest ended: %s, after %lld instructions.",
-		 (long long)json_integer_value(json_object_get(v->grade, "score")), (long long)json_integer_value(json_object_get(v->grade, "of")),
-		 text_of(end, "reason"), (long long)json_integer_value(json_object_get(end, "instructions")));
+		 (long long)json_integer_value(json_object_get(v->grade, "score")),
+		 (long long)json_integer_value(json_object_get(v->grade, "of")), view_string(end, "reason"),
+		 (long long)json_integer_value(json_object_get(end, "instructions")));
 	y = words(v, MARGIN, y, json_is_true(json_object_get(v->grade, "passed")) ? GREEN : RED, buf) + 10;
 	unsigned right, of;
 	count_predictions(v, &right, &of);
 	snprintf(buf, sizeof(buf), "You predicted %u of %u.", right, of);
 	if (of)
 		y = words(v, MARGIN, y, INK, buf) + 10;
-	for (const char *s = text_of(end, "explanation"); *s; s += strcspn(s, "\n"), s += *s == '\n')
+	for (const char *s = view_string(end, "explanation"); *s; s += strcspn(s, "\n"), s += *s == '\n')
 		y = paragraph(v, MARGIN, y, WIDTH - 2 * MARGIN, RED, s, strcspn(s, "\n"));
 	json_array_foreach(json_object_get(v->grade, "checks"), i, c)
 	{
 		bool ok = json_is_true(json_object_get(c, "ok"));
-		snprintf(buf, sizeof(buf), "%s %s: %s is %.60s. %.200s", ok ? "+" : "-", text_of(c, "phase"), text_of(c, "key"),
-			 text_of(c, "observed"), text_of(c, "why"));
+		snprintf(buf, sizeof(buf), "%s %s: %s is %.60s. %.200s", ok ? "+" : "-", view_string(c, "phase"),
+			 view_string(c, "key"), view_string(c, "observed"), view_string(c, "why"));
 		y = words(v, MARGIN, y, ok ? INK : RED, buf);
 	}
 	json_array_foreach(json_object_get(v->grade, "explanations"), i, c)
 	{
-		snprintf(buf, sizeof(buf), "The first exception of %s, which was not as expected:", text_of(c, "phase"));
+		snprintf(buf, sizeof(buf), "The first exception of %s, which was not as expected:", view_string(c, "phase"));
 		y = words(v, MARGIN, y + 20, BLUE, buf);
-		for (const char *s = text_of(c, "text"); *s; s += strcspn(s, "\n"), s += *s == '\n')
+		for (const char *s = view_string(c, "text"); *s; s += strcspn(s, "\n"), s += *s == '\n')
 			y = paragraph(v, MARGIN, y, WIDTH - 2 * MARGIN, INK, s, strcspn(s, "\n"));
 	}
 }
@@ -282,7 +278,7 @@ static void page_picture(struct view *v, const struct page *p)
 
 	picture_draw(&c, view);
 	draw_box(&v->d, (SDL_Rect){0, 0, WIDTH, 2 * MARGIN - 10}, PAPER, 255);
-	words(v, MARGIN, 20, FAINT, view && *text_of(view, "_where") ? text_of(view, "_where") : p->picture);
+	words(v, MARGIN, 20, FAINT, view && *view_string(view, "_where") ? view_string(view, "_where") : p->picture);
 	json_decref(view);
 }
 
@@ -302,8 +298,8 @@ static void paint(struct view *v)
 	case PAGE_CHECKS: page_checks(v); break;
 	}
 	draw_box(&v->d, (SDL_Rect){0, HEIGHT - 30, WIDTH, 30}, 0xeeeeee, 255);
-	snprintf(buf, sizeof(buf), "%s   page %u%s   left, right: pages; up, down, A, D: scroll; Esc: close", v->error.s[0] ? v->error.s : v->lab->name, v->at + 1,
-		 v->run ? "" : " (then the guest runs)");
+	snprintf(buf, sizeof(buf), "%s   page %u%s   left, right: pages; up, down, A, D: scroll; Esc: close",
+		 v->error.s[0] ? v->error.s : v->lab->name, v->at + 1, v->run ? "" : " (then the guest runs)");
 	draw_text(&v->d, MARGIN, HEIGHT - 25, WIDTH - 2 * MARGIN, FAINT, buf);
 	SDL_RenderPresent(v->to);
 }
@@ -385,7 +381,7 @@ static int open_window(struct view *v, struct errtext *e)
 
 	if (SDL_Init(SDL_INIT_VIDEO))
 		return err_set(e, -ENODEV, "no window can be opened: %s", SDL_GetError());
-	snprintf(title, sizeof(title), "Orrery lab: %s", text_of(v->lab->desc, "title"));
+	snprintf(title, sizeof(title), "Orrery lab: %s", view_string(v->lab->desc, "title"));
 	v->window = SDL_CreateWindow(title, SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED, WIDTH, HEIGHT, SDL_WINDOW_RESIZABLE);
 	v->to = v->window ? SDL_CreateRenderer(v->window, -1, SDL_RENDERER_TARGETTEXTURE) : NULL;
 	if (!v->to || draw_init(&v->d, v->to))

@@ -1,7 +1,7 @@
 /*
- * The panel of live views beside the guest's picture: the ring diagram, the timeline, counters, the processor's tables, the VMCS, page
- * walks. What it shows are the monitor's views (debug/picture.h draws them), asked for again and again while the guest runs. While the
- * panel is open, changes of ring are recorded (debug/rings.h); closed, it costs nothing.
+ * The panel of live views beside the guest's picture: the ring diagram, the timeline, counters, the processor's tables, the VMCS,
+ * page walks. What it shows are the monitor's views (debug/picture.h draws them), asked for again and again while the guest runs.
+ * While the panel is open, changes of ring are recorded (debug/rings.h); closed, it costs nothing.
  */
 #include "frontend/sdl/window_internal.h"
 
@@ -280,7 +280,8 @@ static void draw_prompt(struct window *w, const SDL_Rect *room)
 	const struct panel *p = &w->panel;
 	const int k = step(w), h = draw_line(&w->draw) + 6 * k;
 	char line[200];
-	snprintf(line, sizeof(line), p->asking ? "address to walk: %s_" : "walk of %s - Ctrl+Alt+A chooses another address", p->asking ? p->typed : p->address);
+	snprintf(line, sizeof(line), p->asking ? "address to walk: %s_" : "walk of %s - Ctrl+Alt+A chooses another address",
+		 p->asking ? p->typed : p->address);
 	draw_box(&w->draw, (SDL_Rect){room->x, room->y + room->h - h, room->w, h}, p->asking ? 0xfff3c4 : 0xeeeeee, 255);
 	draw_text(&w->draw, room->x + 8 * k, room->y + room->h - h + 4 * k, room->w - 16 * k, INK, line);
 }

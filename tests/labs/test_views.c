@@ -64,11 +64,6 @@ static json_t *lab(const char *name)
 	return run;
 }
 
-static const char *text(const json_t *o, const char *key)
-{
-	return json_string_value(json_object_get(o, key));
-}
-
 START_TEST(the_live_diagram_shows_what_the_lab_recorded)
 {
 	static const char *const keys[] = {"from", "to", "root", "via", "gate", "count"};
@@ -80,10 +75,9 @@ START_TEST(the_live_diagram_shows_what_the_lab_recorded)
 	machine_run(w.m);
 	json_t *live = view(&w, "info rings"), *seen = json_object_get(live, "edges");
 	ck_assert_uint_eq(json_array_size(seen), json_array_size(edges));
-	json_array_foreach(seen, i, e)
-		for (unsigned k = 0; k < ARRAY_SIZE(keys); k++)
-			ck_assert_msg(json_equal(json_object_get(e, keys[k]), json_object_get(json_array_get(edges, i), keys[k])), "way %zu: %s", i + 1,
-				      keys[k]);
+	json_array_foreach(seen, i, e) for (unsigned k = 0; k < ARRAY_SIZE(keys); k++)
+	    ck_assert_msg(json_equal(json_object_get(e, keys[k]), json_object_get(json_array_get(edges, i), keys[k])),
+			  "way %zu: %s", i + 1, keys[k]);
 	/* Instructions are counted in the ring they ran in: all of them, and ring 2 was one of them. */
 	u64 all = 0, ring2 = 0;
 	json_array_foreach(json_object_get(json_object_get(live, "spent"), "rings"), i, e) {
@@ -117,10 +111,11 @@ START_TEST(a_way_names_its_gate)
 	machine_run(w.m);
 	live = view(&w, "info rings");
 	json_array_foreach(json_object_get(live, "edges"), i, e) {
-		if (!strcmp(text(e, "via"), "call far 0x5b"))
-			found += strstr(text(e, "gate"), "GDT[0x58]: 32-bit call gate to 0008:") != NULL;
-		if (!strcmp(text(e, "via"), "interrupt 128"))
-			found += strstr(text(e, "gate"), "IDT[128]: 32-bit interrupt gate to 0008:") != NULL && strstr(text(e, "gate"), "DPL 3") != NULL;
+		if (!strcmp(view_string(e, "via"), "call far 0x5b"))
+			found += strstr(view_string(e, "gate"), "GDT[0x58]: 32-bit call gate to 0008:") != NULL;
+		if (!strcmp(view_string(e, "via"), "interrupt 128"))
+			found += strstr(view_string(e, "gate"), "IDT[128]: 32-bit interrupt gate to 0008:") != NULL &&
+				 strstr(view_string(e, "gate"), "DPL 3") != NULL;
 	}
 	ck_assert_uint_ge(found, 3);
 	json_decref(live);
@@ -156,8 +151,8 @@ START_TEST(vm_entries_and_exits_are_on_the_timeline)
 	machine_run(w.m);
 	live = view(&w, "info timeline 1000");
 	json_array_foreach(json_object_get(live, "timeline"), i, e) {
-		entries += !strcmp(text(e, "kind"), "vmentry");
-		exits += !strcmp(text(e, "kind"), "vmexit");
+		entries += !strcmp(view_string(e, "kind"), "vmentry");
+		exits += !strcmp(view_string(e, "kind"), "vmexit");
 		guest += !json_is_true(json_object_get(e, "root"));
 	}
 	ck_assert_uint_gt(entries, 10);
