@@ -584,7 +584,9 @@ static void vmcs_line(void *ctx, const char *text)
 	unsigned encoding;
 	unsigned long long value;
 	int used = 0;
-	if (sscanf(text, "%4x %63s %llx  %n", &encoding, name, &value, &used) == 3 && used) {
+	if (!strncmp(text, "an entry would fail: ", 21)) {
+		view_text(json_object_get(v, "lint"), NULL, text + 21);
+	} else if (sscanf(text, "%4x %63s %llx  %n", &encoding, name, &value, &used) == 3 && used) {
 		const char *desc = text + used, *says = strstr(desc, ": ");
 		o = view_object(json_object_get(v, "fields"), NULL);
 		view_hex(o, "encoding", encoding, 4);
@@ -593,8 +595,6 @@ static void vmcs_line(void *ctx, const char *text)
 		view_format(o, "field", "%.*s", says ? (int)(says - desc) : 200, desc);
 		view_text(o, "says", says ? says + 2 : "");
 		view_text(o, "_group", groups_of_fields[encoding >> 10 & 3]);
-	} else if (!strncmp(text, "an entry would fail: ", 21)) {
-		view_text(json_object_get(v, "lint"), NULL, text + 21);
 	} else {
 		view_text(v, "vmcs", text);
 	}

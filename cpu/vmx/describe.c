@@ -66,6 +66,109 @@ static void exit_reason(char *text, u64 v)
 	snprintf(text, TEXT, "%s%s", name ? name : "no such reason", v & VR_ENTRY_FAILURE ? " (the entry failed)" : "");
 }
 
+static const char *const cr0_bits[32] = {
+    [0] = "PE", [1] = "MP", [2] = "EM", [3] = "TS", [4] = "ET", [5] = "NE", [16] = "WP", [18] = "AM", [29] = "NW", [30] = "CD", [31] = "PG"};
+static const char *const cr4_bits[] = {
+    "VME", "PVI", "TSD", "DE", "PSE", "PAE", "MCE", "PGE", "PCE", "OSFXSR", "OSXMMEXCPT", "UMIP", "LA57", "VMXE", "SMXE", NULL,
+    "FSGSBASE", "PCIDE", "OSXSAVE", NULL, "SMEP", "SMAP", "PKE", "CET", "PKS"};
+static const char *const efer_bits[] = {[0] = "SCE", [8] = "LME", [10] = "LMA", [11] = "NXE"};
+static const char *const flag_bits[] = {
+    "CF", NULL, "PF", NULL, "AF", NULL, "ZF", "SF", "TF", "IF", "DF", "OF", NULL, NULL, "NT", NULL, "RF", "VM", "AC", "VIF", "VIP", "ID"};
+static const char *const vectors[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", NULL,  "#TS",
+				      "#NP", "#SS", "#GP", "#PF", NULL,  "#MF", "#AC", "#MC", "#XM", "#VE", "#CP"};
+static const char *const registers[] = {"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
+					"R8",  "R9",  "R10", "R11", "R12", "R13", "R14", "R15"};
+
+/* Table 27-7: an EPT violation. */
+static void ept_violation(char *text, u64 v)
+{
+	static const char *const names[] = {"read", "write", "fetch"};
+	static const char *const allowed[] = {"reads", "writes", "fetches", "user fetches"};
+	char access[TEXT], rights[TEXT];
+
+	*access = *rights = 0;
+	bits(access, v & 7, names, ARRAY_SIZE(names));
+	bits(rights, v >> 3 & 15, allowed, ARRAY_SIZE(allowed));
+	snprintf(text, TEXT, "%.40s; the tables allow %.80s; %s%s", access, *rights ? rights : "nothing",
+		 !(v & 0x80)    ? "no linear address"
+		 : v & 0x100    ? "of the access itself"
+				: "of a paging-structure entry",
+		 v & BIT(12) ? "; NMIs unblocked by IRET" : "");
+}
+
+/* Table 27-3. */
+static void cr_access(char *text, u64 v)
+{
+	unsigned cr = v & 15;
+	const char *reg = registers[v >> 8 & 15];
+
+	switch (v >> 4 & 3) {
+	case 0: snprintf(text, TEXT, "MOV to CR%u from %s", cr, reg); break;
+	case 1: snprintf(text, TEXT, "MOV from CR%u to %s", cr, reg); break;
+	case 2: snprintf(text, TEXT, "CLTS"); break;
+	case 3: snprintf(text, TEXT, "LMSW of %#llx", (unsigned long long)(v >> 16 & 0xffff)); break;
+	}
+}
+
+/* 27.2.1: what the qualification means depends on the reason. */
+static void qualification(char *text, u32 reason, u64 v)
+{
+	static const char *const accesses[] = {"linear read", "linear write", "linear fetch", "linear, event delivery"};
+
+	switch (reason & 0xffff) {
+	case VR_EPT_VIOLATION: ept_violation(text, v); break;
+	case VR_CR_ACCESS: cr_access(text, v); break;
+	case VR_DR_ACCESS:
+		snprintf(text, TEXT, "MOV %s DR%llu, %s", v & 0x10 ? "from" : "to", (unsigned long long)(v & 7),
+			 registers[v >> 8 & 15]);
+		break;
+	case VR_IO:
+		snprintf(text, TEXT, "%s%s%s of %llu byte%s, port %llxh", v & 0x20 ? "REP " : "", v & 8 ? "IN" : "OUT",
+			 v & 0x10 ? "S" : "", (unsigned long long)(v & 7) + 1, v & 7 ? "s" : "",
+			 (unsigned long long)(v >> 16 & 0xffff));
+		break;
+	case VR_APIC_ACCESS:
+		snprintf(text, TEXT, "%s at offset %llxh", (v >> 12 & 15) < 4 ? accesses[v >> 12 & 15] : "guest-physical access",
+			 (unsigned long long)(v & 0xfff));
+		break;
+	case VR_APIC_WRITE: snprintf(text, TEXT, "offset %llxh", (unsigned long long)v); break;
+	case VR_VIRTUAL_EOI:
+	case VR_SIPI: snprintf(text, TEXT, "vector %llxh", (unsigned long long)v); break;
+	}
+}
+
+static void selector(char *text, u64 v)
+{
+	if (v & ~3ull)
+		snprintf(text, TEXT, "%s %llu, RPL %llu", v & 4 ? "LDT entry" : "GDT entry", (unsigned long long)v >> 3,
+			 (unsigned long long)(v & 3));
+	else
+		snprintf(text, TEXT, "null");
+}
+
+static void pat(char *text, u64 v)
+{
+	static const char *const types[] = {"UC", "WC", "type 2", "type 3", "WT", "WP", "WB", "UC-"};
+	size_t at = 0;
+
+	for (unsigned i = 0; i < 64; i += 8)
+		add(text, &at, v >> i & 0xf8 ? "reserved" : types[v >> i & 7]);
+}
+
+static void debug_control(char *text, u64 v)
+{
+	static const char *const names[] = {[0] = "LBR", [1] = "BTF"};
+
+	bits(text, v, names, ARRAY_SIZE(names));
+}
+
+static void pending_debug(char *text, u64 v)
+{
+	static const char *const names[] = {[0] = "B0", "B1", "B2", "B3", [12] = "enabled breakpoint", [14] = "single step"};
+
+	bits(text, v, names, ARRAY_SIZE(names));
+}
+
 static void eptp(char *text, u64 v)
 {
 	snprintf(text, TEXT, "tables at %#llx, %llu levels, memory type %llu%s", (unsigned long long)(v & ~0xfffull),
@@ -74,13 +177,39 @@ static void eptp(char *text, u64 v)
 }
 
 /* What the value says; an empty text when the number is all there is. */
-static void annotate(char *text, unsigned field, u64 v)
+static void annotate(char *text, unsigned field, u64 v, u32 reason)
 {
 	static const char *const shadow[] = {"by STI", "by MOV SS", "by SMI", "by NMI"};
 	static const char *const states[] = {"active", "HLT", "shutdown", "wait-for-SIPI"};
 
 	*text = 0;
 	switch (field) {
+	case VF_EXIT_QUAL: qualification(text, reason, v); break;
+	case VF_EXCEPTION_BITMAP: bits(text, v, vectors, ARRAY_SIZE(vectors)); break;
+	case VF_GUEST_CR0:
+	case VF_HOST_CR0:
+	case VF_CR0_MASK:
+	case VF_CR0_SHADOW: bits(text, v, cr0_bits, ARRAY_SIZE(cr0_bits)); break;
+	case VF_GUEST_CR4:
+	case VF_HOST_CR4:
+	case VF_CR4_MASK:
+	case VF_CR4_SHADOW: bits(text, v, cr4_bits, ARRAY_SIZE(cr4_bits)); break;
+	case VF_GUEST_EFER:
+	case VF_HOST_EFER: bits(text, v, efer_bits, ARRAY_SIZE(efer_bits)); break;
+	case VF_GUEST_PAT:
+	case VF_HOST_PAT: pat(text, v); break;
+	case VF_GUEST_RFLAGS: bits(text, v, flag_bits, ARRAY_SIZE(flag_bits)); break;
+	case VF_GUEST_DEBUGCTL: debug_control(text, v); break;
+	case VF_GUEST_PENDING_DBG: pending_debug(text, v); break;
+	case VF_GUEST_INTR_STATUS:
+		snprintf(text, TEXT, "requesting %llxh, servicing %llxh", (unsigned long long)(v & 0xff), (unsigned long long)v >> 8);
+		break;
+	case VF_VMFUNC_CTLS: controls(text, VG_VMFN, v); break;
+	case VF_GUEST_PHYS_ADDR:
+	case VF_GUEST_LINEAR_ADDR:
+		if ((reason & 0xffff) != VR_EPT_VIOLATION && (reason & 0xffff) != VR_EPT_MISCONFIG)
+			snprintf(text, TEXT, "of an earlier exit");
+		break;
 	case VF_PIN_CTLS: controls(text, VG_PIN, v); break;
 	case VF_PROC_CTLS: controls(text, VG_P1, v); break;
 	case VF_PROC_CTLS2: controls(text, VG_P2, v); break;
@@ -101,6 +230,8 @@ static void annotate(char *text, unsigned field, u64 v)
 	}
 	if (field >= VF_GUEST_ES_AR && field <= VF_GUEST_TR_AR)
 		segment(text, v);
+	if ((field >= VF_GUEST_ES_SEL && field <= VF_GUEST_TR_SEL) || (field >= VF_HOST_ES_SEL && field <= VF_HOST_TR_SEL))
+		selector(text, v);
 }
 
 void vmx_describe(struct cpu *cpu, void (*line)(void *ctx, const char *text), void *ctx)
@@ -121,7 +252,7 @@ void vmx_describe(struct cpu *cpu, void (*line)(void *ctx, const char *text), vo
 
 		if (vmcs_field_find(vmx, r->encoding) < 0)
 			continue;
-		annotate(says, f, vmx->vmcs.v[f]);
+		annotate(says, f, vmx->vmcs.v[f], (u32)VF(EXIT_REASON));
 		snprintf(text, sizeof(text), "%04x %-28s %16llx  %s%s%s", r->encoding, r->name,
 			 (unsigned long long)vmx->vmcs.v[f], r->desc, *says ? ": " : "", says);
 		line(ctx, text);

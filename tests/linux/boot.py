@@ -201,7 +201,7 @@ def xen(args, log):
 
 
 # Guests of Xen, and whether with nested paging (hap=1) or shadow paging (hap=0): Debian's Xen has been built without
-# CONFIG_SHADOW_PAGING, so $WAYS="pvh:0 hvm:0" is for another one.
+# CONFIG_SHADOW_PAGING, so $WAYS="pvh:0 hvm:0" is for another one, which $XEN names.
 XEN_WAYS = ["pvh:1", "hvm:1"]
 
 
@@ -210,7 +210,8 @@ def xenguests(args, log):
     con = None
     for ways in ("", "+".join(os.environ.get("WAYS", " ".join(XEN_WAYS)).split())):
         argv = [
-            os.environ.get("EMU", "orrery"), "-nographic", "-m", "1024", "-no-reboot", "-kernel", args.cache + "/xenguests.xen",
+            os.environ.get("EMU", "orrery"), "-nographic", "-m", "1024", "-no-reboot",
+            "-kernel", os.environ.get("XEN", args.cache + "/xenguests.xen"),
             "-append", "console=com1 com1=115200,8n1 dom0_mem=512M loglvl=warning guest_loglvl=warning",
             "-initrd", "%s/xenguests.kernel console=hvc0 quiet %s,%s/xenguests.initrd"
             % (args.cache, ways and "WAYS=" + ways, args.cache),

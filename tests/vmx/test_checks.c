@@ -494,7 +494,7 @@ START_TEST(exits_forget_segments)
 END_TEST
 
 struct lines {
-	unsigned n, failing, annotated;
+	unsigned n, failing, annotated, qualified;
 };
 
 static void count_line(void *ctx, const char *text)
@@ -503,6 +503,7 @@ static void count_line(void *ctx, const char *text)
 
 	l->n++;
 	l->failing += !strncmp(text, "an entry would fail", 19);
+	l->qualified += strstr(text, "write; the tables allow reads; of the access itself") != NULL;
 	l->annotated += strstr(text, "VMX-preemption timer") || strstr(text, "VM exit: ") || strstr(text, "unusable");
 }
 
@@ -518,6 +519,8 @@ START_TEST(description)
 	ck_assert_uint_eq(l.failing, 0);
 	ck_assert_uint_eq(l.n, 1 + VF_COUNT); /* this model has them all */
 	ck_assert_uint_ge(l.annotated, 1);
+	SET(EXIT_REASON, VR_EPT_VIOLATION);
+	SET(EXIT_QUAL, 0x18a);
 	SET(HOST_CR3, ~0ull);
 	SET(GUEST_RFLAGS, 0);
 	vmx_lint(&b->cpu, failed);
@@ -525,6 +528,7 @@ START_TEST(description)
 	l = (struct lines){0};
 	vmx_describe(&b->cpu, count_line, &l);
 	ck_assert_uint_eq(l.failing, 2);
+	ck_assert_uint_eq(l.qualified, 1);
 	box_free(b);
 }
 END_TEST
