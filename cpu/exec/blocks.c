@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/host.h"
 #include "base/log.h"
@@ -19,7 +18,7 @@
 #define ARENA_SIZE (64u << 20)
 #define HASH_BITS 16
 #define CODE_HASH_BITS 12
-#define NO_PAGE (~0ull)
+#define JUMP_CACHE_BYTES (JUMP_CACHE_SIZE * sizeof(struct jump_cache_entry))
 #define LINE_SHIFT 6 /* code is tracked in lines of 64 bytes: one bit each of a page's u64 */
 
 /* A link that leads to a block: undone when the block goes. */
@@ -61,13 +60,13 @@ struct block_cache {
 
 static struct block_cache *new_cache(void)
 {
-	struct block_cache *c = calloc(1, sizeof(*c));
+	struct block_cache *c = host_alloc_pages(sizeof(*c));
 
 	if (!c)
 		return NULL;
 	c->arena = host_alloc_pages(ARENA_SIZE);
 	if (!c->arena) {
-		free(c);
+		host_free_pages(c, sizeof(*c));
 		return NULL;
 	}
 	pairs_init(&c->builder);
@@ -79,7 +78,7 @@ int blocks_init(struct cpu *cpu)
 	struct cpu *peer = cpu->peer;
 
 	cpu->peer = NULL;
-	cpu->jump_cache = calloc(JUMP_CACHE_SIZE, sizeof(*cpu->jump_cache));
+	cpu->jump_cache = host_alloc_pages(JUMP_CACHE_BYTES);
 	if (!cpu->jump_cache)
 		return -ENOMEM; /* cpu_free() follows */
 	cpu->blocks = peer ? peer->blocks : new_cache();
@@ -94,13 +93,13 @@ int blocks_init(struct cpu *cpu)
 
 void blocks_free(struct cpu *cpu)
 {
-	free(cpu->jump_cache);
+	host_free_pages(cpu->jump_cache, JUMP_CACHE_BYTES);
 	cpu->jump_cache = NULL;
 	if (!cpu->blocks)
 		return;
 	if (cpu->peer == cpu) {
 		host_free_pages(cpu->blocks->arena, ARENA_SIZE);
-		free(cpu->blocks);
+		host_free_pages(cpu->blocks, sizeof(*cpu->blocks));
 	} else {
 		struct cpu *before = cpu->peer;
 		while (before->peer != cpu)
@@ -125,14 +124,18 @@ void cpu_blocks_flush(struct cpu *cpu)
 {
 	struct block_cache *c = cpu->blocks;
 	struct cpu *p = cpu;
+	bool empty = !c->used; /* then so is everything that points into the arena */
 
 	c->used = 0;
 	c->full = false;
-	memset(c->hash, 0, sizeof(c->hash));
-	memset(c->code, 0, sizeof(c->code));
+	if (!empty) {
+		memset(c->hash, 0, sizeof(c->hash));
+		memset(c->code, 0, sizeof(c->code));
+	}
 	c->scratch_page = NO_PAGE;
 	do { /* key 0 of a jump cache is never current: generations start at 1 */
-		memset(p->jump_cache, 0, JUMP_CACHE_SIZE * sizeof(*p->jump_cache));
+		if (!empty)
+			memset(p->jump_cache, 0, JUMP_CACHE_BYTES);
 		monitor_triggered(p, cpu);
 		p->link_from = NULL;
 		p = p->peer;
@@ -330,12 +333,6 @@ void cpu_ram_written(struct cpu *cpu, u64 gpa, u64 n)
 	}
 }
 
-/* Is non-flat code (its instruction pointer is not its linear address)? Then blocks are keyed by both. */
-static bool code_not_flat(u32 mode)
-{
-	return !(mode & MODE_FLAT_CODE) || (mode & MODE_BITS) == MODE_16;
-}
-
 /* ---- links ------------------------------------------------------------------------------------------------- */
 
 /* The pointer, in the branch before @stub, that leads to it. */
@@ -359,7 +356,7 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b)
 
 	bool same_page = stub->sh;
 
-	if (!in_arena(c, stub) || !b->cached || b->phys2 != NO_PAGE || stub->fn != uop_unlinked ||
+	if (!in_arena(c, stub) || !b->cached || (b->phys2 != NO_PAGE && !b->guarded) || stub->fn != uop_unlinked ||
 	    (b->mode & MODE_TF) || (!same_page && code_not_flat(b->mode)))
 		return;
 	struct link *l = arena_alloc(c, sizeof(*l));
@@ -517,7 +514,8 @@ static struct block *build_scratch(struct cpu *cpu, u64 phys, u8 *host)
 	return b;
 }
 
-static struct block *build_cached(struct cpu *cpu, u64 phys, u8 *host, u64 phys2, u8 *host2)
+/* @host2: the second page of an instruction across two. */
+static struct block *build_cached(struct cpu *cpu, u64 phys, u8 *host, u8 *host2)
 {
 	struct block_cache *c = cpu->blocks;
 	struct builder *bl = &c->builder;
@@ -529,16 +527,17 @@ static struct block *build_cached(struct cpu *cpu, u64 phys, u8 *host, u64 phys2
 		b = arena_alloc(c, size);
 	}
 	*b = (struct block){
-		.phys = phys, .phys2 = phys2, .rip_page = bl->rip_page, .cs_limit = cpu->seg[CS].limit,
+		.phys = phys, .phys2 = bl->phys2, .rip_page = bl->rip_page, .cs_limit = cpu->seg[CS].limit,
 		.mode = cpu->mode, .count = (u8)bl->count, .cached = true,
+		.guarded = bl->phys2 != NO_PAGE && !code_not_flat(cpu->mode),
 	};
 	covered_lines(bl, b);
 	b->insns = (struct insn *)((u8 *)b->uops + uops);
 	place(bl, b->uops, b->insns, 4096);
 	if (!register_code(cpu, b, phys & ~0xfffull, host) ||
-	    (phys2 != NO_PAGE && !register_code(cpu, b, phys2, host2))) {
+	    (b->phys2 != NO_PAGE && !register_code(cpu, b, b->phys2, host2))) {
 		cpu_blocks_flush(cpu); /* no room for its bookkeeping: start over */
-		return build_cached(cpu, phys, host, phys2, host2);
+		return build_cached(cpu, phys, host, host2);
 	}
 	struct block **slot = &c->hash[hash_index(phys, b->mode)];
 	b->hash_next = *slot;
@@ -603,17 +602,17 @@ bool block_before(const struct cpu *cpu, u64 phys_page, unsigned off, u32 mode, 
 static struct block *build_straddling(struct cpu *cpu, u64 lin, u64 phys, u8 *host)
 {
 	struct builder *b = &cpu->blocks->builder;
+	u64 next = cpu_long64(cpu) ? (lin & ~0xfffull) + 4096 : (u32)((lin & ~0xfffull) + 4096);
 	unsigned n, more;
-	u8 bytes[30];
+	u8 bytes[30], *host2 = NULL;
 	u64 phys2;
-	u8 *host2;
 	enum decode_status st;
 
 	if (mmu_fetch(cpu, lin, bytes, &n))
 		return NULL;
 	st = decode_run(cpu, bytes, n, lin & 0xfff, 1);
 	if (st == DECODE_SHORT && n < 15 && code_room(cpu) > n) {
-		if (mmu_fetch(cpu, cpu_long64(cpu) ? lin + n : (u32)(lin + n), bytes + n, &more))
+		if (mmu_fetch(cpu, next, bytes + n, &more))
 			return NULL;
 		st = decode_run(cpu, bytes, MIN(n + more, 15u), lin & 0xfff, 1);
 	}
@@ -621,14 +620,15 @@ static struct block *build_straddling(struct cpu *cpu, u64 lin, u64 phys, u8 *ho
 		(void)!cpu_fault(cpu, EXC_GP, 0, "the instruction reaches beyond the CS limit", cpu->rip);
 		return NULL;
 	}
+	if (b->off[b->count] > 4096 && host) {
+		if (mmu_code_page(cpu, next, &phys2, &host2))
+			return NULL;
+		if (host2)
+			b->phys2 = phys2;
+	}
 	builder_emit_all(b);
 	log_block(cpu);
-	if (b->off[b->count] <= 4096 || !host)
-		return build_scratch(cpu, phys, host);
-	u64 next = (lin & ~0xfffull) + 4096;
-	if (mmu_code_page(cpu, cpu_long64(cpu) ? next : (u32)next, &phys2, &host2))
-		return NULL;
-	return host2 ? build_cached(cpu, phys, host, phys2, host2) : build_scratch(cpu, phys, host);
+	return host2 ? build_cached(cpu, phys, host, host2) : build_scratch(cpu, phys, host);
 }
 
 /* Is the second page of a straddling block still the one it was built from? -1: fetch fault. */
@@ -672,7 +672,7 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 	j = &cpu->jump_cache[jump_cache_index(cpu->rip, cpu->jump_key)];
 	if (j->rip == cpu->rip && j->key == cpu->jump_key) {
 		struct block *b = block_of(j->uops);
-		if (b->cached && b->count <= max_insns)
+		if (b->cached && b->count <= max_insns && b->phys2 == NO_PAGE)
 			return b;
 	}
 	if (check_rip(cpu) || mmu_code_page(cpu, lin, &phys, &host))
@@ -686,7 +686,7 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 			return NULL;
 		if (!holds)
 			continue;
-		if (!code_not_flat(b->mode) && b->phys2 == NO_PAGE)
+		if (!code_not_flat(b->mode))
 			*j = (struct jump_cache_entry){.rip = cpu->rip, .key = cpu->jump_key, .uops = b->uops};
 		return b;
 	}
@@ -697,11 +697,12 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 	bl->mode = cpu->mode;
 	bl->rip_page = rip_page;
 	bl->phys_page = phys & ~0xfffull;
+	bl->phys2 = NO_PAGE;
 	if (!host || decode_run(cpu, host + off, 4096 - off, off, MIN(max, max_insns)) == DECODE_SHORT)
 		return build_straddling(cpu, lin, phys, host);
 	builder_emit_all(bl);
 	log_block(cpu);
-	return max_insns < max ? build_scratch(cpu, phys, host) : build_cached(cpu, phys, host, NO_PAGE, NULL);
+	return max_insns < max ? build_scratch(cpu, phys, host) : build_cached(cpu, phys, host, NULL);
 }
 
 void cpu_blocks_stats(const struct cpu *cpu, struct block_stats *out)

@@ -17,12 +17,19 @@ struct block {
 	u64 lines, lines2; /* 64-byte lines of code it covers in its page and in phys2's */
 	u8 count;      /* instructions */
 	bool cached;   /* may be linked to */
+	bool guarded;  /* its first micro-operation is uop_second_page*() */
 	u64 trace_id, profile_id; /* numbers that debug/trace.c and debug/profile.c gave it; 0: none */
 	struct block *hash_next;
 	struct link *in; /* links that lead here */
 	struct insn *insns;
 	struct uop uops[];
 };
+
+/** Is non-flat code (its instruction pointer is not its linear address)? Then blocks are keyed by both. */
+static inline bool code_not_flat(u32 mode)
+{
+	return !(mode & MODE_FLAT_CODE) || (mode & MODE_BITS) == MODE_16;
+}
 
 struct block_stats {
 	unsigned blocks, pages;

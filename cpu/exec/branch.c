@@ -312,11 +312,15 @@ bool fuse_compare_branch(struct builder *b, const struct insn *in, bool is_test)
 
 /* ---- SETcc, CMOVcc ------------------------------------------------------------------------------------- */
 
-/* sh bit 0 negates. */
+/*
+ * sh bit 0 negates. SETcc writes the whole register: what comes next mostly reads more than the byte, and a host cannot forward
+ * that from a narrow store and the wide one before it.
+ */
 #define SETCC(kind, c)                                                                            \
 	void setcc_##kind##_##c(UOP_ARGS)                                                   \
 	{                                                                                          \
-		REG8(u->dst) = (u8)(!!(kind##_##c) ^ (u->sh & 1));                                  \
+		ea = !!(kind##_##c) ^ (u->sh & 1);                                                  \
+		SETREG8_WIDE(u->dst, ea);                                                           \
 		NEXT;                                                                               \
 	}                                                                                          \
 	void cmov_##kind##_##c(UOP_ARGS)                                                    \
@@ -331,7 +335,7 @@ FOR_SHORT_CONDITIONS(SETCC)
 
 static NOINLINE void setcc_DYN_any(UOP_ARGS)
 {
-	REG8(u->dst) = condition_dynamic(cpu, u->sh, fa, fb);
+	SETREG8_WIDE(u->dst, condition_dynamic(cpu, u->sh, fa, fb));
 	NEXT;
 }
 
@@ -346,7 +350,7 @@ static NOINLINE void cmov_DYN_any(UOP_ARGS)
 	{                                                                                          \
 		if (unlikely(cpu->flag_kind < FK_SUB))                                              \
 			return setcc_DYN_any(UOP_PASS);                                             \
-		REG8(u->dst) = (u8)((SUB_##c) ^ (u->sh & 1));                                       \
+		SETREG8_WIDE(u->dst, (SUB_##c) ^ (u->sh & 1));                                      \
 		NEXT;                                                                               \
 	}                                                                                          \
 	static void cmov_DYN_##c(UOP_ARGS)                                                         \
@@ -377,7 +381,7 @@ static void gen_setcc(struct builder *b, const struct insn *in, u32 arg)
 {
 	unsigned cc = in->opcode & 15;
 
-	if (in->op[0].kind == OPK_MEM) {
+	if (in->op[0].kind != OPK_GPR) { /* memory, AH to BH */
 		emit_call(b, in, op_setcc);
 		return;
 	}

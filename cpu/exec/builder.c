@@ -505,8 +505,10 @@ static void emit_watch(struct builder *b)
 	const struct insn *in = &b->insn[b->cur];
 	unsigned how = watch_insn(b, b->cur);
 
-	if (b->cur == 0 && watch_on(b->cpu, WATCH_BLOCK))
-		emit(b, trace_block);
+	if (b->cur == 0 && watch_on(b->cpu, WATCH_BLOCK)) {
+		struct uop *u = emit(b, trace_block);
+		u->sh = (u8)(u - b->u);
+	}
 	if (how & PROBED)
 		uop_set_insn(b, emit(b, trace_probe), in);
 	if (how & SHOWN)
@@ -519,7 +521,10 @@ void builder_emit_all(struct builder *b)
 	b->n = 0;
 	b->sf = SF_DYNAMIC;
 	b->ended = false;
-	for (b->cur = 0; b->cur < b->count && !b->ended; b->cur++) {
+	b->cur = 0;
+	if (b->phys2 != NO_PAGE && !code_not_flat(b->mode))
+		emit(b, (b->mode & MODE_BITS) == MODE_64 ? uop_second_page64 : uop_second_page32)->phys = b->phys2;
+	for (; b->cur < b->count && !b->ended; b->cur++) {
 		emit_watch(b);
 		unsigned before = b->n;
 		emit_insn(b, &b->insn[b->cur]);

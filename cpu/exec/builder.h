@@ -18,6 +18,8 @@ enum static_flags {
 
 #define BUILDER_MAX_UOPS (BLOCK_MAX_INSNS * 8 + 8)
 
+#define NO_PAGE (~0ull)
+
 #define PAIR_INDEX_BITS 9
 
 #define PAIR_TABLES 2
@@ -47,6 +49,7 @@ struct builder {
 	unsigned sf_lg;
 	u64 phys_page;                  /* where the code is */
 	u64 rip_page;                   /* rip of the page's first byte (cpu->r[R_CODE]) */
+	u64 phys2;                      /* the second page of an instruction across two, else NO_PAGE */
 	unsigned n;
 	struct uop u[BUILDER_MAX_UOPS];
 	bool pure[BUILDER_MAX_UOPS];   /* reads and writes registers only, never faults or leaves */

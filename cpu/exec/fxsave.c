@@ -221,10 +221,7 @@ static bool all_zero(const void *p, size_t n)
 {
 	const u8 *b = p;
 
-	for (size_t i = 0; i < n; i++)
-		if (b[i])
-			return false;
-	return true;
+	return !b[0] && !memcmp(b, b + 1, n - 1);
 }
 
 static bool x87_in_use(const struct cpu *cpu)
@@ -253,22 +250,27 @@ static void *component_reg(struct cpu *cpu, unsigned i, unsigned n, unsigned *si
 	}
 }
 
-/* XINUSE (SDM Vol. 1, 13.6). */
-static u64 xinuse(struct cpu *cpu)
+static bool component_in_use(struct cpu *cpu, unsigned i)
 {
-	u64 mask = x87_in_use(cpu);
+	unsigned size;
+	void *reg;
 
-	for (unsigned i = 1; i < XC_COUNT; i++) {
-		unsigned size;
-		void *reg;
+	if (i == XC_X87)
+		return x87_in_use(cpu);
+	for (unsigned n = 0; (reg = component_reg(cpu, i, n, &size)); n++)
+		if (!all_zero(reg, size))
+			return true;
+	return false;
+}
 
-		for (unsigned n = 0; (reg = component_reg(cpu, i, n, &size)); n++) {
-			if (!all_zero(reg, size)) {
-				mask |= BIT64(i);
-				break;
-			}
-		}
-	}
+/* XINUSE of the components in @of (SDM Vol. 1, 13.6). */
+static u64 xinuse(struct cpu *cpu, u64 of)
+{
+	u64 mask = 0;
+
+	for (unsigned i = 0; i < XC_COUNT; i++)
+		if ((of >> i & 1) && component_in_use(cpu, i))
+			mask |= BIT64(i);
 	return mask;
 }
 
@@ -386,9 +388,9 @@ static int save_standard(struct cpu *cpu, const struct insn *in, bool opt)
 	    mem_probe(cpu, a.lin, a.size, ACC_RW) || mem_read64(cpu, a.lin + HEADER, &old, ACC_R))
 		return 1;
 	cpu_mxcsr_sync(cpu);
-	used = xinuse(cpu);
-	a.xstate_bv = (old & ~a.rfbm) | (used & a.rfbm);
-	if (area_write(cpu, &a, opt ? a.rfbm & used : a.rfbm))
+	used = xinuse(cpu, a.rfbm);
+	a.xstate_bv = (old & ~a.rfbm) | used;
+	if (area_write(cpu, &a, opt ? used : a.rfbm))
 		return 1;
 	if ((a.rfbm & 6) && write_mxcsr(cpu, &a))
 		return 1;
@@ -410,7 +412,7 @@ static int save_compact(struct cpu *cpu, const struct insn *in, u64 enabled)
 	    mem_probe(cpu, a.lin, a.size, ACC_RW))
 		return 1;
 	cpu_mxcsr_sync(cpu);
-	a.xstate_bv = xinuse(cpu) & a.rfbm;
+	a.xstate_bv = xinuse(cpu, a.rfbm);
 	if ((a.rfbm & BIT64(XC_SSE)) && cpu->mxcsr != MXCSR_RESET)
 		a.xstate_bv |= BIT64(XC_SSE);
 	if (area_write(cpu, &a, a.xstate_bv))

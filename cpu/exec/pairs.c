@@ -54,7 +54,7 @@
 	X(b, cmp64_rr, fa = REG64(u->dst), fb = REG64(u->src), KIND(FK_SUB + LG64))                \
 	X(b, cmp32_rr, fa = (u64)SREG32(u->dst), fb = (u64)SREG32(u->src), KIND(FK_SUB + LG32))    \
 	X(b, carry_of_difference, fb = fa < fb)                                                    \
-	X(b, setcc_SUB_b, REG8(u->dst) = (u8)((fa < fb) ^ (u->sh & 1)))
+	X(b, setcc_SUB_b, SETREG8_WIDE(u->dst, (fa < fb) ^ (u->sh & 1)))
 
 /* First halves that go to memory: X(second half, name, shape, ...); the shapes are below. */
 #define MEMORY_FIRSTS(X, b)                                                                        \

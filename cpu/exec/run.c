@@ -76,27 +76,46 @@ void uop_dead(UOP_ARGS)
 	uop_leave_at(UOP_PASS);
 }
 
-void uop_cross_link64(UOP_ARGS)
+/* Is the code page at @page, which the first level of the TLB lost, still frame @phys? In ea: @page. */
+static NOINLINE void cross_link_slow(UOP_ARGS)
 {
-	u64 page = (cpu->r[R_CODE] + (s64)u->disp) & ~0xfffull;
-	const struct itlb_entry *e = &cpu->tlb->x[itlb_index(page)];
-
-	if (unlikely(e->tag != page || e->phys != u->phys))
+	if (!mmu_code_again(cpu, ea, u->phys))
 		return uop_leave_at(UOP_PASS);
-	cpu->r[R_CODE] = page;
+	cpu->r[R_CODE] = ea;
 	return u->target->fn(cpu, u->target, fa, ea, fb, cd);
 }
 
-void uop_cross_link32(UOP_ARGS)
-{
-	u64 page = (u32)(cpu->r[R_CODE] + (s64)u->disp) & ~0xfffull;
-	const struct itlb_entry *e = &cpu->tlb->x[itlb_index(page)];
+#define CROSS_LINK(name, type)                                                                    \
+	void name(UOP_ARGS)                                                                        \
+	{                                                                                          \
+		ea = (type)(cpu->r[R_CODE] + (s64)u->disp) & ~0xfffull;                              \
+		const struct itlb_entry *e = &cpu->tlb->x[itlb_index(ea)];                          \
+		if (unlikely(e->tag != ea || e->phys != u->phys))                                   \
+			return cross_link_slow(UOP_PASS);                                          \
+		cpu->r[R_CODE] = ea;                                                                \
+		return u->target->fn(cpu, u->target, fa, ea, fb, cd);                               \
+	}
+CROSS_LINK(uop_cross_link64, u64)
+CROSS_LINK(uop_cross_link32, u32)
 
-	if (unlikely(e->tag != page || e->phys != u->phys))
+static NOINLINE void second_page_slow(UOP_ARGS)
+{
+	if (!mmu_code_again(cpu, ea, u->phys))
 		return uop_leave_at(UOP_PASS);
-	cpu->r[R_CODE] = page;
-	return u->target->fn(cpu, u->target, fa, ea, fb, cd);
+	NEXT;
 }
+
+#define SECOND_PAGE(name, type)                                                                   \
+	void name(UOP_ARGS)                                                                        \
+	{                                                                                          \
+		ea = (type)(cpu->r[R_CODE] + 4096);                                                 \
+		const struct itlb_entry *e = &cpu->tlb->x[itlb_index(ea)];                          \
+		if (unlikely(e->tag != ea || e->phys != u->phys))                                   \
+			return second_page_slow(UOP_PASS);                                         \
+		NEXT;                                                                               \
+	}
+SECOND_PAGE(uop_second_page64, u64)
+SECOND_PAGE(uop_second_page32, u32)
 
 NOINLINE void uop_fault(UOP_ARGS)
 {
@@ -392,7 +411,9 @@ static bool loads_flags(const struct insn *in)
 
 static void enter(struct cpu *cpu, struct block *b)
 {
-	b->uops->fn(cpu, b->uops, cpu->fa, 0, cpu->fb, cpu->cd);
+	const struct uop *u = b->uops + b->guarded; /* block_find() has just looked */
+
+	u->fn(cpu, u, cpu->fa, 0, cpu->fb, cpu->cd);
 }
 
 static void deliver_fault(struct cpu *cpu)

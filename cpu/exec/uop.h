@@ -55,7 +55,7 @@ struct jump_cache_entry {
 	struct uop *uops;
 	u64 pad; /* to 32 bytes: an index is a shift */
 };
-#define JUMP_CACHE_BITS 12
+#define JUMP_CACHE_BITS 14
 #define JUMP_CACHE_SIZE (1u << JUMP_CACHE_BITS)
 
 /* The key takes part, so that processes do not drive each other's ways through the kernel out. */
@@ -77,6 +77,7 @@ static ALWAYS_INLINE unsigned jump_cache_index(u64 rip, u64 key)
 #define SREG64(off) AT(s64, off)
 /* A 32-bit result clears the upper half; 8- and 16-bit results keep the rest. */
 #define SETREG8(off, v) (AT(u8, off) = (u8)(v))
+#define SETREG8_WIDE(off, v) (AT(u64, off) = (AT(u64, off) & ~0xffull) | (u8)(v)) /* AL to R15B, by one wide store */
 #define SETREG16(off, v) (AT(u16, off) = (u16)(v))
 #define SETREG32(off, v) (AT(u64, off) = (u32)(v))
 #define SETREG64(off, v) (AT(u64, off) = (u64)(v))
@@ -122,6 +123,9 @@ void uop_unlinked(UOP_ARGS);
 /** A stub linked across a page boundary: holds while the target page is still mapped to the same frame. */
 void uop_cross_link64(UOP_ARGS);
 void uop_cross_link32(UOP_ARGS);
+/** In front of an instruction across two pages: holds while the second is still mapped to the frame @phys. */
+void uop_second_page64(UOP_ARGS);
+void uop_second_page32(UOP_ARGS);
 /** Leaves with the fault that cpu_fault() recorded, at the instruction of @u. */
 void uop_fault(UOP_ARGS);
 /** Raises #UD (invalid or unimplemented encodings). */

@@ -149,7 +149,7 @@ static NOINLINE void show_insn(UOP_ARGS)
 
 static NOINLINE void show_block(UOP_ARGS)
 {
-	struct block *b = block_of(u);
+	struct block *b = block_of(u - u->sh);
 
 	at_insn(UOP_PASS);
 	for (const struct cpu_watch *w = cpu->watchers->first; w; w = w->next)

@@ -12,7 +12,7 @@
 #define PROBED 2u /* trace_probe() */
 unsigned watch_of_insn(struct cpu *cpu, u32 mode, const struct insn *in, u64 phys_page, unsigned off);
 
-/** The micro-operations that show; imm: the instruction. trace_block() must be its block's first. */
+/** The micro-operations that show; imm: the instruction; trace_block(): sh micro-operations stand before it in its block. */
 void trace_insn(UOP_ARGS);
 void trace_block(UOP_ARGS);
 void trace_probe(UOP_ARGS);

@@ -212,21 +212,30 @@ static const struct l2_entry *walk_and_fill(struct cpu *cpu, struct walk *w)
 	return e;
 }
 
+/* The second level's translation of @page if it allows @acc. One that denies the access is not believed: the walk decides. */
+static ALWAYS_INLINE const struct l2_entry *usable(struct cpu *cpu, u64 page, unsigned acc, enum tlb_class cls)
+{
+	const struct l2_entry *e = mmu_l2_find(cpu->mmu, page);
+	bool pk;
+
+	return likely(e) && (!(acc & ACC_W) || (e->perm & PERM_D)) && !stage2_denies(e->perm, acc) &&
+		       !mmu_rights(cpu, e->perm, acc, cls, &pk)
+		   ? e
+		   : NULL;
+}
+
 /*
  * The translation of @lin for @acc, from the second level or by a walk, entered into the first.
- * NULL: @w says which #PF. A cached translation that denies the access is not believed: the walk
- * decides. @n: the access's length in this page, 0 if it is not known.
+ * NULL: @w says which #PF. @n: the access's length in this page, 0 if it is not known.
  */
 static const struct l2_entry *find_page(struct cpu *cpu, u64 lin, unsigned n, unsigned acc, struct walk *w)
 {
 	enum tlb_class cls = mmu_class(cpu, acc);
 	const struct l2_entry *e;
-	bool pk;
 
 	lin &= linear_mask(cpu);
-	e = mmu_l2_find(cpu->mmu, lin & PAGE_MASK);
-	if (likely(e) && (!(acc & ACC_W) || (e->perm & PERM_D)) && !stage2_denies(e->perm, acc) &&
-	    !mmu_rights(cpu, e->perm, acc, cls, &pk)) {
+	e = usable(cpu, lin & PAGE_MASK, acc, cls);
+	if (e) {
 		fill(cpu, e, acc, cls);
 		return e;
 	}
@@ -513,6 +522,17 @@ int mmu_code_page(struct cpu *cpu, u64 lin, u64 *phys_page, u8 **host)
 	if (host)
 		*host = mmu_ram_page(cpu, *phys_page, &flags);
 	return 0;
+}
+
+bool mmu_code_again(struct cpu *cpu, u64 page, u64 phys)
+{
+	enum tlb_class cls = mmu_class(cpu, ACC_X);
+	const struct l2_entry *e = usable(cpu, page, ACC_X, cls);
+
+	if (!e || e->gpa != phys || e->gpa == cpu->mmu->vm.apic_page)
+		return false;
+	fill(cpu, e, ACC_X, cls);
+	return true;
 }
 
 int mmu_fetch(struct cpu *cpu, u64 lin, u8 *buf, unsigned *n)

@@ -67,7 +67,7 @@ struct space {
 
 #define NSETS     16
 #define NSPACES   6
-#define SEEN_BITS 512u
+#define SEEN_BITS 4096u
 
 /* A class that was filled at no more places than this is cleared there only. */
 #define FILLED_MAX 32u

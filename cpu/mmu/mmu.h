@@ -12,7 +12,7 @@
 
 #define TLB_BITS 9
 #define TLB_SIZE (1u << TLB_BITS)
-#define ITLB_BITS 8
+#define ITLB_BITS 10
 #define ITLB_SIZE (1u << ITLB_BITS)
 
 /*
@@ -140,6 +140,8 @@ MUST_CHECK int mmu_fetch(struct cpu *cpu, u64 lin, u8 *buf, unsigned *n);
 /** Translates the code page holding @lin for execution (tlb->x first): its guest-physical page, and its host
  * address, NULL for MMIO. @host may be NULL when not wanted. 1: #PF. */
 MUST_CHECK int mmu_code_page(struct cpu *cpu, u64 lin, u64 *phys_page, u8 **host);
+/** Whether the linear page @page is known, without a walk, to be executable and the frame @phys; enters it into tlb->x. */
+bool mmu_code_again(struct cpu *cpu, u64 page, u64 phys);
 
 /* ---- invalidation (SDM Vol. 3A, 4.10) --------------------------------------------------------------- */
 

@@ -12,9 +12,9 @@
  * drops them all. Not modelled: caches of upper-level entries (every miss walks from CR3).
  */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/dirty.h"
+#include "base/host.h"
 #include "cpu/mmu/internal.h"
 
 static const u8 large_shift[LARGE_KINDS] = {21, 22, 30};
@@ -85,9 +85,10 @@ struct tlb *mmu_class_tlb(struct mmu *mmu, enum tlb_class cls)
 	return &mmu->set->cls[cls];
 }
 
+/* A kernel and its processes have a half each: what the latter unmap does not concern the former's code. */
 static unsigned seen_hash(u64 page)
 {
-	return (unsigned)(page >> 12 ^ page >> 21) % SEEN_BITS;
+	return (unsigned)(page >> 12 ^ page >> 24) % (SEEN_BITS / 2) + (page >> 63 ? SEEN_BITS / 2 : 0);
 }
 
 void mmu_code_seen(struct mmu *mmu, enum tlb_class cls, u64 page, bool global)
@@ -681,11 +682,10 @@ void mmu_select(struct cpu *cpu)
 
 int mmu_init(struct cpu *cpu)
 {
-	struct mmu *mmu = aligned_alloc(64, (sizeof(*mmu) + 63) & ~(size_t)63);
+	struct mmu *mmu = host_alloc_pages(sizeof(*mmu)); /* most of it is never touched */
 
 	if (!mmu)
 		return -ENOMEM;
-	memset(mmu, 0, sizeof(*mmu));
 	cpu->mmu = mmu;
 	mmu->vm.apic_page = ~0ull;
 	for (unsigned i = 0; i < NSETS; i++)
@@ -698,7 +698,7 @@ int mmu_init(struct cpu *cpu)
 
 void mmu_free(struct cpu *cpu)
 {
-	free(cpu->mmu);
+	host_free_pages(cpu->mmu, sizeof(*cpu->mmu));
 	cpu->mmu = NULL;
 	cpu->tlb = NULL;
 }

@@ -134,6 +134,40 @@ START_TEST(second_page_is_remapped)
 }
 END_TEST
 
+START_TEST(second_page_is_remapped_under_a_link)
+{
+	/* The same in a loop whose blocks are linked, and run under several translation sets. */
+	CODE_AT(b, SMALL + 0xff0, 0x01, 0xc2, 0xeb, 0x0a); /* add edx, eax; jmp ffeh */
+	CODE_AT(b, SMALL + 0xffe, 0xb8, 0x01);             /* mov eax, imm32 */
+	/* dec ecx; jz +5; jmp ff0h; hlt */
+	CODE_AT(b, SMALL + 0x1000, 0x00, 0x00, 0x00, 0xff, 0xc9, 0x74, 0x05, 0xe9, 0xe4, 0xff, 0xff, 0xff, 0xf4);
+	memcpy(b->ram + SMALL + 0x5000, b->ram + SMALL + 0x1000, 16);
+	b->ram[SMALL + 0x5002] = 0x02;
+	c->r[RAX] = 0;
+	for (unsigned i = 0; i < 8; i++) {
+		poke(b, PT_SMALL + 8, (i & 1 ? SMALL + 0x5000 : SMALL + 0x1000) | PTE_USER, 8);
+		mmu_invlpg(c, SMALL + 0x1000);
+		c->rip = SMALL + 0xffe;
+		c->r[RCX] = 500;
+		c->r[RDX] = 0;
+		c->activity = CPU_ACTIVE;
+		run_program();
+		ck_assert_uint_eq(c->r[RDX], (u32)(499 * (i & 1 ? 0x02000001u : 1u)));
+	}
+	/* It goes while the loop runs: the fault has the address of the second page. */
+	c->rip = SMALL + 0xffe;
+	c->r[RCX] = 500;
+	c->activity = CPU_ACTIVE;
+	cpu_run(c, 401);
+	poke(b, PT_SMALL + 8, 0, 8);
+	mmu_invlpg(c, SMALL + 0x1000);
+	if ((c->rip & 0xfff) < 0x10) /* behind the crossing: that page is needed at once */
+		c->rip = SMALL + 0xff0;
+	run_to_fault(b, 10, EXC_PF, 0x10);
+	ck_assert_uint_eq(c->cr2, SMALL + 0x1000);
+}
+END_TEST
+
 START_TEST(page_is_remapped)
 {
 	/* Blocks are of physical memory: a linked jump across pages sees the new page after INVLPG.
@@ -324,6 +358,7 @@ int main(void)
 	    straddling_instruction,
 	    straddling_into_physical_page_0,
 	    second_page_is_remapped,
+	    second_page_is_remapped_under_a_link,
 	    page_is_remapped,
 	    another_alias,
 	    data_beside_code,

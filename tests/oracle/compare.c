@@ -49,8 +49,7 @@ struct tolerance {
 	bool torn;	     /* FSTP m80, FBSTP, PUSHA */
 	bool order_free;     /* two operands may both fault: which comes first is free */
 	bool mmx;	     /* the host enters MMX state before a fault of the memory operand, and we after */
-	bool truncates;	     /* REP with 32-bit addresses in 64-bit mode: whether registers that do not move lose their upper
-				halves differs from prefix order to prefix order */
+	bool truncates;	     /* may_truncate() */
 	bool rep_flags;	     /* flags at a trap between the iterations of REP SCAS and CMPS */
 	bool popa;	     /* registers popped before a fault */
 	bool masked_store;   /* whether an empty mask faults is the processor's choice (SDM, MASKMOVDQU) */
@@ -85,7 +84,7 @@ static struct tolerance tolerance_of(struct pools *p, const struct test_case *tc
 		t.torn |= !strcmp(insn_rows[in.row].mnemonic, "fbstp") || !strncmp(insn_rows[in.row].mnemonic, "pusha", 5) ||
 			  (!strcmp(insn_rows[in.row].mnemonic, "fstp") && in.opcode == 0xdb);
 		t.order_free |= !strcmp(insn_rows[in.row].mnemonic, "cmps") || is_one_of(insn_rows[in.row].mnemonic, whole);
-		t.truncates |= tc->bits == 64 && in.adsize == 4 && insn_rows[in.row].attr & IA_REP;
+		t.truncates |= may_truncate(tc, &in);
 		t.rep_flags |= is_one_of(insn_rows[in.row].mnemonic, compares);
 		t.popa |= !strncmp(insn_rows[in.row].mnemonic, "popa", 4);
 		t.transcendental |= is_one_of(insn_rows[in.row].mnemonic, near);

@@ -568,6 +568,8 @@ void generate(struct pools *p, u64 seed, u64 number, unsigned length, struct tes
 		pinned |= written(&in);
 		tc->code[tc->n++] = s.e;
 		at += s.e.len;
+		if (may_truncate(tc, &in))
+			break; /* what follows would compute addresses from what nobody documents */
 	}
 	fix_branches(p, &r, tc);
 }

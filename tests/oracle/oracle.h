@@ -124,6 +124,14 @@ unsigned pools_rows(const struct pools *p);
  */
 void generate(struct pools *p, u64 seed, u64 number, unsigned length, struct test_case *tc);
 enum decode_status decode_case(const struct pools *p, const struct encoding *e, struct insn *in);
+/**
+ * Is @in a REP with 32-bit addresses in 64-bit mode? Whether it leaves the upper halves of registers that do not move differs from
+ * prefix order to prefix order on the host.
+ */
+static inline bool may_truncate(const struct test_case *tc, const struct insn *in)
+{
+	return tc->bits == 64 && in->adsize == 4 && (insn_rows[in->row].attr & IA_REP);
+}
 
 /* ---- comparison (compare.c) ------------------------------------------------------------------------- */
 
