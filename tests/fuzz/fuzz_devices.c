@@ -247,11 +247,11 @@ static void destroy_world(struct world *w)
 
 static void copy_disks(struct world *from, struct world *to)
 {
-	u8 sector[BLOCK_SECTOR];
+	u8 piece[64 * BLOCK_SECTOR]; /* every drive has a multiple of these */
 	for (unsigned i = 0; i < DRIVES; i++)
-		for (u64 k = 0; k < block_sectors(from->drive[i].block); k++)
-			if (block_io(from->drive[i].block, BLOCK_READ, k, 1, sector) ||
-			    block_io(to->drive[i].block, BLOCK_WRITE, k, 1, sector))
+		for (u64 k = 0; k < block_sectors(from->drive[i].block); k += 64)
+			if (block_io(from->drive[i].block, BLOCK_READ, k, 64, piece) ||
+			    block_io(to->drive[i].block, BLOCK_WRITE, k, 64, piece))
 				abort();
 }
 
