@@ -18,19 +18,18 @@
 
 static ALWAYS_INLINE void note_pointers(struct cpu *cpu, const struct uop *u)
 {
-	const struct insn *in = u->insn;
 	struct x87 *f = &cpu->x87;
 
 	f->fip = cpu->r[R_CODE] + u->off;
 	f->fcs = cpu->seg[CS].sel;
-	f->fop = (u16)((in->opcode & 7) << 8 | in->modrm);
+	f->fop = (u16)u->imm;
 }
 
 static ALWAYS_INLINE void note_mem(struct cpu *cpu, const struct uop *u, u64 ea)
 {
 	note_pointers(cpu, u);
 	cpu->x87.fdp = ea;
-	cpu->x87.fds = cpu->seg[u->insn->seg].sel;
+	cpu->x87.fds = cpu->seg[u->imm >> 16].sel;
 }
 
 static ALWAYS_INLINE void clear_c1(struct x87 *f)
@@ -44,34 +43,30 @@ static ALWAYS_INLINE bool usual(const struct x87 *f)
 }
 
 /*
- * Whether the host's status @hsw says that all went well: then the guest gets #P and C1. The host's
- * #P is sticky and only trusted when the guest has it already (fast.h clears it for the rest).
+ * What in the host's status says that the simple operation must do it. The host's #P is sticky and only trusted when the guest has
+ * it already (fast.h clears it for the rest).
  */
-static ALWAYS_INLINE bool accept(struct x87 *f, u16 hsw)
+static ALWAYS_INLINE u16 refused(const struct x87 *f)
 {
-	if (unlikely(hsw & FPE_ALL & ~(f->sw & FPE_PE)))
-		return false;
-	f->sw = (u16)((f->sw & ~X87_C1) | (hsw & X87_C1));
-	return true;
+	return FPE_ALL & ~(f->sw & FPE_PE);
 }
 
-static ALWAYS_INLINE bool undo(struct x87 *f, unsigned p, u64 mant, u16 se)
+/* All went well: the guest gets C1. */
+static ALWAYS_INLINE bool accepted(struct x87 *f, u16 hsw)
 {
-	f->r[p].mant = mant;
-	f->r[p].se = se;
-	return false;
+	f->sw = (u16)((f->sw & ~X87_C1) | (hsw & X87_C1));
+	return true;
 }
 
 /* ---- arithmetic -------------------------------------------------------------------------- */
 
 static ALWAYS_INLINE bool arith_reg(struct x87 *f, enum fp_op op, unsigned d, unsigned s)
 {
-	u64 mant = f->r[d].mant;
-	u16 se = f->r[d].se;
+	u16 hsw = 0;
 
 	if (unlikely(!usual(f) || !(f->valid >> d & f->valid >> s & 1)))
 		return false;
-	return accept(f, host_x87_in_place(op, &f->r[d], &f->r[s])) || undo(f, d, mant, se);
+	return likely(!host_x87_in_place(op, &f->r[d], &f->r[s], refused(f), &hsw)) && accepted(f, hsw);
 }
 
 #define ARITH_REG(name, op)                                                                        \
@@ -124,24 +119,24 @@ static ALWAYS_INLINE bool arith_reg(struct x87 *f, enum fp_op op, unsigned d, un
 	static ALWAYS_INLINE bool name##_f64(struct x87 *f, const u8 *m)                           \
 	{                                                                                          \
 		unsigned p = phys(f, 0);                                                           \
-		u64 mant = f->r[p].mant;                                                           \
-		u16 se = f->r[p].se;                                                               \
+		u16 hsw = 0;                                                                       \
                                                                                                    \
 		if (unlikely(!usual(f) || !full(f, p)))                                            \
 			return false;                                                              \
-		return accept(f, host_x87_in_place_f64(op, &f->r[p], (const double *)m)) ||        \
-		       undo(f, p, mant, se);                                                       \
+		return likely(!host_x87_in_place_f64(op, &f->r[p], (const double *)m, refused(f), \
+						      &hsw)) &&                                    \
+		       accepted(f, hsw);                                                           \
 	}                                                                                          \
 	static ALWAYS_INLINE bool name##_f32(struct x87 *f, const u8 *m)                           \
 	{                                                                                          \
 		unsigned p = phys(f, 0);                                                           \
-		u64 mant = f->r[p].mant;                                                           \
-		u16 se = f->r[p].se;                                                               \
+		u16 hsw = 0;                                                                       \
                                                                                                    \
 		if (unlikely(!usual(f) || !full(f, p)))                                            \
 			return false;                                                              \
-		return accept(f, host_x87_in_place_f32(op, &f->r[p], (const float *)m)) ||         \
-		       undo(f, p, mant, se);                                                       \
+		return likely(!host_x87_in_place_f32(op, &f->r[p], (const float *)m, refused(f),  \
+						      &hsw)) &&                                    \
+		       accepted(f, hsw);                                                           \
 	}                                                                                          \
 	MEM_FORMS(name##_f64, r, 8, name##_f64)                                                    \
 	MEM_FORMS(name##_f32, r, 4, name##_f32)
@@ -434,12 +429,11 @@ static void x87_fabs(UOP_ARGS)
 static ALWAYS_INLINE bool root(struct x87 *f)
 {
 	unsigned p = phys(f, 0);
-	u64 mant = f->r[p].mant;
-	u16 se = f->r[p].se;
+	u16 hsw = 0;
 
 	if (unlikely(!usual(f) || !full(f, p)))
 		return false;
-	return accept(f, host_x87_fsqrt_in_place(&f->r[p])) || undo(f, p, mant, se);
+	return likely(!host_x87_fsqrt_in_place(&f->r[p], refused(f), &hsw)) && accepted(f, hsw);
 }
 
 static void x87_fsqrt(UOP_ARGS)
@@ -509,11 +503,17 @@ static bool flat(const struct builder *b, const struct insn *in)
 	       in->seg < FS && in->seg != CS;
 }
 
+/* For note_pointers() and note_mem(): FOP, and the segment. */
+static u64 pointers(const struct insn *in)
+{
+	return ((in->opcode & 7u) << 8 | in->modrm) | (u64)in->seg << 16;
+}
+
 static void emit_mem_form(struct builder *b, const struct insn *in, const uop_fn fns[EAM_COUNT],
 			  unsigned size, unsigned acc)
 {
 	if (flat(b, in) && fns)
-		uop_set_insn(b, emit_mem(b, in, fns, size, acc), in);
+		emit_mem(b, in, fns, size, acc)->imm = pointers(in);
 	emit_call(b, in, insn_exec(in)->op);
 }
 
@@ -524,7 +524,7 @@ static void emit_reg_form(struct builder *b, const struct insn *in, uop_fn fn)
 	if ((b->mode & MODE_BITS) != MODE_16) {
 		u = emit(b, fn);
 		u->sh = in->modrm & 7;
-		uop_set_insn(b, u, in);
+		u->imm = pointers(in);
 	}
 	emit_call(b, in, insn_exec(in)->op);
 }

@@ -166,17 +166,20 @@ static ALWAYS_INLINE u16 host_x87_op(enum fp_op op, const struct f80 *a, const s
 
 /*
  * In place, for the micro-operations: *@d = *@d op *@s on 80-bit images under the host's default
- * control word. The status word comes back; the caller undoes the store if it does not like it.
+ * control word, unless the host's status word then has one of @bad: true, and *@d stays.
  */
-#define HOST_X87_IN_PLACE(bytes)                                                                   \
-	__asm__ volatile("fldt %[d]\n\tfldt %[s]\n\t.byte " bytes "\n\tfnstsw %%ax\n\tfstpt %[d]"  \
-			 : "=a"(sw), [d] "+m"(*(struct f80 *)d)                                    \
-			 : [s] "m"(*(const struct f80 *)s)                                         \
+#define HOST_X87_UNLESS(what, ...)                                                                 \
+	__asm__ volatile("fldt %[d]\n\t" what "\n\tfnstsw %%ax\n\ttestw %%ax, %[bad]\n\tjnz 1f\n\t"  \
+			 "fstpt %[d]\n\tjmp 2f\n1:\tfstp %%st(0)\n2:"                              \
+			 : "=&a"(*sw), "=@ccnz"(no), [d] "+m"(*(struct f80 *)d)                    \
+			 : [bad] "r"(bad), ##__VA_ARGS__                                           \
 			 : "st", "st(1)")
+#define HOST_X87_IN_PLACE(bytes)                                                                   \
+	HOST_X87_UNLESS("fldt %[s]\n\t.byte " bytes, [s] "m"(*(const struct f80 *)s))
 
-static ALWAYS_INLINE u16 host_x87_in_place(enum fp_op op, void *d, const void *s)
+static ALWAYS_INLINE bool host_x87_in_place(enum fp_op op, void *d, const void *s, u16 bad, u16 *sw)
 {
-	u16 sw;
+	bool no;
 
 	switch (op) {
 	case FP_ADD: HOST_X87_IN_PLACE("0xde, 0xc1"); break;
@@ -186,18 +189,14 @@ static ALWAYS_INLINE u16 host_x87_in_place(enum fp_op op, void *d, const void *s
 	case FP_DIV: HOST_X87_IN_PLACE("0xde, 0xf9"); break;
 	default: HOST_X87_IN_PLACE("0xde, 0xf1"); break;
 	}
-	return sw;
+	return no;
 }
 
-#define HOST_X87_MEM(insn)                                                                         \
-	__asm__ volatile("fldt %[d]\n\t" insn " %[m]\n\tfnstsw %%ax\n\tfstpt %[d]"                 \
-			 : "=a"(sw), [d] "+m"(*(struct f80 *)d)                                    \
-			 : [m] "m"(*m)                                                             \
-			 : "st")
+#define HOST_X87_MEM(insn) HOST_X87_UNLESS(insn " %[m]", [m] "m"(*m))
 
-static ALWAYS_INLINE u16 host_x87_in_place_f64(enum fp_op op, void *d, const double *m)
+static ALWAYS_INLINE bool host_x87_in_place_f64(enum fp_op op, void *d, const double *m, u16 bad, u16 *sw)
 {
-	u16 sw;
+	bool no;
 
 	switch (op) {
 	case FP_ADD: HOST_X87_MEM("faddl"); break;
@@ -207,12 +206,12 @@ static ALWAYS_INLINE u16 host_x87_in_place_f64(enum fp_op op, void *d, const dou
 	case FP_DIV: HOST_X87_MEM("fdivl"); break;
 	default: HOST_X87_MEM("fdivrl"); break;
 	}
-	return sw;
+	return no;
 }
 
-static ALWAYS_INLINE u16 host_x87_in_place_f32(enum fp_op op, void *d, const float *m)
+static ALWAYS_INLINE bool host_x87_in_place_f32(enum fp_op op, void *d, const float *m, u16 bad, u16 *sw)
 {
-	u16 sw;
+	bool no;
 
 	switch (op) {
 	case FP_ADD: HOST_X87_MEM("fadds"); break;
@@ -222,18 +221,15 @@ static ALWAYS_INLINE u16 host_x87_in_place_f32(enum fp_op op, void *d, const flo
 	case FP_DIV: HOST_X87_MEM("fdivs"); break;
 	default: HOST_X87_MEM("fdivrs"); break;
 	}
-	return sw;
+	return no;
 }
 
-static ALWAYS_INLINE u16 host_x87_fsqrt_in_place(void *d)
+static ALWAYS_INLINE bool host_x87_fsqrt_in_place(void *d, u16 bad, u16 *sw)
 {
-	u16 sw;
+	bool no;
 
-	__asm__ volatile("fldt %[d]\n\tfsqrt\n\tfnstsw %%ax\n\tfstpt %[d]"
-			 : "=a"(sw), [d] "+m"(*(struct f80 *)d)
-			 :
-			 : "st");
-	return sw;
+	HOST_X87_UNLESS("fsqrt");
+	return no;
 }
 
 static ALWAYS_INLINE u16 host_x87_fsqrt(const struct f80 *a, struct f80 *r)
@@ -307,25 +303,25 @@ static inline bool f80_fast_sqrt(const struct f80 *a, unsigned cw, u16 *sw, stru
 	return false;
 }
 
-/* A status no caller accepts. */
-static inline u16 host_x87_in_place(enum fp_op op, void *d, const void *s)
+/* Never: the simple operation does it. */
+static inline bool host_x87_in_place(enum fp_op op, void *d, const void *s, u16 bad, u16 *sw)
 {
-	return FPE_IE;
+	return true;
 }
 
-static inline u16 host_x87_in_place_f64(enum fp_op op, void *d, const double *m)
+static inline bool host_x87_in_place_f64(enum fp_op op, void *d, const double *m, u16 bad, u16 *sw)
 {
-	return FPE_IE;
+	return true;
 }
 
-static inline u16 host_x87_in_place_f32(enum fp_op op, void *d, const float *m)
+static inline bool host_x87_in_place_f32(enum fp_op op, void *d, const float *m, u16 bad, u16 *sw)
 {
-	return FPE_IE;
+	return true;
 }
 
-static inline u16 host_x87_fsqrt_in_place(void *d)
+static inline bool host_x87_fsqrt_in_place(void *d, u16 bad, u16 *sw)
 {
-	return FPE_IE;
+	return true;
 }
 
 #endif
