@@ -78,6 +78,8 @@ void cli_help(FILE *out)
 	    "\nTerminal: Ctrl-C ends the emulator. With -nographic or -serial mon:stdio: Ctrl-A c is the monitor, Ctrl-A x "
 	    "ends,\n"
 	    "Ctrl-A h helps, Ctrl-A Ctrl-A types Ctrl-A, and Ctrl-C goes to the guest.\n"
+	    "Window: Ctrl+Alt+M is the menu, Ctrl+Alt+R opens live views of rings, tables and page walks, Ctrl+Alt+G gives the\n"
+	    "mouse back.\n"
 	    "\nExit status:\n");
 	exit_codes_print(out);
 }

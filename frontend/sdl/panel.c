@@ -102,6 +102,15 @@ static void order(struct window *w, const char *line)
 	free(answer);
 }
 
+static bool recording(struct window *w)
+{
+	struct errtext e;
+	json_t *v = monitor_view(w->o->monitor, "info rings", false, &e);
+	bool on = view_true(v, "recording");
+	json_decref(v);
+	return on;
+}
+
 /* ---- opening and choosing ----------------------------------------------------------------------- */
 
 void panel_show(struct window *w, unsigned which)
@@ -120,7 +129,10 @@ void panel_show(struct window *w, unsigned which)
 	if (p->on)
 		return;
 	p->on = true;
-	order(w, "rings on");
+	p->records = !recording(w);
+	if (p->records)
+		order(w, "rings on");
+	window_toast(w, "Ctrl+Alt+N, B: the next view, the one before. Ctrl+Alt+R closes.");
 	window_relayout(w);
 }
 
@@ -133,7 +145,8 @@ void panel_close(struct window *w)
 	p->on = false;
 	json_decref(p->view);
 	p->view = NULL;
-	order(w, "rings off");
+	if (p->records)
+		order(w, "rings off");
 	window_relayout(w);
 }
 

@@ -79,6 +79,7 @@ struct snapshot_file {
 /* The live views beside the picture. */
 struct panel {
 	bool on, large, asking;
+	bool records; /* the recorder was switched on for it, and goes with it */
 	unsigned which; /* view */
 	json_t *view;	/* as it was last */
 	u64 next_ns;
