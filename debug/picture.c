@@ -63,7 +63,7 @@ static void ring_circles(const struct canvas *c, const json_t *view)
 	for (unsigned r = 4; r--;) {
 		double y = CENTRE - radius[r] + (r ? 16 : 40);
 		c->circle(c->ctx, CENTRE, CENTRE, radius[r], ring_colour[r], r == here ? 45 : 13, ring_colour[r]);
-		if (r && r - 1 == here) /* what lies inside is drawn upon it */
+		if (r && r == here) /* what lies inside is drawn upon white */
 			c->circle(c->ctx, CENTRE, CENTRE, radius[r - 1], 0xffffff, 100, NO_COLOUR);
 		snprintf(buf, sizeof(buf), "ring %u", r);
 		label(c, CENTRE, y, 12, TEXT_MIDDLE | TEXT_BOLD, buf);

@@ -19,6 +19,16 @@ static int look(struct cpu *cpu, u64 lin, unsigned acc, struct xlat *x, struct w
 	return failed;
 }
 
+/* The same by whoever may: the system, but for SMAP; a program, but for keys; or by fetching. */
+static int look_anyhow(struct cpu *cpu, u64 lin, struct xlat *x, struct walk_record *rec)
+{
+	static const unsigned ways[] = {ACC_R | ACC_SYS, ACC_R | ACC_USER, ACC_X, ACC_X | ACC_USER};
+	int failed = 1;
+	for (unsigned i = 0; i < ARRAY_SIZE(ways) && failed; i++)
+		failed = look(cpu, lin, ways[i], x, rec);
+	return failed;
+}
+
 /* ---- one walk ------------------------------------------------------------------------------------------------------- */
 
 static const char *const level_names[] = {"", "PTE", "PDE", "PDPTE", "PML4E", "PML5E"};
@@ -180,7 +190,7 @@ void map_view(json_t *view, struct cpu *cpu)
 		struct walk_record rec;
 		struct xlat x;
 		unsigned key = 0, rights;
-		int bad = look(cpu, a, ACC_R | ACC_SYS, &x, &rec);
+		int bad = look_anyhow(cpu, a, &x, &rec);
 		u64 size = bad ? hole_size(cpu, &rec) : x.page_size;
 		bool absent = bad && (!rec.n || !(rec.step[rec.n - 1].entry & 1));
 		rights = absent ? 0 : rights_of(&rec, &key);
