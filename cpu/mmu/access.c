@@ -74,6 +74,7 @@ static void copy(void *to, const void *from, unsigned n)
 	case 2: memcpy(to, from, 2); break;
 	case 4: memcpy(to, from, 4); break;
 	case 8: memcpy(to, from, 8); break;
+	case 15: memcpy(to, from, 15); break; /* an instruction, whatever its length */
 	default: memcpy(to, from, n); break;
 	}
 }
