@@ -216,6 +216,8 @@ void fuse_pairs(struct builder *b)
 			continue;
 		}
 		const struct pair_index *y = find(b, b->u[i + 1].fn);
+		if (y->first[1] && ymm_run(&b->u[i + 1], b->n - i - 1, &n))
+			continue; /* the next one's run is worth more */
 		for (unsigned t = 0; t < PAIR_TABLES; t++) {
 			if (!x->first[t] || !y->second[t])
 				continue;

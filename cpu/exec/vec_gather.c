@@ -74,19 +74,18 @@ static int gather(struct cpu *cpu, const struct insn *in)
 	return 0;
 }
 
-extern const uop_fn ymm_gather[2][2][2] __attribute__((weak));
+extern const uop_fn ymm_gather[4][2][2][2] __attribute__((weak));
 
 /* What mostly happens, nothing stops it, by the host's AVX2; that goes on behind the general operation if it could do it all. */
 static void emit_fast(struct builder *b, const struct insn *in)
 {
 	const struct gather g = gather_of(in);
-	struct uop *u = emit(b, ymm_gather[g.index_size == 8][g.size == 8][in->vex_l == 32]);
+	struct uop *u = emit(b, ymm_gather[in->scale][g.index_size == 8][g.size == 8][in->vex_l == 32]);
 
 	u->dst = operand_off(&in->op[0]);
 	u->src = operand_off(&in->op[2]);
 	u->base = REG_OFF(in->base);
 	u->index = VEC_OFF(in->index);
-	u->sh = in->scale;
 	u->disp = (s32)(in->base == R_CODE ? b->off[b->cur] + in->len + in->disp : in->disp);
 }
 

@@ -6,7 +6,7 @@
 #include "cpu/exec/vec_ymm.h"
 
 /* What works on registers only: X(second half, name, what it does). */
-#define RR(X, b, name, op) X(b, name##_rr, YMM(u->dst) = op(YMM(u->src), YMM(u->base)))
+#define RR(X, b, name, op) X(b, name##_rr, PUT(op(YMM(u->src), YMM(u->base))))
 #define REGISTERS(X, b)                                                                           \
 	RR(X, b, paddb, _mm256_add_epi8)                                                           \
 	RR(X, b, paddd, _mm256_add_epi32)                                                          \
@@ -22,17 +22,17 @@
 	RR(X, b, psrlvd, _mm256_srlv_epi32)                                                        \
 	RR(X, b, punpckldq, _mm256_unpacklo_epi32)                                                 \
 	RR(X, b, punpckhdq, _mm256_unpackhi_epi32)                                                 \
-	X(b, permd_rr, YMM(u->dst) = _mm256_permutevar8x32_epi32(YMM(u->base), YMM(u->src)))       \
-	X(b, permq_rr, YMM(u->dst) = _mm256_permutevar8x32_epi32(YMM(u->base), BYTES_TO_DWORDS(u->imm))) \
-	X(b, blend_rr, YMM(u->dst) = _mm256_blendv_epi8(YMM(u->src), YMM(u->base), SIGNS_TO_DWORDS(u->imm))) \
-	X(b, pslld_imm, YMM(u->dst) = _mm256_sll_epi32(YMM(u->src), COUNT))                        \
-	X(b, psrld_imm, YMM(u->dst) = _mm256_srl_epi32(YMM(u->src), COUNT))                        \
-	X(b, psllq_imm, YMM(u->dst) = _mm256_sll_epi64(YMM(u->src), COUNT))                        \
-	X(b, psrlq_imm, YMM(u->dst) = _mm256_srl_epi64(YMM(u->src), COUNT))                        \
-	X(b, mov_rr, YMM(u->dst) = YMM(u->base))                                                   \
-	X(b, extract_half, YMM(u->dst) = _mm256_zextsi128_si256(XMM(u->src)))                      \
-	X(b, insert_low_rr, YMM(u->dst) = _mm256_set_m128i(XMM(u->src + 16), XMM(u->base)))        \
-	X(b, insert_high_rr, YMM(u->dst) = _mm256_set_m128i(XMM(u->base), XMM(u->src)))            \
+	X(b, permd_rr, PUT(_mm256_permutevar8x32_epi32(YMM(u->base), YMM(u->src))))       \
+	X(b, permq_rr, PUT(_mm256_permutevar8x32_epi32(YMM(u->base), BYTES_TO_DWORDS(u->imm)))) \
+	X(b, blend_rr, PUT(_mm256_blendv_epi8(YMM(u->src), YMM(u->base), SIGNS_TO_DWORDS(u->imm)))) \
+	X(b, pslld_imm, PUT(_mm256_sll_epi32(YMM(u->src), COUNT)))                        \
+	X(b, psrld_imm, PUT(_mm256_srl_epi32(YMM(u->src), COUNT)))                        \
+	X(b, psllq_imm, PUT(_mm256_sll_epi64(YMM(u->src), COUNT)))                        \
+	X(b, psrlq_imm, PUT(_mm256_srl_epi64(YMM(u->src), COUNT)))                        \
+	X(b, mov_rr, PUT(YMM(u->base)))                                                   \
+	X(b, extract_half, PUT(_mm256_zextsi128_si256(XMM(u->src))))                      \
+	X(b, insert_low_rr, PUT(_mm256_set_m128i(XMM(u->src + 16), XMM(u->base))))        \
+	X(b, insert_high_rr, PUT(_mm256_set_m128i(XMM(u->base), XMM(u->src))))            \
 	X(b, pmovmskb, REG64(u->dst) = (u32)_mm256_movemask_epi8(YMM(u->src)))                     \
 	RR(X, b, addps, host_vaddps)                                                               \
 	RR(X, b, addpd, host_vaddpd)                                                               \
@@ -59,8 +59,9 @@
 	X(b, storea_bis, STORE, EA_bis, 32A)
 
 /* Second halves that are jumped to. */
-#define OTHERS(X) X(j_test_z32_rr) X(j_cmp_z64_rr) X(j_cmp_z32_ri) X(j_cmp_b64_rr) X(add64_ri_n) X(sub64_ri_n)
+#define OTHERS(X) X(j_test_z32_rr) X(j_cmp_z64_rr) X(j_cmp_z32_ri) X(j_cmp_b64_rr) X(add64_ri_n) X(sub64_ri_n) X(sub32_ri_f) X(sub64_ri_f)
 
+#define PUT(v) YMM(u->dst) = (v)
 #define COUNT                  _mm_cvtsi64_si128((s64)u->imm)
 #define BYTES_TO_DWORDS(imm)   _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((s64)(imm)))
 #define SIGNS_TO_DWORDS(imm)   _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((s64)(imm)))
@@ -167,7 +168,9 @@ const struct pair_table ymm_pairs = {firsts, seconds, &pairs[0][0], ARRAY_SIZE(f
 	SAME_PAGE(name, r, size, first, YMM(u->dst) = op(YMM(u->src), HOST(__m256i, FIRST_AT));     \
 		  YMM(u[1].dst) = op(YMM(u[1].src), HOST(__m256i, SECOND_AT)))
 #define LOADED(a, b) (b)
-LOAD2(mov2, 32, ymm_mov_bd, LOADED)
+/* Copies go on: the lines that the next loads want. */
+SAME_PAGE(mov2, r, 32, ymm_mov_bd, _mm_prefetch((const char *)FIRST_AT + 512, _MM_HINT_T0);
+	  YMM(u->dst) = HOST(__m256i, FIRST_AT); YMM(u[1].dst) = HOST(__m256i, SECOND_AT))
 LOAD2(mova2, 32A, ymm_mova_bd, LOADED)
 LOAD2(pcmpeqb2, 32, ymm_pcmpeqb_bd, _mm256_cmpeq_epi8)
 LOAD2(pshufb2, 32, ymm_pshufb_bd, _mm256_shuffle_epi8)
@@ -175,53 +178,131 @@ SAME_PAGE(store2, w, 32, ymm_store_bd, HOST(vec128, FIRST_AT) = XMM(u->src); HOS
 	  HOST(vec128, SECOND_AT) = XMM(u[1].src); HOST(vec128, SECOND_AT + 16) = XMM(u[1].src + 16))
 SAME_PAGE(storea2, w, 32A, ymm_storea_bd, HOST(__m256i, FIRST_AT) = YMM(u->src); HOST(__m256i, SECOND_AT) = YMM(u[1].src))
 
-#define RUN3(name, first, second, ...)                                                            \
+/*
+ * Runs whose values go from one operation to the next in registers, because what waits for them is long: branches on the mask of a
+ * comparison, which are mispredicted now and then. @fits says that they are connected so.
+ */
+#define MASK_BRANCH(v)                                                                            \
+	do {                                                                                       \
+		u32 mask = (u32)_mm256_movemask_epi8(v);                                            \
+		REG64(u->dst) = mask;                                                               \
+		fa = (u64)(s64)(s32)mask; /* as DO_test() of branch.c */                            \
+		fb = 0;                                                                             \
+		KIND(FK_RES);                                                                       \
+		u++;                                                                                \
+		if (!mask)                                                                          \
+			CONTINUE_AT(u[1].target, u[1].icnt + 1);                                    \
+		CONTINUE_AT(u[1].alt, u[1].icnt + 1);                                               \
+	} while (0)
+
+static bool mask_tested(const struct uop *u)
+{
+	return u[1].dst == u[0].dst && u[1].src == u[0].dst;
+}
+
+static bool combined_and_tested(const struct uop *u)
+{
+	return u[1].src == u[0].dst && mask_tested(u + 1);
+}
+
+static bool two_compared(const struct uop *u)
+{
+	return u[0].base == u[1].base && u[0].dst != u[1].dst && combined_and_tested(u + 2) &&
+	       ((u[2].src == u[0].dst && u[2].base == u[1].dst) || (u[2].src == u[1].dst && u[2].base == u[0].dst));
+}
+
+#define COMBINED(name, op)                                                                        \
+	static void name(UOP_ARGS)                                                                 \
+	{                                                                                          \
+		__m256i v = op(YMM(u->src), YMM(u->base));                                          \
+		YMM(u->dst) = v;                                                                    \
+		u++;                                                                                \
+		MASK_BRANCH(v);                                                                     \
+	}
+COMBINED(or_mask_branch, _mm256_or_si256)
+COMBINED(eq_mask_branch, _mm256_cmpeq_epi8)
+
+SAME_PAGE(search2, r, 32, ymm_pcmpeqb_bd,
+	  __m256i v = _mm256_cmpeq_epi8(YMM(u->src), HOST(__m256i, FIRST_AT));
+	  YMM(u->dst) = v;
+	  __m256i w = _mm256_cmpeq_epi8(YMM(u[1].src), HOST(__m256i, SECOND_AT));
+	  YMM(u[1].dst) = w;
+	  v = _mm256_or_si256(v, w);
+	  YMM(u[2].dst) = v;
+	  u += 3;
+	  MASK_BRANCH(v))
+
+/* A result that is copied at once: both registers have it without waiting for the first. */
+#undef PUT
+#define PUT(v)                                                                                    \
+	__m256i f = (v);                                                                           \
+	YMM(u->dst) = f;                                                                           \
+	YMM(u[1].dst) = f
+#define COPIED(b, name, ...)                                                                      \
+	static void name##__copy(UOP_ARGS)                                                         \
+	{                                                                                          \
+		__VA_ARGS__;                                                                       \
+		return u[2].fn(cpu, u + 2, fa, ea, fb, cd);                                         \
+	}
+REGISTERS(COPIED, )
+#define NAME_COPY(b, name, ...) name##__copy,
+static const uop_fn copies[] = {REGISTERS(NAME_COPY, )};
+
+static bool same_base(const struct uop *u)
+{
+	return u[0].base == u[1].base;
+}
+
+#define SLL YMM(u->dst) = _mm256_sll_epi32(YMM(u->src), COUNT)
+#define SRL YMM(u->dst) = _mm256_srl_epi32(YMM(u->src), COUNT)
+#define ROTATE(name, first, second)                                                               \
 	static void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
 		first;                                                                             \
 		u++;                                                                               \
 		second;                                                                            \
 		u++;                                                                               \
-		__VA_ARGS__;                                                                       \
+		YMM(u->dst) = _mm256_or_si256(YMM(u->src), YMM(u->base));                           \
+		NEXT;                                                                              \
 	}
-#define SLL YMM(u->dst) = _mm256_sll_epi32(YMM(u->src), COUNT)
-#define SRL YMM(u->dst) = _mm256_srl_epi32(YMM(u->src), COUNT)
-#define OR  YMM(u->dst) = _mm256_or_si256(YMM(u->src), YMM(u->base))
-#define MSK REG64(u->dst) = (u32)_mm256_movemask_epi8(YMM(u->src))
-#define EQB YMM(u->dst) = _mm256_cmpeq_epi8(YMM(u->src), YMM(u->base))
-RUN3(sll_srl_or, SLL, SRL, OR; NEXT)
-RUN3(srl_sll_or, SRL, SLL, OR; NEXT)
-RUN3(or_mask_test, OR, MSK, return j_test_z32_rr(UOP_PASS))
-RUN3(eq_mask_test, EQB, MSK, return j_test_z32_rr(UOP_PASS))
+ROTATE(sll_srl_or, SLL, SRL)
+ROTATE(srl_sll_or, SRL, SLL)
 
 static const struct {
-	uop_fn fn[3], fused;
+	uop_fn fn[5], fused;
 	u8 n;
-	bool same_base;
+	bool (*fits)(const struct uop *u);
 } runs[] = {
-	{{ymm_mov_bd, ymm_mov_bd}, mov2, 2, true},
-	{{ymm_mova_bd, ymm_mova_bd}, mova2, 2, true},
-	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd}, pcmpeqb2, 2, true},
-	{{ymm_pshufb_bd, ymm_pshufb_bd}, pshufb2, 2, true},
-	{{ymm_store_bd, ymm_store_bd}, store2, 2, true},
-	{{ymm_storea_bd, ymm_storea_bd}, storea2, 2, true},
-	{{ymm_pslld_imm, ymm_psrld_imm, ymm_por_rr}, sll_srl_or, 3, false},
-	{{ymm_psrld_imm, ymm_pslld_imm, ymm_por_rr}, srl_sll_or, 3, false},
-	{{ymm_por_rr, ymm_pmovmskb, j_test_z32_rr}, or_mask_test, 3, false},
-	{{ymm_pcmpeqb_rr, ymm_pmovmskb, j_test_z32_rr}, eq_mask_test, 3, false},
+	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd, ymm_por_rr, ymm_pmovmskb, j_test_z32_rr}, search2, 5, two_compared},
+	{{ymm_por_rr, ymm_pmovmskb, j_test_z32_rr}, or_mask_branch, 3, combined_and_tested},
+	{{ymm_pcmpeqb_rr, ymm_pmovmskb, j_test_z32_rr}, eq_mask_branch, 3, combined_and_tested},
+	{{ymm_mov_bd, ymm_mov_bd}, mov2, 2, same_base},
+	{{ymm_mova_bd, ymm_mova_bd}, mova2, 2, same_base},
+	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd}, pcmpeqb2, 2, same_base},
+	{{ymm_pshufb_bd, ymm_pshufb_bd}, pshufb2, 2, same_base},
+	{{ymm_store_bd, ymm_store_bd}, store2, 2, same_base},
+	{{ymm_storea_bd, ymm_storea_bd}, storea2, 2, same_base},
+	{{ymm_pslld_imm, ymm_psrld_imm, ymm_por_rr}, sll_srl_or, 3, NULL},
+	{{ymm_psrld_imm, ymm_pslld_imm, ymm_por_rr}, srl_sll_or, 3, NULL},
 };
 
 uop_fn ymm_run(const struct uop *u, unsigned left, unsigned *n)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(runs); i++) {
-		bool same = left >= runs[i].n && (!runs[i].same_base || u[0].base == u[1].base);
+		bool same = left >= runs[i].n;
 
 		for (unsigned k = 0; same && k < runs[i].n; k++)
 			same = u[k].fn == runs[i].fn[k];
-		if (!same)
+		if (!same || (runs[i].fits && !runs[i].fits(u)))
 			continue;
 		*n = runs[i].n;
 		return runs[i].fused;
+	}
+	/* The lists begin with REGISTERS; PMOVMSKB, whose result is no vector, is never what a move of vectors copies. */
+	for (unsigned i = 0; i < ARRAY_SIZE(copies) && left >= 2 && u[1].fn == ymm_mov_rr && u[1].base == u[0].dst; i++) {
+		*n = 2;
+		if (firsts[i] == u[0].fn)
+			return copies[i];
 	}
 	return NULL;
 }

@@ -380,18 +380,14 @@ YFMA6(fmsubadd)
 /* ---- gathers: all elements wanted, every page in the TLB, so that nothing can stop it; else the next micro-operation ---- */
 
 /*
- * dst: destination, src: mask, base, sh, disp: the address without its index, which is the vector at `index`. In 64-bit
- * mode without a segment base. (A page that is not canonical is never in the TLB.) The addresses are computed as vectors
- * and read back one by one; the elements are put together in registers, for narrow stores do not forward to the wide
- * load of the next handler.
+ * dst: destination, src: mask, base, disp: the address without its index, which is the vector at `index`. In 64-bit
+ * mode without a segment base. (A page that is not canonical is never in the TLB.) The elements are put together in
+ * registers, for narrow stores do not forward to the wide load of the next handler. Handlers exist for each scale, and
+ * keep the base in cpu->slow: they have three registers.
  */
-#define ADDRESSES(to, v)                                                                          \
-	_mm256_storeu_si256((__m256i *)cpu->slow + (to),                                            \
-			    _mm256_add_epi64(_mm256_sll_epi64(v, _mm_cvtsi32_si128(u->sh)),         \
-					     _mm256_set1_epi64x((s64)REG64(u->base) + u->disp)));    \
-	asm volatile("" ::: "memory")
 #define ELEMENT_AT(i, size)                                                                       \
-	ea = HOST(u64, cpu->slow + (i) * 8);                                                        \
+	asm volatile("" : : : "memory"); /* nothing is kept for the next element */                  \
+	ea = ((u64)(s64)AT(itype, x + (i) * sizeof(itype)) << scale) + HOST(u64, cpu->slow);         \
 	e = &cpu->tlb->r[tlb_index(ea)];                                                            \
 	if (TLB_MISS(e, size))                                                                      \
 		NEXT;                                                                              \
@@ -419,33 +415,41 @@ YFMA6(fmsubadd)
 
 #define MASK_d(r) _mm256_movemask_ps((__m256)(r))
 #define MASK_q(r) _mm256_movemask_pd((__m256d)(r))
-/* @n elements of kind @k, d or q. @load: their addresses; the rest: from them, `r`. */
-#define GATHER(name, n, k, load, ...)                                                             \
-	static void name(UOP_ARGS)                                                                 \
+/* @n elements of kind @k, d or q, under indices of type @type: @rest makes `r` of them. */
+#define GATHER(name, sc, n, k, type, ...)                                                         \
+	static void name##_##sc(UOP_ARGS)                                                          \
 	{                                                                                          \
+		typedef type itype;                                                                \
+		enum { scale = sc };                                                                \
 		const struct tlb_entry *e;                                                          \
+		u64 x = u->index;                                                                   \
 		if (unlikely(~MASK_##k(YMM(u->src)) & ((1 << (n)) - 1)))                            \
 			NEXT;                                                                      \
-		load;                                                                              \
+		HOST(u64, cpu->slow) = REG64(u->base) + (u64)(s64)u->disp;                          \
+		asm volatile("" : "+r"(x) : : "memory");                                            \
 		__VA_ARGS__;                                                                       \
 		YMM(u->src) = _mm256_setzero_si256();                                               \
 		YMM(u->dst) = r;                                                                    \
 		return u[2].fn(cpu, u + 2, fa, ea, fb, cd);                                         \
 	}
-#define INDICES_d(to) ADDRESSES(to, _mm256_cvtepi32_epi64(XMM(u->index + 16 * (to))))
-#define INDICES_q(to) ADDRESSES(to, YMM(u->index + 32 * (to)))
 #define LOW_HALF(v) __m256i r = _mm256_zextsi128_si256(v)
 #define HALVES __m256i r = _mm256_set_m128i(high, low)
+#define GATHERS(sc)                                                                               \
+	GATHER(gather8d_d, sc, 8, d, s32, FOUR_DWORDS(low, 0); FOUR_DWORDS(high, 4); HALVES)        \
+	GATHER(gather4d_d, sc, 4, d, s32, FOUR_DWORDS(low, 0); LOW_HALF(low))                       \
+	GATHER(gather4d_q, sc, 4, d, s64, FOUR_DWORDS(low, 0); LOW_HALF(low))                       \
+	GATHER(gather2d_q, sc, 2, d, s64, TWO_DWORDS(low, 0); LOW_HALF(low))                        \
+	GATHER(gather2q_d, sc, 2, q, s32, TWO_QWORDS(low, 0); LOW_HALF(low))                        \
+	GATHER(gather2q_q, sc, 2, q, s64, TWO_QWORDS(low, 0); LOW_HALF(low))                        \
+	GATHER(gather4q_d, sc, 4, q, s32, TWO_QWORDS(low, 0); TWO_QWORDS(high, 2); HALVES)          \
+	GATHER(gather4q_q, sc, 4, q, s64, TWO_QWORDS(low, 0); TWO_QWORDS(high, 2); HALVES)
+GATHERS(0)
+GATHERS(1)
+GATHERS(2)
+GATHERS(3)
 
-GATHER(gather8d_d, 8, d, INDICES_d(0); INDICES_d(1), FOUR_DWORDS(low, 0); FOUR_DWORDS(high, 4); HALVES)
-GATHER(gather4d_d, 4, d, INDICES_d(0), FOUR_DWORDS(low, 0); LOW_HALF(low))
-GATHER(gather4d_q, 4, d, INDICES_q(0), FOUR_DWORDS(low, 0); LOW_HALF(low))
-GATHER(gather2d_q, 2, d, INDICES_q(0), TWO_DWORDS(low, 0); LOW_HALF(low))
-GATHER(gather2q_d, 2, q, INDICES_d(0), TWO_QWORDS(low, 0); LOW_HALF(low))
-GATHER(gather2q_q, 2, q, INDICES_q(0), TWO_QWORDS(low, 0); LOW_HALF(low))
-GATHER(gather4q_d, 4, q, INDICES_d(0), TWO_QWORDS(low, 0); TWO_QWORDS(high, 2); HALVES)
-GATHER(gather4q_q, 4, q, INDICES_q(0), TWO_QWORDS(low, 0); TWO_QWORDS(high, 2); HALVES)
-
-/* By size of the index (4, 8), of the element (4, 8), length (16, 32). */
-const uop_fn ymm_gather[2][2][2] = {{{gather4d_d, gather8d_d}, {gather2q_d, gather4q_d}},
-				    {{gather2d_q, gather4d_q}, {gather2q_q, gather4q_q}}};
+#define GATHER_ROW(sc)                                                                            \
+	{{{gather4d_d_##sc, gather8d_d_##sc}, {gather2q_d_##sc, gather4q_d_##sc}},                   \
+	 {{gather2d_q_##sc, gather4d_q_##sc}, {gather2q_q_##sc, gather4q_q_##sc}}}
+/* By scale, size of the index (4, 8), of the element (4, 8), length (16, 32). */
+const uop_fn ymm_gather[4][2][2][2] = {GATHER_ROW(0), GATHER_ROW(1), GATHER_ROW(2), GATHER_ROW(3)};
