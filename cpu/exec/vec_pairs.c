@@ -143,40 +143,49 @@ const struct pair_table ymm_pairs = {firsts, seconds, &pairs[0][0], ARRAY_SIZE(f
 /* ---- runs ------------------------------------------------------------------------------------------------------------------ */
 
 /*
- * Two accesses by one base register and displacements near each other mostly lie in one page, so that one look at the TLB serves
- * both; else the first one's own handler goes on.
+ * Accesses by one base register and displacements near each other mostly lie in one page, so that one look at the TLB serves all:
+ * for the entry of the lowest (@lo, a place in the run) the last byte of the highest (@hi) must be in the page, too. Else
+ * the first one's own handler goes on.
  */
-#define SAME_PAGE(name, t, size, first, ...)                                                      \
+#define SAME_PAGE(name, t, size, lo, hi, first, ...)                                              \
 	static void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
-		ea = EA_bd;                                                                         \
+		u64 base = REG64(u->base);                                                          \
+		ea = base + (u64)(s64)u[lo].disp;                                                   \
 		const struct tlb_entry *e = &cpu->tlb->t[tlb_index(ea)];                            \
+		ea = base + (u64)(s64)u[hi].disp;                                                   \
 		if (MISS_##size(e))                                                                 \
 			return first(UOP_PASS);                                                     \
-		asm volatile("" ::: "memory"); /* rather loaded twice than kept: registers are few */ \
-		ea = REG64(u->base) + (s64)u[1].disp;                                               \
-		if (MISS_##size(e))                                                                 \
-			return first(UOP_PASS);                                                     \
-		asm volatile("" ::: "memory");                                                      \
-		ea = e->host + REG64(u->base);                                                      \
+		ea = e->host + base;                                                                \
+		asm volatile("" : "+r"(ea) : : "memory"); /* registers are few */                   \
 		__VA_ARGS__;                                                                       \
-		return u[2].fn(cpu, u + 2, fa, ea, fb, cd);                                         \
+		RUN_END;                                                                           \
 	}
-#define FIRST_AT (ea + (u64)(s64)u->disp)
-#define SECOND_AT (ea + (u64)(s64)u[1].disp)
-#define LOAD2(name, size, first, op)                                                              \
-	SAME_PAGE(name, r, size, first, YMM(u->dst) = op(YMM(u->src), HOST(__m256i, FIRST_AT));     \
-		  YMM(u[1].dst) = op(YMM(u[1].src), HOST(__m256i, SECOND_AT)))
+#define RUN_END return u[2].fn(cpu, u + 2, fa, ea, fb, cd)
+#define AT_DISP(n) (ea + (u64)(s64)u[n].disp)
+#define LOAD2(name, size, lo, hi, first, op)                                                      \
+	SAME_PAGE(name, r, size, lo, hi, first, YMM(u->dst) = op(YMM(u->src), HOST(__m256i, AT_DISP(0))); \
+		  YMM(u[1].dst) = op(YMM(u[1].src), HOST(__m256i, AT_DISP(1))))
+#define LOAD2_BOTH(name, size, first, op)                                                         \
+	LOAD2(name##_up, size, 0, 1, first, op)                                                    \
+	LOAD2(name##_down, size, 1, 0, first, op)
 #define LOADED(a, b) (b)
-/* Copies go on: the lines that the next loads want. */
-SAME_PAGE(mov2, r, 32, ymm_mov_bd, _mm_prefetch((const char *)FIRST_AT + 512, _MM_HINT_T0);
-	  YMM(u->dst) = HOST(__m256i, FIRST_AT); YMM(u[1].dst) = HOST(__m256i, SECOND_AT))
-LOAD2(mova2, 32A, ymm_mova_bd, LOADED)
-LOAD2(pcmpeqb2, 32, ymm_pcmpeqb_bd, _mm256_cmpeq_epi8)
-LOAD2(pshufb2, 32, ymm_pshufb_bd, _mm256_shuffle_epi8)
-SAME_PAGE(store2, w, 32, ymm_store_bd, HOST(vec128, FIRST_AT) = XMM(u->src); HOST(vec128, FIRST_AT + 16) = XMM(u->src + 16);
-	  HOST(vec128, SECOND_AT) = XMM(u[1].src); HOST(vec128, SECOND_AT + 16) = XMM(u[1].src + 16))
-SAME_PAGE(storea2, w, 32A, ymm_storea_bd, HOST(__m256i, FIRST_AT) = YMM(u->src); HOST(__m256i, SECOND_AT) = YMM(u[1].src))
+LOAD2_BOTH(mov2, 32, ymm_mov_bd, LOADED)
+LOAD2_BOTH(mova2, 32A, ymm_mova_bd, LOADED)
+LOAD2_BOTH(pcmpeqb2, 32, ymm_pcmpeqb_bd, _mm256_cmpeq_epi8)
+LOAD2_BOTH(pshufb2, 32, ymm_pshufb_bd, _mm256_shuffle_epi8)
+#define PUT2(n) HOST(vec128, AT_DISP(n)) = XMM(u[n].src), HOST(vec128, AT_DISP(n) + 16) = XMM(u[n].src + 16)
+#define PUT1(n) HOST(__m256i, AT_DISP(n)) = YMM(u[n].src)
+SAME_PAGE(store2_up, w, 32, 0, 1, ymm_store_bd, PUT2(0); PUT2(1))
+SAME_PAGE(store2_down, w, 32, 1, 0, ymm_store_bd, PUT2(0); PUT2(1))
+SAME_PAGE(storea2_up, w, 32A, 0, 1, ymm_storea_bd, PUT1(0); PUT1(1))
+SAME_PAGE(storea2_down, w, 32A, 1, 0, ymm_storea_bd, PUT1(0); PUT1(1))
+#undef RUN_END
+#define RUN_END return u[4].fn(cpu, u + 4, fa, ea, fb, cd)
+SAME_PAGE(store4_up, w, 32, 0, 3, ymm_store_bd, PUT2(0); PUT2(1); PUT2(2); PUT2(3))
+SAME_PAGE(mov4_up, r, 32, 0, 3, ymm_mov_bd, YMM(u->dst) = HOST(__m256i, AT_DISP(0));
+	  YMM(u[1].dst) = HOST(__m256i, AT_DISP(1)); YMM(u[2].dst) = HOST(__m256i, AT_DISP(2));
+	  YMM(u[3].dst) = HOST(__m256i, AT_DISP(3)))
 
 /*
  * Runs whose values go from one operation to the next in registers, because what waits for them is long: branches on the mask of a
@@ -205,10 +214,43 @@ static bool combined_and_tested(const struct uop *u)
 	return u[1].src == u[0].dst && mask_tested(u + 1);
 }
 
+/* By one base, the second above the first by so little that both may be in one page; and if aligned, both. */
+static bool above(const struct uop *u, const struct uop *v)
+{
+	s64 d = (s64)v->disp - u->disp;
+
+	return u->base == v->base && d > 0 && d < 2048 && d % 32 == 0;
+}
+
+static bool up(const struct uop *u)
+{
+	return above(u, u + 1);
+}
+
+static bool down(const struct uop *u)
+{
+	return above(u + 1, u);
+}
+
+static bool four_up(const struct uop *u)
+{
+	return up(u) && up(u + 1) && up(u + 2) && above(u, u + 3);
+}
+
 static bool two_compared(const struct uop *u)
 {
-	return u[0].base == u[1].base && u[0].dst != u[1].dst && combined_and_tested(u + 2) &&
+	return u[0].dst != u[1].dst && combined_and_tested(u + 2) &&
 	       ((u[2].src == u[0].dst && u[2].base == u[1].dst) || (u[2].src == u[1].dst && u[2].base == u[0].dst));
+}
+
+static bool search_up(const struct uop *u)
+{
+	return up(u) && two_compared(u);
+}
+
+static bool search_down(const struct uop *u)
+{
+	return down(u) && two_compared(u);
 }
 
 #define COMBINED(name, op)                                                                        \
@@ -222,15 +264,20 @@ static bool two_compared(const struct uop *u)
 COMBINED(or_mask_branch, _mm256_or_si256)
 COMBINED(eq_mask_branch, _mm256_cmpeq_epi8)
 
-SAME_PAGE(search2, r, 32, ymm_pcmpeqb_bd,
-	  __m256i v = _mm256_cmpeq_epi8(YMM(u->src), HOST(__m256i, FIRST_AT));
-	  YMM(u->dst) = v;
-	  __m256i w = _mm256_cmpeq_epi8(YMM(u[1].src), HOST(__m256i, SECOND_AT));
-	  YMM(u[1].dst) = w;
-	  v = _mm256_or_si256(v, w);
-	  YMM(u[2].dst) = v;
-	  u += 3;
-	  MASK_BRANCH(v))
+#undef RUN_END
+#define RUN_END (void)0
+#define SEARCH2(name, lo, hi)                                                                     \
+	SAME_PAGE(name, r, 32, lo, hi, ymm_pcmpeqb_bd,                                              \
+		  __m256i v = _mm256_cmpeq_epi8(YMM(u->src), HOST(__m256i, AT_DISP(0)));            \
+		  YMM(u->dst) = v;                                                                  \
+		  __m256i w = _mm256_cmpeq_epi8(YMM(u[1].src), HOST(__m256i, AT_DISP(1)));          \
+		  YMM(u[1].dst) = w;                                                                \
+		  v = _mm256_or_si256(v, w);                                                        \
+		  YMM(u[2].dst) = v;                                                                \
+		  u += 3;                                                                           \
+		  MASK_BRANCH(v))
+SEARCH2(search2_up, 0, 1)
+SEARCH2(search2_down, 1, 0)
 
 /* A result that is copied at once: both registers have it without waiting for the first. */
 #undef PUT
@@ -247,11 +294,6 @@ SAME_PAGE(search2, r, 32, ymm_pcmpeqb_bd,
 REGISTERS(COPIED, )
 #define NAME_COPY(b, name, ...) name##__copy,
 static const uop_fn copies[] = {REGISTERS(NAME_COPY, )};
-
-static bool same_base(const struct uop *u)
-{
-	return u[0].base == u[1].base;
-}
 
 #define SLL YMM(u->dst) = _mm256_sll_epi32(YMM(u->src), COUNT)
 #define SRL YMM(u->dst) = _mm256_srl_epi32(YMM(u->src), COUNT)
@@ -273,15 +315,19 @@ static const struct {
 	u8 n;
 	bool (*fits)(const struct uop *u);
 } runs[] = {
-	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd, ymm_por_rr, ymm_pmovmskb, j_test_z32_rr}, search2, 5, two_compared},
+	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd, ymm_por_rr, ymm_pmovmskb, j_test_z32_rr}, search2_up, 5, search_up},
+	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd, ymm_por_rr, ymm_pmovmskb, j_test_z32_rr}, search2_down, 5, search_down},
 	{{ymm_por_rr, ymm_pmovmskb, j_test_z32_rr}, or_mask_branch, 3, combined_and_tested},
 	{{ymm_pcmpeqb_rr, ymm_pmovmskb, j_test_z32_rr}, eq_mask_branch, 3, combined_and_tested},
-	{{ymm_mov_bd, ymm_mov_bd}, mov2, 2, same_base},
-	{{ymm_mova_bd, ymm_mova_bd}, mova2, 2, same_base},
-	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd}, pcmpeqb2, 2, same_base},
-	{{ymm_pshufb_bd, ymm_pshufb_bd}, pshufb2, 2, same_base},
-	{{ymm_store_bd, ymm_store_bd}, store2, 2, same_base},
-	{{ymm_storea_bd, ymm_storea_bd}, storea2, 2, same_base},
+	{{ymm_mov_bd, ymm_mov_bd, ymm_mov_bd, ymm_mov_bd}, mov4_up, 4, four_up},
+	{{ymm_store_bd, ymm_store_bd, ymm_store_bd, ymm_store_bd}, store4_up, 4, four_up},
+#define UP_DOWN(fn, name) {{fn, fn}, name##_up, 2, up}, {{fn, fn}, name##_down, 2, down}
+	UP_DOWN(ymm_mov_bd, mov2),
+	UP_DOWN(ymm_mova_bd, mova2),
+	UP_DOWN(ymm_pcmpeqb_bd, pcmpeqb2),
+	UP_DOWN(ymm_pshufb_bd, pshufb2),
+	UP_DOWN(ymm_store_bd, store2),
+	UP_DOWN(ymm_storea_bd, storea2),
 	{{ymm_pslld_imm, ymm_psrld_imm, ymm_por_rr}, sll_srl_or, 3, NULL},
 	{{ymm_psrld_imm, ymm_pslld_imm, ymm_por_rr}, srl_sll_or, 3, NULL},
 };
