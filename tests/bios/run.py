@@ -61,6 +61,9 @@ def main():
         if kind in ("disk", "virtio"):
             image.write_bytes(disk(guest))
             boot = ["-drive", f"file={image},format=raw,if={'ide' if kind == 'disk' else kind}"]
+            if kind == "disk":  # what comes after it
+                (top / "floppy").write_bytes(floppy(guest))
+                boot += ["-fda", str(top / "floppy"), "-boot", "ca"]
         elif kind == "floppy":
             image.write_bytes(floppy(guest))
             boot = ["-drive", f"file={image},format=raw,if=floppy"]

@@ -61,10 +61,12 @@ class Guest:
                 self.bytes.put(data)
         self.bytes.put(None)
 
-    def expect(self, *texts):
-        """Waits for each text in turn."""
+    def expect(self, *texts, never=None):
+        """Waits for each text in turn; @never must not come before."""
         for text in texts:
             while text not in self.seen:
+                if never and never in self.seen:
+                    raise Failed(f"'{never}' before '{text}': {self.seen[-400:]!r}")
                 try:
                     data = self.bytes.get(timeout=max(self.deadline - time.monotonic(), 0.01))
                 except queue.Empty:

@@ -6,6 +6,9 @@ import time
 KEYS = {"Return": 0xff0d, "Escape": 0xff1b, "Left": 0xff51, "Up": 0xff52, "Right": 0xff53, "Down": 0xff54, "Tab": 0xff09,
         **{f"F{n}": 0xffbd + n for n in range(1, 13)}}
 
+SHIFT = 0xffe1
+SHIFTED = set('~!@#$%^&*()_+{}|:"<>?ABCDEFGHIJKLMNOPQRSTUVWXYZ')  # on an American keyboard
+
 
 def free_port():
     """A free port from 5900 on, as -vnc counts them."""
@@ -56,9 +59,11 @@ class Client:
 
     def key(self, name):
         code = KEYS.get(name) or ord(name)
-        for down in (1, 0):
-            self.socket.sendall(struct.pack(">BBHI", 4, down, 0, code))
-            time.sleep(0.05)
+        keys = [SHIFT, code] if name in SHIFTED else [code]
+        for down, some in ((1, keys), (0, keys[::-1])):
+            for key in some:
+                self.socket.sendall(struct.pack(">BBHI", 4, down, 0, key))
+                time.sleep(0.05)
 
     def pointer(self, x, y, buttons=0):
         self.socket.sendall(struct.pack(">BBHH", 5, buttons, x, y))

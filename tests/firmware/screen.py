@@ -64,7 +64,11 @@ def glyphs(fonts):
 
 def text(fonts, path):
     """The lines of an 80x25 screen (720x400 or 640x400), or [] if the picture is another mode's."""
-    width, height, rows = png_pixels(path)
+    return text_of(fonts, *png_pixels(path))
+
+
+def text_of(fonts, width, height, rows):
+    """The same of rows of pixels, whatever a pixel is."""
     if height != 400 or width not in (640, 720):
         return []
     table, cell = glyphs(fonts), width // 80

@@ -186,6 +186,12 @@ static void others(void)
 	*(u32 *)(packet + 8) = 100;
 	interrupt(0x13, &r);
 	CHECK(!CF(r));
+	r = (struct regs){.ax = 0x4900, .dx = 0x80};
+	interrupt(0x13, &r);
+	CHECK(r.ah == 0 || r.ah == 6); /* the same medium, or who knows */
+	r = (struct regs){.ax = 0x4e01, .dx = 0x80};
+	interrupt(0x13, &r);
+	CHECK(!CF(r));
 	r = (struct regs){.ax = 0x7700, .dx = 0x80};
 	interrupt(0x13, &r);
 	CHECK(CF(r));
@@ -249,6 +255,21 @@ void test_cd(void)
 	interrupt(0x13, &r);
 	CHECK(!CF(r));
 	EQUAL(*(u16 *)(result + 24), 2048);
+	/* locked, it is not ejected */
+	r = (struct regs){.ax = 0x4500, .dx = boot_drive};
+	interrupt(0x13, &r);
+	CHECK(!CF(r));
+	EQUAL(r.al, 1);
+	r = (struct regs){.ax = 0x4600, .dx = boot_drive};
+	interrupt(0x13, &r);
+	CHECK(CF(r));
+	EQUAL(r.ah, 0xb1);
+	r = (struct regs){.ax = 0x4501, .dx = boot_drive};
+	interrupt(0x13, &r);
+	CHECK(!CF(r));
+	r = (struct regs){.ax = 0x4502, .dx = boot_drive};
+	interrupt(0x13, &r);
+	EQUAL(r.al, 0);
 	result[0] = 0x13;
 	r = (struct regs){.ax = 0x4b01, .dx = boot_drive, .esi = (u32)result};
 	interrupt(0x13, &r);
@@ -259,6 +280,45 @@ void test_cd(void)
 }
 
 /* ---- diskette: 1.44 MB, every sector from 100 on holds its number ---------------------------- */
+
+static void floppy_writing(void)
+{
+	for (unsigned i = 0; i < 256; i++)
+		BUFFER32(i) = 0x5a000000 + i;
+	struct regs r = chs(0x03, 0, 2000, 2);
+	if (CF(r) && r.ah == 3) /* an image on a CD */
+		return;
+	CHECK(!CF(r));
+	EQUAL(r.al, 2);
+	r = chs(0x04, 0, 2000, 2);
+	CHECK(!CF(r));
+	clear();
+	r = chs(0x02, 0, 1999, 3);
+	CHECK(!CF(r));
+	EQUAL(BUFFER32(0), 1999);
+	EQUAL(BUFFER32(128), 0x5a000000);
+	EQUAL(BUFFER32(128 + 255), 0x5a0000ff);
+	/* the last track, formatted anew */
+	for (unsigned i = 0; i < 18; i++)
+		BUFFER32(i) = 79 | 1 << 8 | (i + 1) << 16 | 2 << 24;
+	r = (struct regs){.ax = 0x0512, .cx = 0x4f01, .dx = 0x0100, .ebx = (u32)buffer};
+	interrupt(0x13, &r);
+	CHECK(!CF(r));
+	clear();
+	r = chs(0x02, 0, 2879, 1);
+	CHECK(!CF(r));
+	EQUAL(BUFFER32(0), 0xf6f6f6f6);
+	EQUAL(BUFFER32(127), 0xf6f6f6f6);
+	r = (struct regs){.ax = 0x1600, .dx = 0};
+	interrupt(0x13, &r);
+	CHECK(r.ah == 0 || r.ah == 6);
+	if (!our_bios())
+		return;
+	r = (struct regs){.ax = 0x1800, .cx = 0x4f12, .dx = 0};
+	interrupt(0x13, &r);
+	CHECK(!CF(r));
+	EQUAL(far8(r.es * 16u + (u16)r.edi + 4), 18); /* sectors in the table */
+}
 
 void test_floppy(void)
 {
@@ -292,4 +352,5 @@ void test_floppy(void)
 	interrupt(0x13, &r);
 	CHECK(!CF(r));
 	CHECK(r.ah == 1 || r.ah == 2);
+	floppy_writing();
 }

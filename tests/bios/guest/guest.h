@@ -129,5 +129,6 @@ void test_cd(void);
 void test_floppy(void);
 void test_v86(void);
 void test_power(void);
+void test_services(void);
 
 #endif

@@ -51,7 +51,7 @@ start:
 	jnz 2b
 4:	xorw %ax, %ax
 	movw %ax, %es
-	movw $image_end, %di
+	movw $bss_start, %di
 	movw $bss_end, %cx
 	subw %di, %cx
 	rep stosb
@@ -134,6 +134,11 @@ regs_at: .long 0
 target:	.long 0
 
 /* Handlers that count: of INT 1Ch, and of the mouse (a far call with four words on the stack). */
+	.globl count_4a, alarms
+count_4a:
+	incw %cs:alarms
+	iretw
+alarms:	.word 0
 	.globl count_1c, ticks_1c, on_mouse, mouse_calls, mouse_words, on_4f, eat_4f, seen_4f
 count_1c:
 	incw %cs:ticks_1c
