@@ -117,7 +117,7 @@ def full(a, top, bios):
         g.type("echo mem >/sys/power/state; echo DO''NE\n")
         g.expect("Preparing to enter system sleep state S3")
         time.sleep(3)
-        monitor(top, f"savevm {saved}", "powerdown")
+        monitor(top, f"savevm {saved}", "system_powerdown")
         g.expect("Waking up from system sleep state S3", "DONE")
         same_picture(port, before)
         g.do("echo 3 >/proc/sys/vm/drop_caches; md5sum -c /tmp/sum; umount /mnt; sync", "/mnt/a: OK", "/mnt/b: OK")
@@ -135,7 +135,7 @@ def woken_from_file(a, top, saved):
     g = Console(a.emulator, top / "loaded.log", 300, "-loadvm", saved, "-snapshot", "-monitor", f"unix:{top / 'monitor'},server,wait=off")
     try:
         time.sleep(3)
-        monitor(top, "powerdown")
+        monitor(top, "system_powerdown")
         g.expect("Waking up from system sleep state S3", "DONE")
     finally:
         g.kill()
