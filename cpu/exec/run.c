@@ -243,6 +243,17 @@ NOINLINE int uop_slow_read_rmw(UOP_ARGS, unsigned size)
 	return 0;
 }
 
+/* With no event waiting, blocking by STI matters only to what the VM exit of the next instruction saves: a chain notes it. */
+static bool must_step(struct cpu *cpu)
+{
+	if (!cpu->events && !(cpu->mode & MODE_TF) &&
+	    (cpu->vmx_mode == VMX_OFF || (cpu->vmx_mode == VMX_ROOT && cpu->int_shadow == SHADOW_STI)))
+		cpu->int_shadow = 0;
+	if ((cpu->mode & MODE_TF) || (cpu->rflags & FL_RF) || cpu->dr6_pending)
+		return true;
+	return cpu->int_shadow && (cpu->events || cpu->int_shadow != SHADOW_STI || !vmx_nonroot(cpu));
+}
+
 /* ---- simple operations ---------------------------------------------------------------------------------------- */
 
 static int call_op(UOP_ARGS)
@@ -285,13 +296,35 @@ void uop_call_flags(UOP_ARGS)
 	NEXT;
 }
 
+/* Would the run loop only enter the next block now? Then that must happen: an interrupt shadow that hides nothing is over. */
+static bool nothing_between(struct cpu *cpu)
+{
+	return !cpu->attn && !cpu->events && cpu->cd >= BLOCK_MAX_INSNS && cpu->activity == CPU_ACTIVE && !vmx_nonroot(cpu) &&
+	       !must_step(cpu);
+}
+
+/* Mostly a system call, or the way back from one: the block that follows is known to the jump cache. */
 void uop_call_end(UOP_ARGS)
 {
+	const struct jump_cache_entry *j;
+	u64 key;
+
 	save_state(cpu, fa, fb, cd);
 	cpu_rflags(cpu);
 	if (unlikely(call_op(UOP_PASS)))
 		return;
 	cpu->cd--;
+	key = jump_key(cpu);
+	j = &cpu->jump_cache[jump_cache_index(cpu->rip, key)];
+	if (j->rip != cpu->rip || j->key != key || !nothing_between(cpu))
+		return;
+	cpu->jump_key = key;
+	cpu->r[R_CODE] = cpu->rip & ~0xfffull;
+	u = j->uops;
+	fa = cpu->fa;
+	fb = cpu->fb;
+	cd = cpu->cd;
+	return u->fn(UOP_PASS);
 }
 
 void uop_call_checked(UOP_ARGS)
@@ -523,17 +556,6 @@ static void run_chain(struct cpu *cpu, u64 end)
 		if (cpu_icount(cpu) == now) /* a probe stopped in front of it */
 			cpu->int_shadow = shadow;
 	}
-}
-
-/* With no event waiting, blocking by STI matters only to what the VM exit of the next instruction saves: a chain notes it. */
-static bool must_step(struct cpu *cpu)
-{
-	if (!cpu->events && !(cpu->mode & MODE_TF) &&
-	    (cpu->vmx_mode == VMX_OFF || (cpu->vmx_mode == VMX_ROOT && cpu->int_shadow == SHADOW_STI)))
-		cpu->int_shadow = 0;
-	if ((cpu->mode & MODE_TF) || (cpu->rflags & FL_RF) || cpu->dr6_pending)
-		return true;
-	return cpu->int_shadow && (cpu->events || cpu->int_shadow != SHADOW_STI || !vmx_nonroot(cpu));
 }
 
 enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns)
