@@ -333,12 +333,11 @@ static void scan_code(u8 v)
 
 void irq_keyboard(struct regs *r)
 {
-	u8 status = inb(0x64);
-	if (!(status & 1) || (status & 0x20)) {
+	if ((inb(0x64) & 0x21) == 0x21) { /* the mouse's */
 		eoi_master();
 		return;
 	}
-	u8 v = inb(0x60);
+	u8 v = inb(0x60); /* who took the interrupt before may have read it: it stays there (FreeDOS's EDIT) */
 	struct regs c = {.ax = (u16)(0x4f00 | v), .flags = FLAG_CF};
 	call_int(0x15, &c);
 	bool paused = false;
@@ -401,11 +400,20 @@ static void read_key(struct regs *r, bool enhanced)
 		r->retry = 1;
 }
 
+/* Is this called from a handler that has not ended its interrupt? (8259A: OCW3 chooses what a read of port 20h gives.) */
+static bool irq_in_service(void)
+{
+	outb(0x20, 0x0b);
+	u8 isr = inb(0x20);
+	outb(0x20, 0x0a);
+	return isr;
+}
+
 /*
  * A program that asks for a key again and again waits for one: DOS does so at its prompt, GRUB in
  * its menu. Who has asked 500 times within one tick may as well sleep until the next interrupt,
- * which costs it nothing and the host much less. Only while the tick's interrupt is open, or
- * nothing would end the sleep.
+ * which costs it nothing and the host much less. Only while the tick's interrupt is open and none
+ * is in service that holds it back (FreeDOS's EDIT asks in its INT 8), or nothing would end the sleep.
  */
 static void rest_between_polls(void)
 {
@@ -417,7 +425,7 @@ static void rest_between_polls(void)
 	}
 	if (++polls < 500) {
 		let_irqs(); /* programs poll with interrupts off */
-	} else if (inb(0x21) & 1) {
+	} else if ((inb(0x21) & 1) || irq_in_service()) {
 		let_irqs();
 	} else {
 		wait_irq();

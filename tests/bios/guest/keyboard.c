@@ -5,6 +5,9 @@
 extern u8 eat_4f, seen_4f;
 extern u32 old_15;
 extern void on_4f(void);
+extern volatile u16 asked_in_08;
+extern u32 old_08, old_09;
+extern void on_08(void), on_09(void);
 
 static void scan(u8 v)
 {
@@ -190,6 +193,27 @@ static void intercept(void)
 	MEM32(0x15 * 4) = old_15;
 }
 
+static void set_vector(u8 vector, u32 to)
+{
+	__asm__ volatile("cli");
+	MEM32(vector * 4) = to;
+	__asm__ volatile("sti");
+}
+
+/* FreeDOS's EDIT does both. */
+static void within_an_interrupt(void)
+{
+	old_08 = MEM32(0x08 * 4);
+	set_vector(0x08, (u32)on_08);
+	while (asked_in_08 < 2) /* the BIOS must not wait for an interrupt that is held back */
+		pause_ms(1);
+	set_vector(0x08, old_08);
+	old_09 = MEM32(0x09 * 4);
+	set_vector(0x09, (u32)on_09);
+	EQUAL(typed(0x10), 0x1071);
+	set_vector(0x09, old_09);
+}
+
 void test_keyboard(void)
 {
 	while (key(true) != 0xffff)
@@ -200,4 +224,5 @@ void test_keyboard(void)
 	locks();
 	buffer();
 	intercept();
+	within_an_interrupt();
 }

@@ -171,6 +171,27 @@ on_4f:	cmpb $0x4f, %ah
 1:	ljmpw *%cs:old_15
 	.globl old_15
 old_15:	.long 0
+/* INT 09h: looks at the scan code, and leaves it to the BIOS. */
+	.globl on_09, old_09
+on_09:	pushw %ax
+	inb $0x60, %al
+	popw %ax
+	ljmpw *%cs:old_09
+old_09:	.long 0
+/* INT 08h: asks for a key a thousand times before the interrupt is ended. */
+	.globl on_08, old_08, asked_in_08
+on_08:	pushw %ax
+	pushw %cx
+	movw $1000, %cx
+1:	movb $1, %ah
+	int $0x16
+	loop 1b
+	incw %cs:asked_in_08
+	popw %cx
+	popw %ax
+	ljmpw *%cs:old_08
+old_08:	.long 0
+asked_in_08: .word 0
 seen_4f: .byte 0
 eat_4f:	.byte 0xff
 
