@@ -115,9 +115,11 @@ def full(a, top, bios):
         g.do("echo 3 >/proc/sys/vm/drop_caches; md5sum -c /tmp/sum; dd if=/dev/urandom of=/mnt/b bs=1M count=4; md5sum /mnt/b >>/tmp/sum; sync",
              "/mnt/a: OK")
         g.type("echo mem >/sys/power/state; echo DO''NE\n")
-        g.expect("Preparing to enter system sleep state S3")
+        g.expect("Suspending console")
         time.sleep(3)
-        monitor(top, f"savevm {saved}", "system_powerdown")
+        monitor(top, f"savevm {saved}")
+        shutil.copy2(disk, top / "disk.then")
+        monitor(top, "system_powerdown")
         g.expect("Waking up from system sleep state S3", "DONE")
         same_picture(port, before)
         g.do("echo 3 >/proc/sys/vm/drop_caches; md5sum -c /tmp/sum; umount /mnt; sync", "/mnt/a: OK", "/mnt/b: OK")
@@ -127,12 +129,12 @@ def full(a, top, bios):
         g.kill()
     if subprocess.run(["e2fsck", "-fn", disk], stdout=subprocess.DEVNULL).returncode:
         raise foreign.Failed("the file system is not clean")
-    woken_from_file(a, top, saved)
+    shutil.copy2(top / "disk.then", disk)
+    woken_from_file(a, top, saved, machine)
 
 
-def woken_from_file(a, top, saved):
-    """The disk has gone on meanwhile, so nothing is written: the guest only tells that it woke up."""
-    g = Console(a.emulator, top / "loaded.log", 300, "-loadvm", saved, "-snapshot", "-monitor", f"unix:{top / 'monitor'},server,wait=off")
+def woken_from_file(a, top, saved, machine):
+    g = Console(a.emulator, top / "loaded.log", 300, "-loadvm", saved, *machine)
     try:
         time.sleep(3)
         monitor(top, "system_powerdown")
