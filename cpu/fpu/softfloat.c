@@ -195,12 +195,12 @@ static struct packed pack(const struct fp_num *n, const struct format *f, unsign
 	bool inexact, up, carry;
 	u64 kept;
 
-	if (tiny && !(env->masks & FPE_UE) && f->prec == 11) {
-		env->flags |= FPE_UE; /* VCVTPS2PH: PE speaks of the denormal result */
+	if (tiny && !(env->masks & FPE_UE) && f->prec == 11 && n->denorm) {
+		env->flags |= FPE_UE; /* VCVTPS2PH of a denormal: PE speaks of the denormal result */
 	} else if (tiny && !(env->masks & FPE_UE)) {
 		env->flags |= FPE_UE;
 		exp += f->wrap;
-		/* Too small even when wrapped: FSCALE, or CVTSD2SS, whose value nobody will see. */
+		/* Too small even when wrapped: FSCALE, or CVTSD2SS and VCVTPS2PH, whose value nobody will see. */
 		if (exp < f->emin && !env->sse) {
 			env->flags |= FPE_PE;
 			return (struct packed){.sign = n->sign};
