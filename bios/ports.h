@@ -1,4 +1,4 @@
-/* Integer types and I/O ports, for the 16- and 32-bit code of both BIOSes. */
+/* Integer types and I/O ports, for the 16- and 32-bit code of both BIOSes and of their test program. */
 #ifndef ORRERY_BIOS_PORTS_H
 #define ORRERY_BIOS_PORTS_H
 

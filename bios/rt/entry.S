@@ -33,13 +33,24 @@
 #define F_RETRY 50
 #define F_SIZE  52
 
+/* From and to a frame at @at: the registers that no way in or out needs for itself. */
+	.macro GET_GENERAL at
+	movl F_EDI(\at), %edi
+	movl F_ESI(\at), %esi
+	movl F_EBP(\at), %ebp
+	movl F_EDX(\at), %edx
+	movl F_ECX(\at), %ecx
+	.endm
+	.macro PUT_GENERAL at
+	movl %edi, F_EDI(\at)
+	movl %esi, F_ESI(\at)
+	movl %ebp, F_EBP(\at)
+	movl %edx, F_EDX(\at)
+	movl %ecx, F_ECX(\at)
+	.endm
 /* The registers that calls from C to others share, from and to a frame at %ebx (itself last) and, where nothing else is known, %ds. */
 	.macro LOAD_REGS
-	movl F_EDI(%ebx), %edi
-	movl F_ESI(%ebx), %esi
-	movl F_EBP(%ebx), %ebp
-	movl F_EDX(%ebx), %edx
-	movl F_ECX(%ebx), %ecx
+	GET_GENERAL %ebx
 	movl F_EAX(%ebx), %eax
 	movw F_ES(%ebx), %es
 	pushw F_DS(%ebx)
@@ -48,11 +59,7 @@
 	.endm
 /* On the stack: EBX, DS, flags. */
 	.macro STORE_REGS
-	movl %edi, F_EDI(%ebx)
-	movl %esi, F_ESI(%ebx)
-	movl %ebp, F_EBP(%ebx)
-	movl %edx, F_EDX(%ebx)
-	movl %ecx, F_ECX(%ebx)
+	PUT_GENERAL %ebx
 	movl %eax, F_EAX(%ebx)
 	popl F_EBX(%ebx)
 	popw F_DS(%ebx)
@@ -131,11 +138,7 @@ int_enter:
 	movl saved_esp, %ebx
 	movl %ebx, F_ESP(%esp)
 	movzwl %bx, %ebx
-	movl %edi, F_EDI(%esp)
-	movl %esi, F_ESI(%esp)
-	movl %ebp, F_EBP(%esp)
-	movl %edx, F_EDX(%esp)
-	movl %ecx, F_ECX(%esp)
+	PUT_GENERAL %esp
 	movl saved_ebx, %eax
 	movl %eax, F_EBX(%esp)
 	movl %fs:(%ebx), %eax
@@ -159,11 +162,7 @@ int_enter:
 
 	cli
 	cld
-	movl F_EDI(%esp), %edi
-	movl F_ESI(%esp), %esi
-	movl F_EBP(%esp), %ebp
-	movl F_EDX(%esp), %edx
-	movl F_ECX(%esp), %ecx
+	GET_GENERAL %esp
 	movw F_SS(%esp), %fs
 	movzwl F_ESP(%esp), %ebx
 	movl F_EAX(%esp), %eax

@@ -356,7 +356,7 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b)
 
 	bool same_page = stub->sh;
 
-	if (!in_arena(c, stub) || !b->cached || (b->phys2 != NO_PAGE && !b->guarded) || stub->fn != uop_unlinked ||
+	if (!in_arena(c, stub) || !b->cached || (b->phys2 != NO_PAGE && code_not_flat(b->mode)) || stub->fn != uop_unlinked ||
 	    (b->mode & MODE_TF) || (!same_page && code_not_flat(b->mode)))
 		return;
 	struct link *l = arena_alloc(c, sizeof(*l));
@@ -529,7 +529,6 @@ static struct block *build_cached(struct cpu *cpu, u64 phys, u8 *host, u8 *host2
 	*b = (struct block){
 		.phys = phys, .phys2 = bl->phys2, .rip_page = bl->rip_page, .cs_limit = cpu->seg[CS].limit,
 		.mode = cpu->mode, .count = (u8)bl->count, .cached = true,
-		.guarded = bl->phys2 != NO_PAGE && !code_not_flat(cpu->mode),
 	};
 	covered_lines(bl, b);
 	b->insns = (struct insn *)((u8 *)b->uops + uops);

@@ -10,14 +10,13 @@ struct link;
 
 struct block {
 	u64 phys;      /* of the first byte */
-	u64 phys2;     /* page of the second half, for a single instruction across two pages; else all ones */
+	u64 phys2;     /* page of the second half, for a single instruction across two pages; else NO_PAGE */
 	u64 rip_page;  /* part of the key where code is not flat */
 	u32 cs_limit;  /* the same */
 	u32 mode;
 	u64 lines, lines2; /* 64-byte lines of code it covers in its page and in phys2's */
 	u8 count;      /* instructions */
 	bool cached;   /* may be linked to */
-	bool guarded;  /* its first micro-operation is uop_second_page*() */
 	u64 trace_id, profile_id; /* numbers that debug/trace.c and debug/profile.c gave it; 0: none */
 	struct block *hash_next;
 	struct link *in; /* links that lead here */
@@ -29,6 +28,12 @@ struct block {
 static inline bool code_not_flat(u32 mode)
 {
 	return !(mode & MODE_FLAT_CODE) || (mode & MODE_BITS) == MODE_16;
+}
+
+/** Does a block begin with uop_second_page*()? One of flat code across two pages does. */
+static inline bool guards_second_page(u64 phys2, u32 mode)
+{
+	return phys2 != NO_PAGE && !code_not_flat(mode);
 }
 
 struct block_stats {

@@ -522,7 +522,7 @@ void builder_emit_all(struct builder *b)
 	b->sf = SF_DYNAMIC;
 	b->ended = false;
 	b->cur = 0;
-	if (b->phys2 != NO_PAGE && !code_not_flat(b->mode))
+	if (guards_second_page(b->phys2, b->mode))
 		emit(b, (b->mode & MODE_BITS) == MODE_64 ? uop_second_page64 : uop_second_page32)->phys = b->phys2;
 	for (; b->cur < b->count && !b->ended; b->cur++) {
 		emit_watch(b);

@@ -444,7 +444,7 @@ static bool loads_flags(const struct insn *in)
 
 static void enter(struct cpu *cpu, struct block *b)
 {
-	const struct uop *u = b->uops + b->guarded; /* block_find() has just looked */
+	const struct uop *u = b->uops + guards_second_page(b->phys2, b->mode); /* block_find() has just looked */
 
 	u->fn(cpu, u, cpu->fa, 0, cpu->fb, cpu->cd);
 }

@@ -132,7 +132,6 @@ Y2(unpcklpd, _mm256_unpacklo_epi64)
 Y2(unpckhpd, _mm256_unpackhi_epi64)
 Y(movddup, _mm256_unpacklo_epi64(b, b))
 
-
 /* ---- blends: a byte of the prepared immediate, 0 or ff, for each doubleword of the result ------------------------------ */
 
 static u64 blend_dwords(u64 imm)

@@ -12,7 +12,7 @@
 #include <sys/ucontext.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "labs/labs.h"
+#include "tests/labs/rig.h"
 
 #ifdef __x86_64__
 
@@ -52,20 +52,6 @@ static struct answer ask(u64 (*fn)(void))
 	}
 	waitpid(pid, NULL, 0);
 	return *answer;
-}
-
-static json_t *run_of(const char *name)
-{
-	const struct lab_builtin *b = lab_builtin_find(name);
-	const struct lab_file *json = lab_file_find(b->files, "lab.json");
-	struct lab l = {.image = b->image, .image_bytes = (u64)(b->image_end - b->image)};
-	struct errtext e;
-
-	ck_assert(!lab_parse(&l, name, json->data, (size_t)(json->end - json->data), "", 0, &e));
-	json_t *run = lab_run(&l, &e);
-	lab_free(&l);
-	ck_assert_ptr_nonnull(run);
-	return run;
 }
 
 static u64 observed(const json_t *run, const char *phase, const char *key)
@@ -319,11 +305,7 @@ int main(void)
 	tcase_add_test(t, protection_keys);
 	tcase_add_test(t, translation);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return run_suite(s);
 }
 
 #else

@@ -2,23 +2,12 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-#include "labs/labs.h"
+#include "tests/labs/rig.h"
 
 static int parse(struct lab *l, const char *json, struct errtext *e)
 {
 	*l = (struct lab){0};
 	return lab_parse(l, "x", json, strlen(json), "", 0, e);
-}
-
-static void open_builtin(struct lab *l, const struct lab_builtin *b)
-{
-	const struct lab_file *json = lab_file_find(b->files, "lab.json"), *text = lab_file_find(b->files, "text.md");
-	struct errtext e;
-
-	*l = (struct lab){.image = b->image, .image_bytes = (u64)(b->image_end - b->image)};
-	ck_assert_msg(!lab_parse(l, b->name, json->data, (size_t)(json->end - json->data), (const char *)text->data,
-				 (size_t)(text->end - text->data), &e),
-		      "%s: %s", b->name, e.s);
 }
 
 static void say_failures(const char *name, const json_t *grade)
@@ -203,9 +192,5 @@ int main(void)
 	tcase_add_test(t, probes_choose_what_is_watched);
 	tcase_add_test(t, what_was_not_seen_is_not_passed);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return run_suite(s);
 }

@@ -5,7 +5,7 @@
 #include "cpu/watch.h"
 #include "debug/monitor.h"
 #include "debug/picture.h"
-#include "labs/labs.h"
+#include "tests/labs/rig.h"
 
 struct world {
 	struct machine *m;
@@ -52,23 +52,11 @@ static json_t *view(struct world *w, const char *line)
 	return v;
 }
 
-static json_t *lab(const char *name)
-{
-	const struct lab_builtin *b = lab_builtin_find(name);
-	const struct lab_file *json = lab_file_find(b->files, "lab.json");
-	struct lab l = {.image = b->image, .image_bytes = (u64)(b->image_end - b->image)};
-	struct errtext e;
-	ck_assert(!lab_parse(&l, name, json->data, (size_t)(json->end - json->data), "", 0, &e));
-	json_t *run = lab_run(&l, &e);
-	lab_free(&l);
-	return run;
-}
-
 START_TEST(the_live_diagram_shows_what_the_lab_recorded)
 {
 	static const char *const keys[] = {"from", "to", "root", "via", "gate", "count"};
 	struct world w = open_world("rings", 0);
-	json_t *run = lab("rings"), *edges = json_object_get(run, "edges"), *e;
+	json_t *run = run_of("rings"), *edges = json_object_get(run, "edges"), *e;
 	size_t i;
 
 	json_decref(view(&w, "rings on"));
@@ -228,9 +216,5 @@ int main(void)
 	tcase_add_test(t, every_view_is_a_picture);
 	tcase_add_test(t, odd_trees_are_survived);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return run_suite(s);
 }

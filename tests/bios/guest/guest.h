@@ -3,12 +3,7 @@
 #define ORRERY_TESTS_BIOS_GUEST_H
 
 #include <stdbool.h>
-#include <stdint.h>
-
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
+#include "bios/ports.h"
 
 struct regs { /* start.S knows the order */
 	union {
@@ -52,27 +47,6 @@ extern u8 boot_drive;
 
 #define CF(r) ((r).flags & 1)
 #define ZF(r) ((r).flags & 0x40)
-
-static inline void outb(u16 port, u8 v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-static inline u8 inb(u16 port)
-{
-	u8 v;
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-static inline void outl(u16 port, u32 v)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
-}
-static inline u32 inl(u16 port)
-{
-	u32 v;
-	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
 
 /* Memory below 64 KiB is plain; above it, through FS. */
 static inline u8 far8(u32 linear)

@@ -21,16 +21,6 @@ static u32 fadt, facs;
 static u16 pm;
 static u8 transfer[64];
 
-static u16 inw(u16 port)
-{
-	return (u16)(inb(port) | inb(port + 1) << 8);
-}
-
-static void outw(u16 port, u16 v)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port));
-}
-
 static u32 fetch(u32 at)
 {
 	move_block(at, (u32)transfer, 2);
