@@ -212,7 +212,8 @@ enum vmx_mode { VMX_OFF, VMX_ROOT, VMX_NONROOT };
 #define CPU_EV_FERR 0x80u  /* unused by the CPU: x87 error line is bus->ferr */
 #define CPU_EV_VMX 0x100u  /* VMX non-root operation: a window, timer, trap or virtual interrupt may be due */
 
-enum cpu_activity { CPU_ACTIVE, CPU_HLT, CPU_SHUTDOWN, CPU_WAIT_SIPI, CPU_MWAIT };
+/* The last two wait for wait_until too, and end with any interrupt, masked or not. */
+enum cpu_activity { CPU_ACTIVE, CPU_HLT, CPU_SHUTDOWN, CPU_WAIT_SIPI, CPU_MWAIT, CPU_TPAUSE, CPU_UMWAIT };
 
 /* ---- the CPU's only way out ------------------------------------------------------------------- */
 
@@ -311,6 +312,7 @@ struct cpu {
 	u64 pat, mtrr_def_type, mtrr_fixed[11], mtrr_var[20];
 	u64 tsc_offset, tsc_adjust, misc_enable, feature_control, debugctl, spec_ctrl, xss;
 	u64 u_cet, s_cet, pl_ssp[4], int_ssp_table; /* state alone: no shadow stack is kept, no ENDBRANCH asked for */
+	u64 umwait_control;    /* bits 31:2: the longest wait of UMWAIT and TPAUSE in TSC ticks; 0: any */
 	u64 smbase, mcg_status, mcg_ctl, perf_global_ctrl, platform_info, bios_sign_id;
 	u64 msr_misc[64];      /* further plain-storage MSRs by msrs.def index */
 
@@ -336,8 +338,11 @@ struct cpu {
 	struct cpu *peer;
 	bool others_wait;      /* another processor could run: PAUSE ends the slice (kept by the machine) */
 	bool paused;           /* PAUSE ended it */
-	bool monitor_armed;    /* MONITOR: no store has yet reached the 64-byte line at monitor_gpa */
+	bool monitor_armed;    /* MONITOR, UMONITOR: no store has yet reached the 64-byte line at monitor_gpa */
+	bool monitor_user;     /* UMONITOR armed it: for UMWAIT alone */
+	bool wait_limited;     /* CPU_TPAUSE, CPU_UMWAIT: wait_until comes from umwait_control */
 	u64 monitor_gpa;
+	u64 wait_until;        /* their TSC deadline (cpu_tsc()) */
 	u64 rng;                       /* state of RDRAND/RDSEED; part of the saved state, seeded by the machine */
 	u8 vmx_mode;                   /* enum vmx_mode */
 	u8 vmx_shadow;                 /* int_shadow at the start of the running instruction, in non-root operation */

@@ -219,7 +219,7 @@ static int cmd_registers(struct command_call *c)
 
 static int cmd_cpus(struct command_call *c)
 {
-	static const char *const activity[] = {"active", "halted", "shutdown", "wait-for-SIPI", "mwait"};
+	static const char *const activity[] = {"active", "halted", "shutdown", "wait-for-SIPI", "mwait", "tpause", "umwait"};
 	static const char *const vmx[] = {"off", "root", "non-root"};
 	struct cpu *cpu;
 	c->view = json_object();
@@ -234,7 +234,7 @@ static int cmd_cpus(struct command_call *c)
 		view_place(o, c->dbg, "pc", "symbol", dbg_pc(cpu));
 		view_num(o, "cpl", cpu->cpl);
 		view_text(o, "mode", cpu->smm ? "SMM" : machine_mode_name(cpu));
-		view_text(o, "activity", activity[MIN(cpu->activity, 4)]);
+		view_text(o, "activity", activity[MIN(cpu->activity, CPU_UMWAIT)]);
 		view_text(o, "vmx", vmx[MIN(cpu->vmx_mode, 2)]);
 		view_num(o, "instructions", cpu_icount(cpu));
 	}

@@ -18,7 +18,7 @@ void dbg_set_rip(struct cpu *cpu, u64 rip)
 {
 	cpu->rip = rip;
 	cpu->fault_pending = false;
-	if (cpu->activity == CPU_HLT || cpu->activity == CPU_MWAIT)
+	if (cpu->activity == CPU_HLT || cpu->activity >= CPU_MWAIT)
 		cpu->activity = CPU_ACTIVE;
 }
 

@@ -116,7 +116,7 @@ void rings_free(struct rings *r)
 
 static void put_cpus(json_t *v, struct machine *m, unsigned selected)
 {
-	static const char *const activity[] = {"active", "halted", "shutdown", "wait-for-SIPI", "mwait"};
+	static const char *const activity[] = {"active", "halted", "shutdown", "wait-for-SIPI", "mwait", "tpause", "umwait"};
 	json_t *o = view_object(v, "now"), *a = view_array(o, "cpus");
 	const struct cpu *cpu;
 	view_text(o, "_rows", "{_mark:-2}CPU {cpu}: ring {cpl}, {mode}{_root}, CS 0x{_cs}, at {pc}, {activity}");
@@ -132,7 +132,7 @@ static void put_cpus(json_t *v, struct machine *m, unsigned selected)
 		view_hex(c, "cs", cpu->seg[CS].sel, 4);
 		view_format(c, "_cs", "%x", cpu->seg[CS].sel);
 		view_hex(c, "pc", pc, 0);
-		view_text(c, "activity", activity[MIN(cpu->activity, 4)]);
+		view_text(c, "activity", activity[MIN(cpu->activity, CPU_UMWAIT)]);
 	}
 }
 

@@ -125,11 +125,11 @@ static bool resumed(const struct machine *m)
 	return !machine_paused(m) || atomic_load(&m->threads.resumes) != m->stood_resumes;
 }
 
-/* The nearest VMX-preemption timer of a halted guest, in virtual nanoseconds. */
-static u64 vmx_deadline(const struct machine *m, u64 deadline)
+/* The nearest VMX-preemption timer of a halted guest, or end of a wait in UMWAIT or TPAUSE, in virtual nanoseconds. */
+static u64 wait_deadline(const struct machine *m, u64 deadline)
 {
 	for (unsigned i = 0; i < m->cpu_count; i++) {
-		u64 left = vmx_timer_ns(m->cpus[i]);
+		u64 left = MIN(vmx_timer_ns(m->cpus[i]), cpu_wait_ns(m->cpus[i]));
 		if (left != ~0ull)
 			deadline = MIN(deadline, machine_now(m) + left);
 	}
@@ -167,7 +167,7 @@ void machine_run_timers(struct machine *m)
 static bool runnable(const struct cpu *cpu)
 {
 	u32 wake = CPU_EV_RESET;
-	if (cpu->activity == CPU_ACTIVE || cpu->fault_pending)
+	if (cpu->activity == CPU_ACTIVE || cpu->fault_pending || cpu_wait_over(cpu))
 		return true;
 	if (vmx_nonroot(cpu))
 		return vmx_event_due(cpu);
@@ -250,7 +250,8 @@ static void sleep_until(struct machine *m, u64 until)
 static bool interruptible(const struct machine *m)
 {
 	for (unsigned i = 0; i < m->cpu_count; i++)
-		if (((m->cpus[i]->rflags & FL_IF) || vmx_nonroot(m->cpus[i])) && m->cpus[i]->activity != CPU_WAIT_SIPI)
+		if (((m->cpus[i]->rflags & FL_IF) || vmx_nonroot(m->cpus[i]) || m->cpus[i]->activity >= CPU_TPAUSE) &&
+		    m->cpus[i]->activity != CPU_WAIT_SIPI)
 			return true;
 	return false;
 }
@@ -305,7 +306,7 @@ static u64 next_instant(const struct machine *m)
 
 static void idle(struct machine *m)
 {
-	u64 deadline = vmx_deadline(m, next_instant(m)), now = machine_now(m);
+	u64 deadline = wait_deadline(m, next_instant(m)), now = machine_now(m);
 	if (woken(m) || deadline <= now || m->net_kick)
 		return;
 	if (input_waiting(&m->input)) {
@@ -385,6 +386,18 @@ static u64 next_look(const struct machine *m, u64 icount)
 	return m->next_poll > icount ? m->next_poll : icount + 1;
 }
 
+/* Another processor's wait in UMWAIT or TPAUSE ends after so many instructions: from then on it has something to do. */
+static u64 next_waker(const struct machine *m)
+{
+	u64 left = UINT64_MAX;
+	for (unsigned i = 0; i < m->cpu_count; i++) {
+		u64 ns = cpu_wait_ns(m->cpus[i]);
+		if (ns && ns != ~0ull)
+			left = MIN(left, (ns + NS_PER_INSN - 1) / NS_PER_INSN);
+	}
+	return left;
+}
+
 static u64 slice(struct machine *m)
 {
 	u64 now = machine_now(m), icount = machine_icount(m);
@@ -405,7 +418,7 @@ static u64 slice(struct machine *m)
 	if (m->cfg.screenshot[0].path)
 		n = MIN(n, shots(m, false));
 	if (m->cpu_count > 1)
-		n = MIN(n, m->switch_at > icount ? m->switch_at - icount : 1);
+		n = MIN(MIN(n, m->switch_at > icount ? m->switch_at - icount : 1), next_waker(m));
 	return n;
 }
 

@@ -282,7 +282,10 @@ void machine_explain_triple_fault(struct machine *m)
 void machine_explain_hang(struct machine *m)
 {
 	m->explanation[0] = 0;
-	if (cpu_rflags(m->cpu) & FL_IF)
+	if (m->cpu->activity >= CPU_TPAUSE)
+		say(m, "The processor waits in UMWAIT or TPAUSE without end, but no timer is armed "
+		       "and no input can arrive.");
+	else if (cpu_rflags(m->cpu) & FL_IF)
 		say(m, "The processor is halted (HLT) with interrupts on, but no timer is armed "
 		       "and no input can arrive.");
 	else

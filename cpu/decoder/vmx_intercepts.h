@@ -47,6 +47,8 @@ enum vmx_intercept {
 	VMXI_RDSEED = 61,
 	VMXI_XSAVES = 63,
 	VMXI_XRSTORS = 64,
+	VMXI_UMWAIT = 67,
+	VMXI_TPAUSE = 68,
 };
 
 #endif

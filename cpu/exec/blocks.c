@@ -114,7 +114,7 @@ void blocks_free(struct cpu *cpu)
 static void monitor_triggered(struct cpu *cpu, struct cpu *by)
 {
 	cpu->monitor_armed = false;
-	if (cpu->activity != CPU_MWAIT)
+	if (cpu->activity != CPU_MWAIT && cpu->activity != CPU_UMWAIT)
 		return;
 	cpu->activity = CPU_ACTIVE;
 	by->others_wait = true;
@@ -251,7 +251,8 @@ static void watched_written(struct cpu *cpu, struct code_page *p, u64 hit)
 
 	do {
 		u64 at = who->monitor_gpa;
-		if ((who->monitor_armed || who->activity == CPU_MWAIT) && (at & ~0xfffull) == p->page && (line_bits(at & 0xfff, at & 0xfff) & hit))
+		bool watches = who->monitor_armed || who->activity == CPU_MWAIT || who->activity == CPU_UMWAIT;
+		if (watches && (at & ~0xfffull) == p->page && (line_bits(at & 0xfff, at & 0xfff) & hit))
 			monitor_triggered(who, cpu);
 		who = who->peer;
 	} while (who != cpu);

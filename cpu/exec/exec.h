@@ -125,10 +125,16 @@ void cpu_event_clear(struct cpu *cpu, u32 ev);
 /** Drops all decoded blocks (snapshot load, mode of tracing changed). */
 void cpu_blocks_flush(struct cpu *cpu);
 /**
- * MONITOR: arms the 64-byte line of RAM at @gpa, in the host page @host_page; any store to it clears cpu->monitor_armed and wakes
- * @cpu from MWAIT. -ENOMEM: there is no room to remember it; nothing is armed.
+ * MONITOR, UMONITOR: arms the 64-byte line of RAM at @gpa, in the host page @host_page; any store to it clears cpu->monitor_armed
+ * and wakes @cpu from MWAIT or UMWAIT. -ENOMEM: there is no room to remember it; nothing is armed.
  */
 int cpu_monitor(struct cpu *cpu, u64 gpa, u8 *host_page);
+/** Virtual nanoseconds until UMWAIT or TPAUSE ends by itself: 0 when that time has come, ~0 when @cpu waits in neither, or for ever. */
+u64 cpu_wait_ns(const struct cpu *cpu);
+/** @cpu waits in UMWAIT or TPAUSE, and its time has come, or an event that ends such a wait (SDM Vol. 2B, UMWAIT). */
+bool cpu_wait_over(const struct cpu *cpu);
+/** Ends that wait: @cpu is active, CF says whether IA32_UMWAIT_CONTROL ended it. */
+void cpu_wait_end(struct cpu *cpu);
 /** DMA or another processor wrote @n bytes of RAM at @gpa. */
 void cpu_ram_written(struct cpu *cpu, u64 gpa, u64 n);
 

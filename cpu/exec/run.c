@@ -593,6 +593,10 @@ enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns)
 				continue;
 		}
 		if (cpu->activity != CPU_ACTIVE) {
+			if (cpu_wait_over(cpu)) {
+				cpu_wait_end(cpu);
+				continue;
+			}
 			why = cpu->activity == CPU_SHUTDOWN ? CPU_EXIT_SHUTDOWN : CPU_EXIT_HALT;
 			break;
 		}
@@ -674,7 +678,7 @@ void cpu_reset(struct cpu *cpu, bool init_only)
 	cpu->dr6_pending = 0;
 	cpu->efer = 0;
 	cpu->activity = cpu->bsp ? CPU_ACTIVE : CPU_WAIT_SIPI; /* 8.4.1: the others wait to be started */
-	cpu->monitor_armed = cpu->paused = false;
+	cpu->monitor_armed = cpu->monitor_user = cpu->paused = false;
 	if (!init_only) {
 		cpu->xcr0 = 1;
 		cpu->pkru = 0;

@@ -46,10 +46,10 @@ SNAPSHOT(vm_fault_snapshot, "vm-exit", 1, struct vm_fault, VM_FAULT_FIELDS);
 	P(CPU_PAD_V) S(v, vec_snapshot) V(k) \
 	V(efer) V(star) V(lstar) V(cstar) V(sfmask) V(kernel_gs_base) V(tsc_aux) \
 	V(sysenter_cs) V(sysenter_esp) V(sysenter_eip) V(pat) V(mtrr_def_type) V(mtrr_fixed) V(mtrr_var) \
-	V(tsc_offset) V(tsc_adjust) V(misc_enable) V(feature_control) V(debugctl) V(spec_ctrl) V(xss) V(u_cet) V(s_cet) V(pl_ssp) V(int_ssp_table) \
+	V(tsc_offset) V(tsc_adjust) V(misc_enable) V(feature_control) V(debugctl) V(spec_ctrl) V(xss) V(u_cet) V(s_cet) V(pl_ssp) V(int_ssp_table) V(umwait_control) \
 	V(smbase) V(mcg_status) V(mcg_ctl) V(perf_global_ctrl) V(platform_info) V(bios_sign_id) V(msr_misc) \
 	S(fault, fault_snapshot) H(triple) H(stats_faults) H(trail) H(fault_log) H(model) H(feat) P(CPU_PAD_BUS) H(bus) H(mmu) H(blocks) H(log) H(dirty) \
-	H(index) H(cpu_count) H(bsp) P(CPU_PAD_PEER) H(peer) H(others_wait) V(paused) V(monitor_armed) P(5) V(monitor_gpa) V(rng) \
+	H(index) H(cpu_count) H(bsp) P(CPU_PAD_PEER) H(peer) H(others_wait) V(paused) V(monitor_armed) V(monitor_user) V(wait_limited) P(3) V(monitor_gpa) V(wait_until) V(rng) \
 	V(vmx_mode) V(vmx_shadow) P(6) H(vmx) H(watchers) H(seen_cpl) H(block_insns) P(6) S(vm_fault, vm_fault_snapshot) H(vmx_shadow_end) V(dr6_pending) P(CPU_PAD_END)
 /* clang-format on */
 
@@ -90,8 +90,12 @@ void cpu_state_copy(const struct cpu *cpu, struct cpu *copy)
 		memset(&copy->vm_fault, 0, sizeof(copy->vm_fault));
 	}
 	copy->events &= ~CPU_EV_STOP; /* the machine's to itself */
-	if (!copy->monitor_armed && copy->activity != CPU_MWAIT)
+	if (!copy->monitor_armed)
+		copy->monitor_user = false;
+	if (!copy->monitor_armed && copy->activity != CPU_MWAIT && copy->activity != CPU_UMWAIT)
 		copy->monitor_gpa = 0;
+	if (copy->activity != CPU_TPAUSE && copy->activity != CPU_UMWAIT)
+		copy->wait_until = copy->wait_limited = 0;
 }
 
 static void section_id(const struct cpu *cpu, const char *part, char id[32])
@@ -123,7 +127,7 @@ u64 cpu_state_hash(const struct cpu *cpu, u64 seed)
 static bool plausible(const struct cpu *c)
 {
 	const struct vmx *v = c->vmx;
-	if (c->cpl > 3 || c->activity > CPU_MWAIT || c->int_shadow > 2 || c->nmi_blocked > 1 || c->flag_kind != FK_EXACT)
+	if (c->cpl > 3 || c->activity > CPU_UMWAIT || c->int_shadow > 2 || c->nmi_blocked > 1 || c->flag_kind != FK_EXACT)
 		return false;
 	if (c->vmx_mode > VMX_NONROOT || (c->vmx_mode != VMX_OFF && !v) ||
 	    (c->fault_pending && c->fault.vector > EXC_VMEXIT) || (c->x87.sw >> 11 & 7) > 7)

@@ -4,7 +4,7 @@
  * Vol. 3A, 2.5-2.8).
  *
  * INVD writes nothing back and there is no cache to drop. Not modelled: MWAIT's hints, and its
- * extension that lets masked interrupts wake it (CPUID leaf 5 offers neither).
+ * extension that lets masked interrupts wake it (CPUID leaf 5 offers neither); what C0.1 and C0.2 of UMWAIT save.
  */
 #include "cpu/exec/builder.h"
 #include "cpu/exec/flags.h"
@@ -537,24 +537,30 @@ static void gen_pause(struct builder *b, const struct insn *in, u32 arg)
 extern const struct exec_desc exec_pause;
 const struct exec_desc exec_pause = {.gen = gen_pause};
 
-SIMPLE(monitor)
+/* Watches the line at @reg; where that is no RAM, or there is no room to remember it, MWAIT and UMWAIT will not wait. */
+static int monitor_line(struct cpu *cpu, const struct insn *in, unsigned reg, bool user)
 {
 	struct xlat x;
 	u64 lin;
 	u8 byte;
 
+	if (seg_linear(cpu, in->prefixes & PFX_SEG ? in->seg : DS, reg_read(cpu, reg, in->adsize), 1, ACC_R, &lin) ||
+	    mem_read8(cpu, lin, &byte, 0) || mmu_translate(cpu, lin, ACC_R, &x))
+		return 1;
+	cpu->monitor_armed = false;
+	cpu->monitor_user = user;
+	if (x.host && cpu_monitor(cpu, x.gpa, x.host))
+		cpu->monitor_armed = false;
+	return 0;
+}
+
+SIMPLE(monitor)
+{
 	if (cpu->cpl)
 		return cpu_fault(cpu, EXC_UD, 0, "MONITOR with CPL > 0", cpu->cpl);
 	if (reg_read(cpu, RCX, cpu_long64(cpu) ? 8 : 4))
 		return cpu_fault(cpu, EXC_GP, 0, "MONITOR with ECX not 0", cpu->r[RCX]);
-	if (seg_linear(cpu, in->prefixes & PFX_SEG ? in->seg : DS,
-		       reg_read(cpu, RAX, in->adsize), 1, ACC_R, &lin) ||
-	    mem_read8(cpu, lin, &byte, 0) || mmu_translate(cpu, lin, ACC_R, &x))
-		return 1;
-	cpu->monitor_armed = false;
-	if (x.host && cpu_monitor(cpu, x.gpa, x.host))
-		cpu->monitor_armed = false; /* then MWAIT does not wait */
-	return 0;
+	return monitor_line(cpu, in, RAX, false);
 }
 
 SIMPLE(mwait)
@@ -564,7 +570,7 @@ SIMPLE(mwait)
 	if (reg_read(cpu, RCX, cpu_long64(cpu) ? 8 : 4) >> 1)
 		return cpu_fault(cpu, EXC_GP, 0, "MWAIT with a reserved extension in ECX",
 				 cpu->r[RCX]);
-	if (cpu->monitor_armed)
+	if (cpu->monitor_armed && !cpu->monitor_user)
 		cpu->activity = CPU_MWAIT;
 	cpu->monitor_armed = false;
 	return 0;
@@ -610,6 +616,83 @@ SIMPLE(rdtscp)
 	set_edx_eax(cpu, seen_tsc(cpu));
 	cpu->r[RCX] = (u32)cpu->tsc_aux;
 	return 0;
+}
+
+/* ---- waiting until a time (WAITPKG) --------------------------------------------------- */
+
+static int user_wait_check(struct cpu *cpu)
+{
+	if (vmx_user_wait_disabled(cpu))
+		return cpu_fault(cpu, EXC_UD, 0, "UMONITOR, UMWAIT or TPAUSE with \"enable user wait and pause\" = 0", 0);
+	return 0;
+}
+
+SIMPLE(umonitor)
+{
+	return user_wait_check(cpu) || monitor_line(cpu, in, in->op[0].reg, true);
+}
+
+/*
+ * Until the TSC reaches EDX:EAX, or for as long as IA32_UMWAIT_CONTROL allows; in a guest both in its own ticks (Vol. 3C, 25.3).
+ * The deepness asked for in bit 0 of the operand makes no difference here.
+ */
+static int user_wait(struct cpu *cpu, const struct insn *in, enum cpu_activity kind)
+{
+	u64 limit = cpu->umwait_control & ~3ull, now = seen_tsc(cpu), until = (u32)cpu->r[RAX] | cpu->r[RDX] << 32;
+	u64 delay = until > now ? until - now : 0, tsc = cpu_tsc(cpu);
+	bool waits = delay && (kind == CPU_TPAUSE || (cpu->monitor_armed && cpu->monitor_user));
+
+	if (user_wait_check(cpu))
+		return 1;
+	if (cpu->cr4 & CR4_TSD && cpu->cpl)
+		return cpu_fault(cpu, EXC_GP, 0, "UMWAIT or TPAUSE with CR4.TSD = 1 and CPL > 0", cpu->cpl);
+	if (reg_read(cpu, in->op[0].reg, 4) >> 1)
+		return cpu_fault(cpu, EXC_GP, 0, "UMWAIT or TPAUSE with a reserved bit in its operand", cpu->r[in->op[0].reg]);
+	cpu->rflags &= ~(u32)FL_ARITH;
+	cpu->wait_limited = limit && limit < delay;
+	delay = vmx_host_ticks(cpu, cpu->wait_limited ? limit : delay);
+	cpu->wait_until = delay < ~tsc ? tsc + delay : ~0ull;
+	if (kind == CPU_UMWAIT)
+		cpu->monitor_armed = false;
+	if (waits)
+		cpu->activity = kind;
+	return 0;
+}
+
+SIMPLE(umwait)
+{
+	return user_wait(cpu, in, CPU_UMWAIT);
+}
+
+SIMPLE(tpause)
+{
+	return user_wait(cpu, in, CPU_TPAUSE);
+}
+
+u64 cpu_wait_ns(const struct cpu *cpu)
+{
+	u64 now;
+
+	if (cpu->activity < CPU_TPAUSE)
+		return ~0ull;
+	now = cpu_tsc(cpu);
+	if (cpu->wait_until <= now)
+		return 0;
+	return cpu->wait_until - now < BIT64(62) ? cpu->wait_until - now : ~0ull; /* a century and a half */
+}
+
+bool cpu_wait_over(const struct cpu *cpu)
+{
+	const u32 ends = CPU_EV_INTR | CPU_EV_NMI | CPU_EV_SMI | CPU_EV_INIT | CPU_EV_RESET;
+
+	return cpu->activity >= CPU_TPAUSE && ((cpu->events & ends) || !cpu_wait_ns(cpu));
+}
+
+void cpu_wait_end(struct cpu *cpu)
+{
+	if (cpu->wait_limited && !cpu_wait_ns(cpu))
+		cpu_set_rflags(cpu, cpu_rflags(cpu) | FL_CF);
+	cpu->activity = CPU_ACTIVE;
 }
 
 SIMPLE(rdpid)

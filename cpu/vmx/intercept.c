@@ -286,6 +286,16 @@ static int rdtsc(struct cpu *cpu, const struct insn *in, enum vmx_reason reason)
 	return VMX_P1(RDTSC) ? exit_plain(cpu, in, reason) : 0;
 }
 
+/* 25.1.3: UMWAIT and TPAUSE tell the time, as RDTSC does. The operand has 32 bits whatever the prefixes (table 27-12). */
+static int user_wait(struct cpu *cpu, const struct insn *in, enum vmx_reason reason)
+{
+	const struct vmx *vmx = cpu->vmx;
+
+	if (vmx_user_wait_disabled(cpu) || (cpu->cr4 & CR4_TSD && cpu->cpl))
+		return 0; /* #UD or #GP, by the operation */
+	return VMX_P1(RDTSC) ? vmx_exit_insn(cpu, in, reason, 0, (operand_info(in, &in->op[0]) & 0x78) | 1u << 11) : 0;
+}
+
 static u32 operand_size_info(const struct insn *in)
 {
 	return operand_info(in, &in->op[0]) | (in->opsize == 2 ? 0u : in->opsize == 4 ? 1u : 2u) << 11;
@@ -411,6 +421,13 @@ bool vmx_rdtscp_disabled(const struct cpu *cpu)
 	return vmx_nonroot(cpu) && !VMX_P2(RDTSCP);
 }
 
+bool vmx_user_wait_disabled(const struct cpu *cpu)
+{
+	const struct vmx *vmx = cpu->vmx;
+
+	return vmx_nonroot(cpu) && !VMX_P2(USER_WAIT);
+}
+
 int vmx_intercept(struct cpu *cpu, const struct insn *in)
 {
 	const struct vmx *vmx = cpu->vmx;
@@ -424,6 +441,8 @@ int vmx_intercept(struct cpu *cpu, const struct insn *in)
 	case VR_RDPMC: return rdpmc(cpu, in);
 	case VR_RDTSC:
 	case VR_RDTSCP: return rdtsc(cpu, in, reason);
+	case VR_UMWAIT:
+	case VR_TPAUSE: return user_wait(cpu, in, reason);
 	case VR_VMCALL:
 	case VR_VMLAUNCH:
 	case VR_VMRESUME:
@@ -468,4 +487,15 @@ u64 vmx_guest_tsc(const struct cpu *cpu, u64 tsc)
 	if (VMX_P2(TSC_SCALING))
 		tsc = (u64)((u128)tsc * VF(TSC_MULTIPLIER) >> 48);
 	return tsc + VF(TSC_OFFSET);
+}
+
+u64 vmx_host_ticks(const struct cpu *cpu, u64 ticks)
+{
+	const struct vmx *vmx = cpu->vmx;
+	u128 t = (u128)ticks << 48;
+
+	if (!vmx_nonroot(cpu) || !VMX_P1(TSC_OFFSET) || !VMX_P2(TSC_SCALING) || !VF(TSC_MULTIPLIER))
+		return ticks;
+	t /= VF(TSC_MULTIPLIER);
+	return t > ~0ull ? ~0ull : (u64)t;
 }

@@ -238,6 +238,12 @@ const char *vmx_cr4_denied(const struct cpu *cpu, u64 v);
 /** The TSC as the guest sees it, from the processor's. */
 u64 vmx_guest_tsc(const struct cpu *cpu, u64 tsc);
 
+/** How many of the processor's TSC ticks @ticks of the guest's are: for its delays (25.3). Saturates. */
+u64 vmx_host_ticks(const struct cpu *cpu, u64 ticks);
+
+/** Non-root operation without "enable user wait and pause". */
+bool vmx_user_wait_disabled(const struct cpu *cpu);
+
 /** Non-root operation without "enable RDTSCP". */
 bool vmx_rdtscp_disabled(const struct cpu *cpu);
 

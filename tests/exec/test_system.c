@@ -228,6 +228,161 @@ START_TEST(time_stamp)
 }
 END_TEST
 
+/* ---- UMONITOR, UMWAIT, TPAUSE (SDM Vol. 2B) --------------------------------------------- */
+
+#define UMONITOR_RDI 0xf3, 0x0f, 0xae, 0xf7
+#define UMWAIT_ECX   0xf2, 0x0f, 0xae, 0xf1
+#define TPAUSE_ECX   0x66, 0x0f, 0xae, 0xf1
+
+/* The instruction, then NOPs; at TSC 1000, until @until. */
+static enum cpu_exit waits(const u8 *insn, u64 until)
+{
+	if (memcmp(b->ram + CODE, insn, 4)) {
+		memcpy(b->ram + CODE, insn, 4);
+		memset(b->ram + CODE + 4, 0x90, 16);
+		cpu_blocks_flush(c); /* which ends every wait */
+	}
+	b->now = 1000;
+	c->rip = CODE;
+	c->r[RCX] = 0;
+	c->r[RAX] = (u32)until;
+	c->r[RDX] = until >> 32;
+	cpu_set_rflags(c, c->rflags | FL_ARITH);
+	return cpu_run(c, 4);
+}
+
+static void is_over(bool carry)
+{
+	ck_assert_int_eq(cpu_run(c, 2), CPU_EXIT_BUDGET);
+	ck_assert_int_eq(c->activity, CPU_ACTIVE);
+	ck_assert_uint_eq(c->rip, CODE + 6);
+	ck_assert_uint_eq(cpu_rflags(c) & FL_ARITH, carry ? FL_CF : 0);
+}
+
+START_TEST(tpause_waits_for_the_time_or_an_interrupt)
+{
+	static const u8 tpause[] = {TPAUSE_ECX};
+
+	ck_assert_int_eq(waits(tpause, 1500), CPU_EXIT_HALT);
+	ck_assert_uint_eq(c->rip, CODE + 4);
+	ck_assert_uint_eq(cpu_wait_ns(c), 500);
+	b->now = 1499;
+	ck_assert_int_eq(cpu_run(c, 2), CPU_EXIT_HALT);
+	b->now = 1500;
+	is_over(false);
+	ck_assert_int_eq(waits(tpause, 1000), CPU_EXIT_BUDGET); /* it is that late already */
+	ck_assert_uint_eq(cpu_rflags(c) & FL_ARITH, 0);
+	ck_assert_int_eq(waits(tpause, ~0ull), CPU_EXIT_HALT);
+	ck_assert_uint_eq(cpu_wait_ns(c), ~0ull);
+	cpu_event_set(c, CPU_EV_INTR); /* masked, it ends the wait, and is not taken */
+	is_over(false);
+	ck_assert_uint_eq(b->acknowledged, 0);
+	cpu_event_clear(c, CPU_EV_INTR);
+	b->vector = 0x40;
+	cpu_set_rflags(c, c->rflags | FL_IF);
+	ck_assert_int_eq(waits(tpause, ~0ull), CPU_EXIT_HALT);
+	cpu_event_set(c, CPU_EV_INTR);
+	(void)cpu_run(c, 1);
+	ck_assert_uint_eq(c->rip, HANDLER + 0x40 * 4);
+	ck_assert_uint_eq(peek(b, (u32)c->r[RSP], 4), CODE + 4);
+	ck_assert_uint_eq(peek(b, (u32)c->r[RSP] + 8, 4) & FL_ARITH, 0);
+}
+END_TEST
+
+START_TEST(the_system_limits_waits)
+{
+	static const u8 tpause[] = {TPAUSE_ECX};
+	u64 v;
+
+	ck_assert_int_eq(msr_write(c, 0xe1, 2), 1); /* reserved */
+	ck_assert_int_eq(msr_write(c, 0xe1, 1ull << 32), 1);
+	ck_assert_int_eq(msr_write(c, 0xe1, 400 | 1), 0);
+	ck_assert(!msr_read(c, 0xe1, &v) && v == 401);
+	ck_assert_int_eq(waits(tpause, 2000), CPU_EXIT_HALT);
+	b->now = 1400;
+	is_over(true);
+	ck_assert_int_eq(waits(tpause, 1400), CPU_EXIT_HALT); /* not before its own time */
+	b->now = 1400;
+	is_over(false);
+	ck_assert_int_eq(waits(tpause, 2000), CPU_EXIT_HALT);
+	cpu_event_set(c, CPU_EV_INTR);
+	is_over(false);
+	cpu_reset(c, true);
+	ck_assert_uint_eq(c->umwait_control, 401);
+	cpu_reset(c, false);
+	ck_assert_uint_eq(c->umwait_control, 0);
+}
+END_TEST
+
+START_TEST(umwait_waits_for_a_store)
+{
+	static const u8 umwait[] = {UMWAIT_ECX};
+
+	ck_assert_int_eq(waits(umwait, 2000), CPU_EXIT_BUDGET); /* nothing is monitored */
+	c->r[RDI] = c->r[RAX] = DATA + 100;
+	c->r[RCX] = 0;
+	RUNS(b, 0x0f, 0x01, 0xc8); /* MONITOR arms for MWAIT alone, ... */
+	ck_assert_int_eq(waits(umwait, 2000), CPU_EXIT_BUDGET);
+	RUNS(b, UMONITOR_RDI);
+	ck_assert_int_eq(waits(umwait, 2000), CPU_EXIT_HALT);
+	cpu_ram_written(c, DATA + 128, 1);
+	ck_assert_int_eq(cpu_run(c, 2), CPU_EXIT_HALT);
+	cpu_ram_written(c, DATA + 127, 1);
+	is_over(false);
+	RUNS(b, UMONITOR_RDI);
+	cpu_ram_written(c, DATA + 64, 1);
+	ck_assert_int_eq(waits(umwait, 2000), CPU_EXIT_BUDGET); /* written already */
+	RUNS(b, UMONITOR_RDI);
+	ck_assert_int_eq(waits(umwait, 2000), CPU_EXIT_HALT);
+	b->now = 2000;
+	is_over(false);
+	ck_assert_int_eq(waits(umwait, 3000), CPU_EXIT_BUDGET); /* armed once */
+	RUNS(b, UMONITOR_RDI);
+	c->r[RCX] = 0;
+	RUNS(b, 0x0f, 0x01, 0xc9); /* ... and UMONITOR not for it */
+	ck_assert_int_eq(c->activity, CPU_ACTIVE);
+}
+END_TEST
+
+START_TEST(user_waits_fault)
+{
+	const struct cpu_model *model;
+	u32 feat[FEATURE_WORDS];
+	char err[128];
+	struct insn in;
+	struct decode_mode m = {.bits = 32, .feat = feat};
+
+	c->r[RCX] = 2;
+	FAULTS(b, EXC_GP, 0, TPAUSE_ECX);
+	FAULTS(b, EXC_GP, 0, UMWAIT_ECX);
+	l->cpu.r[RCX] = 1ull << 32; /* a register of 32 bits */
+	RUNS(l, TPAUSE_ECX);
+	c->r[RCX] = 1;
+	RUNS(b, TPAUSE_ECX);
+	c->cr4 |= CR4_TSD;
+	RUNS(b, TPAUSE_ECX);
+	box_cpl(b, 3);
+	FAULTS(b, EXC_GP, 0, TPAUSE_ECX);
+	FAULTS(b, EXC_GP, 0, UMWAIT_ECX);
+	c->r[RDI] = DATA;
+	RUNS(b, UMONITOR_RDI);
+	force_seg(b, DS, S_SMALL);
+	FAULTS(b, EXC_GP, 0, UMONITOR_RDI);
+	l->cpu.r[RDI] = 0x400000;
+	ck_assert_int_eq(EXEC(l, UMONITOR_RDI), 1);
+	ck_assert_uint_eq(l->cpu.fault.vector, EXC_PF);
+	ck_assert_uint_eq(l->cpu.fault.err, 0);
+	l->cpu.r[RDI] = 1ull << 50;
+	FAULTS(l, EXC_GP, 0, UMONITOR_RDI);
+	l->cpu.r[RDI] = 1ull << 50 | DATA;
+	RUNS(l, 0x67, UMONITOR_RDI); /* the address size is the operand's */
+	ck_assert(!cpu_model_parse("max,-waitpkg", &model, feat, err, sizeof(err)));
+	ck_assert_int_ne(insn_decode(&m, CODE_BYTES(TPAUSE_ECX), &in), DECODE_OK);
+	ck_assert(!cpu_model_parse("max", &model, feat, err, sizeof(err)));
+	ck_assert_int_eq(insn_decode(&m, CODE_BYTES(TPAUSE_ECX), &in), DECODE_OK);
+}
+END_TEST
+
 START_TEST(extended_control_registers)
 {
 	FAULTS(b, EXC_UD, 0, 0x0f, 0x01, 0xd0);
@@ -649,6 +804,10 @@ int main(void)
 	tcase_add_test(t, popf_turns_on_single_step);
 	tcase_add_test(t, clac_stac);
 	tcase_add_test(t, time_stamp);
+	tcase_add_test(t, tpause_waits_for_the_time_or_an_interrupt);
+	tcase_add_test(t, the_system_limits_waits);
+	tcase_add_test(t, umwait_waits_for_a_store);
+	tcase_add_test(t, user_waits_fault);
 	tcase_add_test(t, extended_control_registers);
 	tcase_add_test(t, protection_keys);
 	tcase_add_test(t, fs_gs_base_instructions);

@@ -120,7 +120,7 @@ run:
 	ret
 
 programs:
-	.long A(nothing), A(race), A(patched), A(ipis), A(monitored), A(long_wait), A(spin)
+	.long A(nothing), A(race), A(patched), A(ipis), A(monitored), A(long_wait), A(spin), A(timed)
 
 nothing:
 	ret
@@ -251,6 +251,53 @@ spin:
 	je 2b
 1:	cmpl $0, A(value)
 	je 1b
+	ret
+
+/* 7: processor 0 sleeps, then stores what the others wait for, with TPAUSE, UMONITOR and UMWAIT */
+timed:
+	mov $20, %ebx
+	test %ebp, %ebp
+	jz 4f
+1:	mov $A(line), %edi
+	umonitor %edi
+	cmp %ebx, A(line)
+	je 2f
+	mov $10000000, %eax
+	call deadline
+	umwait %ecx
+	lock incl A(racy) /* wake-ups */
+	jmp 1b
+2:	lock incl A(atomic)
+	dec %ebx
+	jnz 1b
+	mov $100000, %eax /* at last all sleep */
+	jmp nap
+4:	mov $100000, %eax
+	call nap
+	mov %ebx, A(line)
+	dec %ebx
+	jnz 4b
+	mov $100000, %eax
+
+/* Sleeps for EAX ticks. Early is an error. */
+nap:	call deadline
+	mov %eax, %esi
+	mov %edx, %edi
+	tpause %ecx
+	rdtsc
+	sub %esi, %eax
+	sbb %edi, %edx
+	jnc 1f
+	lock incl A(errors)
+1:	ret
+
+/* EDX:EAX: EAX ticks from now; ECX: 0. */
+deadline:
+	mov %eax, %ecx
+	rdtsc
+	add %ecx, %eax
+	adc $0, %edx
+	xor %ecx, %ecx
 	ret
 
 	.balign 16

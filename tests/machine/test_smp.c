@@ -4,15 +4,17 @@
  */
 #include <check.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "devices/pc.h"
 #include "cpu/cpu.h"
 #include "machine/machine.h"
+#include "machine/snapshot_file.h"
 
 extern const u8 smp_guest[], smp_guest_end[];
 
 #define LOAD 0x100000u
 enum { PROGRAM = 32, CPUS = 36, DONE = 40, ATOMIC = 44, RACY = 48, ERRORS = 52, ONLINE = 60, SEEN = 128 };
-enum program { NOTHING, RACE, PATCHED, IPIS, MONITORED, LONG_WAIT, SPIN };
+enum program { NOTHING, RACE, PATCHED, IPIS, MONITORED, LONG_WAIT, SPIN, TIMED };
 
 static FILE *log_file;
 static u8 *image;
@@ -95,14 +97,14 @@ START_TEST(locked_operations_lose_nothing_others_may)
 END_TEST
 
 /* The same run whole, and in slices of odd lengths. */
-START_TEST(a_race_repeats_to_the_bit)
+static void repeats(enum program p, u64 first, u64 step)
 {
 	struct machine *m[3];
 	struct machine_result r[3];
 
 	for (unsigned i = 0; i < 3; i++) {
-		m[i] = create(RACE, 3);
-		for (u64 limit = 7001; i == 2; limit += 13007) {
+		m[i] = create(p, 3);
+		for (u64 limit = first; i == 2; limit += step) {
 			machine_set_limits(m[i], limit, 0);
 			if (machine_run(m[i]) != END_MAX_INSNS)
 				break;
@@ -117,6 +119,12 @@ START_TEST(a_race_repeats_to_the_bit)
 	}
 	for (unsigned i = 0; i < 3; i++)
 		machine_destroy(m[i]);
+}
+
+START_TEST(a_race_repeats_to_the_bit)
+{
+	repeats(RACE, 7001, 13007);
+	repeats(TIMED, 71, 37);
 }
 END_TEST
 
@@ -152,6 +160,56 @@ START_TEST(mwait_ends_with_the_store)
 	ck_assert_uint_le(word(m, RACY), 210);
 	ck_assert_uint_lt(r.instructions, 100 * 100000 + 100000);
 	machine_destroy(m);
+}
+END_TEST
+
+/* Twenty naps of 100 us of one, for which the others wait, and one of all: who waits runs no instruction, but time passes. */
+START_TEST(timed_waits_cost_nothing)
+{
+	struct machine *m = create(TIMED, 3);
+	struct machine_result r = finish(m, 3);
+
+	ck_assert_uint_eq(word(m, ATOMIC), 40);
+	ck_assert_uint_ge(word(m, RACY), 38);
+	ck_assert_uint_le(word(m, RACY), 45);
+	ck_assert_uint_lt(r.instructions, 5000);
+	ck_assert_uint_ge(machine_virtual_ns(m), 2100000);
+	ck_assert_uint_le(machine_virtual_ns(m), 2300000);
+	machine_destroy(m);
+}
+END_TEST
+
+/* Saved while one naps and the others wait, and read into another machine: both go on alike. */
+START_TEST(timed_waits_are_saved)
+{
+	char path[] = "/tmp/orrery-smp-XXXXXX";
+	struct machine *m = create(TIMED, 3), *n = create(TIMED, 3);
+	struct machine_result a, b;
+	struct errtext e;
+	unsigned waiting = 0;
+	u64 at = 0;
+
+	close(mkstemp(path));
+	for (u64 i = 200; waiting < 3; i += 3) { /* processor 0 is in its nap, the others in UMWAIT */
+		machine_set_limits(m, i, 0);
+		ck_assert_int_eq(machine_run(m), END_MAX_INSNS);
+		waiting = (machine_cpu(m, 0)->activity == CPU_TPAUSE) + (machine_cpu(m, 1)->activity == CPU_UMWAIT) +
+			  (machine_cpu(m, 2)->activity == CPU_UMWAIT);
+		at = machine_virtual_ns(m);
+	}
+	ck_assert_msg(!machine_save(m, path, NULL, NULL, &e), "%s", e.s);
+	ck_assert_msg(!machine_load(n, path, &e), "%s", e.s);
+	unlink(path);
+	ck_assert_uint_eq(machine_state_hash(n), machine_state_hash(m));
+	ck_assert_uint_eq(machine_virtual_ns(n), at);
+	machine_set_limits(m, 0, 0);
+	machine_set_limits(n, 0, 0);
+	a = finish(m, 3);
+	b = finish(n, 3);
+	ck_assert_uint_eq(a.instructions, b.instructions);
+	ck_assert_uint_eq(machine_state_hash(n), machine_state_hash(m));
+	machine_destroy(m);
+	machine_destroy(n);
 }
 END_TEST
 
@@ -196,6 +254,8 @@ int main(void)
 	    code_written_by_another_is_seen,
 	    interrupts_between_processors,
 	    mwait_ends_with_the_store,
+	    timed_waits_cost_nothing,
+	    timed_waits_are_saved,
 	    who_waits_with_pause_costs_little,
 	    a_reset_stops_the_others,
 	};

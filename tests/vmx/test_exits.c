@@ -50,6 +50,12 @@ static void on_rdtscp(struct box *b)
 	vbox_secondary(b, P2BIT(RDTSCP));
 }
 
+static void on_user_wait(struct box *b)
+{
+	on_rdtsc(b);
+	vbox_secondary(b, P2BIT(USER_WAIT));
+}
+
 static void on_invpcid(struct box *b)
 {
 	on_invlpg(b);
@@ -335,6 +341,8 @@ static const struct exit_case cases[] = {
     {"PML full", {0x89, MEM(0x04)}, 7, VR_PML_FULL, 0, 0, on_pml},
     {"XSAVES", {0x0f, 0xc7, MEM(0x2c)}, 8, VR_XSAVES, 0x200000, 8, on_xss},
     {"XRSTORS", {0x0f, 0xc7, MEM(0x1c)}, 8, VR_XRSTORS, 0x200000, 8, on_xss},
+    {"UMWAIT", {0xf2, 0x0f, 0xae, 0xf1}, 4, VR_UMWAIT, 0, 4, on_user_wait},
+    {"TPAUSE", {0x66, 0x41, 0x0f, 0xae, 0xf1}, 5, VR_TPAUSE, 0, 5, on_user_wait},
 };
 
 static void check_guest_saved(struct box *b, const struct exit_case *x)
@@ -462,6 +470,85 @@ START_TEST(injection)
 }
 END_TEST
 
+/* A guest at GUEST_CODE that waits with TPAUSE R9D for a TSC of @until in its eyes, at 1000 of the processor's. */
+static struct box *pausing(u64 controls, u64 until)
+{
+	struct box *b = vbox_new();
+	struct vmx *vmx = b->cpu.vmx;
+
+	poke(b, GUEST_CODE, 0x9090f1ae0f4166, 7);
+	b->cpu.r[RAX] = until;
+	b->cpu.r[RDX] = b->cpu.r[9] = 0;
+	b->now = 1000;
+	SET(EXCEPTION_BITMAP, ~0u);
+	if (controls)
+		vbox_secondary(b, controls);
+	if (controls & P2BIT(TSC_SCALING)) {
+		ON(PROC_CTLS, P1, TSC_OFFSET);
+		SET(TSC_MULTIPLIER, 2ull << 48);
+		SET(TSC_OFFSET, 500);
+	}
+	return b;
+}
+
+/* SDM Vol. 3C, 25.1.3, 25.3. */
+START_TEST(user_wait_and_pause)
+{
+	struct box *b = pausing(0, 2000);
+	struct vmx *vmx = b->cpu.vmx;
+
+	ck_assert_int_eq(vbox_launch(b), 0);
+	ASSERT_IN_GUEST(b);
+	(void)cpu_run(&b->cpu, 1);
+	ck_assert_uint_eq(VF(EXIT_REASON), VR_EXCEPTION); /* without the control: #UD, before any exit */
+	ck_assert_uint_eq(VF(EXIT_INTR_INFO) & 0xff, EXC_UD);
+	box_free(b);
+
+	b = pausing(P2BIT(USER_WAIT), 2000);
+	vmx = b->cpu.vmx;
+	ck_assert_int_eq(vbox_launch(b), 0);
+	ck_assert_int_eq(cpu_run(&b->cpu, 9), CPU_EXIT_HALT);
+	ck_assert_uint_eq(cpu_wait_ns(&b->cpu), 1000);
+	cpu_event_set(&b->cpu, CPU_EV_NMI); /* no exit asked for: delivered */
+	(void)cpu_run(&b->cpu, 1);
+	ck_assert_uint_eq(b->cpu.rip, HANDLER + 2 * 4);
+	box_free(b);
+
+	b = pausing(P2BIT(USER_WAIT), 2000);
+	vmx = b->cpu.vmx;
+	ON(PIN_CTLS, PIN, EXT_INT);
+	ck_assert_int_eq(vbox_launch(b), 0);
+	ck_assert_int_eq(cpu_run(&b->cpu, 9), CPU_EXIT_HALT);
+	cpu_event_set(&b->cpu, CPU_EV_INTR);
+	(void)cpu_run(&b->cpu, 1);
+	ck_assert_uint_eq(VF(EXIT_REASON), VR_EXT_INT);
+	ck_assert_uint_eq(VF(GUEST_ACTIVITY), GA_ACTIVE);
+	ck_assert_uint_eq(VF(GUEST_RIP), GUEST_CODE + 5);
+	ck_assert_int_eq(b->cpu.activity, CPU_ACTIVE);
+	box_free(b);
+
+	b = pausing(P2BIT(USER_WAIT) | P2BIT(TSC_SCALING), 4500); /* it sees 2500: 2000 of its ticks are 1000 */
+	vmx = b->cpu.vmx;
+	ck_assert_int_eq(vbox_launch(b), 0);
+	ck_assert_int_eq(cpu_run(&b->cpu, 9), CPU_EXIT_HALT);
+	ck_assert_uint_eq(cpu_wait_ns(&b->cpu), 1000);
+	b->now = 2000;
+	ck_assert_int_eq(cpu_run(&b->cpu, 1), CPU_EXIT_BUDGET);
+	ck_assert_uint_eq(b->cpu.rip, GUEST_CODE + 6);
+	box_free(b);
+
+	b = pausing(P2BIT(USER_WAIT), 2000);
+	vmx = b->cpu.vmx;
+	ON(PROC_CTLS, P1, RDTSC);
+	b->cpu.r[9] = 7; /* a reserved bit comes after the exit */
+	ck_assert_int_eq(vbox_launch(b), 0);
+	(void)cpu_run(&b->cpu, 1);
+	ck_assert_uint_eq(VF(EXIT_REASON), VR_TPAUSE);
+	ck_assert_uint_eq(VF(EXIT_INSN_INFO), 9 << 3 | 1 << 11);
+	box_free(b);
+}
+END_TEST
+
 /* The preemption timer fires at its instruction, whatever the slices are. */
 START_TEST(timer_is_exact)
 {
@@ -496,6 +583,7 @@ int main(void)
 	tcase_add_test(c, msr_load_failure);
 	tcase_add_test(c, vectoring_information);
 	tcase_add_test(c, injection);
+	tcase_add_test(c, user_wait_and_pause);
 	tcase_add_test(c, timer_is_exact);
 	tcase_set_timeout(c, 60);
 	suite_add_tcase(s, c);
