@@ -279,11 +279,47 @@ size_t net_memory_take(struct net *n, u8 *frame)
 	return bytes;
 }
 
+/* An IPv4 header without options (RFC 791) and a TCP header without options, with nothing but ACK set (RFC 793), and no data. */
+static bool is_pure_ack(const u8 *f, size_t bytes)
+{
+	return bytes >= 54 && f[12] == 0x08 && f[13] == 0x00 && f[14] == 0x45 && f[16] == 0 && f[17] == 40 && !(f[20] & 0x3f) &&
+	       !f[21] && f[23] == 6 && f[46] == 0x50 && f[47] == 0x10;
+}
+
+static u32 get32(const u8 *p)
+{
+	return (u32)p[0] << 24 | (u32)p[1] << 16 | (u32)p[2] << 8 | p[3];
+}
+
+bool net_ack_supersedes(const u8 *newer, size_t newer_bytes, const u8 *older, size_t older_bytes)
+{
+	if (!is_pure_ack(newer, newer_bytes) || !is_pure_ack(older, older_bytes) || newer_bytes != older_bytes)
+		return false;
+	/* the same stations, type of service, time to live, addresses, ports and sequence number */
+	if (memcmp(newer, older, 12) || newer[15] != older[15] || newer[22] != older[22] || memcmp(newer + 26, older + 26, 16))
+		return false;
+	u32 more = get32(newer + 42) - get32(older + 42);
+	return more && more < 0x80000000u; /* the same number again is a duplicate, which tells of a loss */
+}
+
+/*
+ * libslirp acknowledges every segment by itself, also those that came in one burst. As a router in front of a slow link may
+ * (RFC 3449, 5.2.1), an acknowledgement that still waits gives way to one that says more: the guest's receive path would
+ * cost more than the sending.
+ */
+static struct queued *place(struct net *n, const void *frame, size_t bytes)
+{
+	struct queued *last = &n->in[(n->head - 1) % QUEUE_FRAMES];
+	if (n->user && n->head != n->tail && net_ack_supersedes(frame, bytes, last->data, last->bytes))
+		return last;
+	return n->head - n->tail == QUEUE_FRAMES ? NULL : &n->in[n->head++ % QUEUE_FRAMES];
+}
+
 bool net_arrived(struct net *n, const void *frame, size_t bytes)
 {
-	if (bytes > NET_FRAME_MAX || n->head - n->tail == QUEUE_FRAMES)
+	struct queued *q = bytes <= NET_FRAME_MAX ? place(n, frame, bytes) : NULL;
+	if (!q)
 		return false;
-	struct queued *q = &n->in[n->head++ % QUEUE_FRAMES];
 	q->bytes = (u32)bytes;
 	memcpy(q->data, frame, bytes);
 	return true;

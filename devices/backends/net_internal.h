@@ -28,7 +28,9 @@ void net_user_poll(struct net_user *u);
 bool net_user_awaits_host(struct net_user *u);
 unsigned net_user_pollfds(struct net_user *u, struct host_poll *p, unsigned max, u64 *timeout_ns);
 
-/** A frame for the guest; dropped when too many wait. */
+/** Are both TCP acknowledgements of one connection without data or options, and does the newer one acknowledge more? */
+bool net_ack_supersedes(const u8 *newer, size_t newer_bytes, const u8 *older, size_t older_bytes);
+/** A frame for the guest, in place of one that it supersedes if that one is the last that waits; dropped when too many wait. */
 bool net_arrived(struct net *n, const void *frame, size_t bytes);
 
 #endif

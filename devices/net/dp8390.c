@@ -138,6 +138,50 @@ static void data_write(struct dp8390 *c, u32 v, unsigned size)
 	}
 }
 
+/*
+ * Bytes from the remote DMA's address on that lie in the buffer memory one behind the other and whose transfer does nothing but
+ * move them: neither the last of the count, which raises an interrupt, nor one behind the ring's end.
+ */
+static u32 run_bytes(const struct dp8390 *c, u8 direction)
+{
+	u32 at = c->rsar, end = DP8390_MEM_END, stop = (u32)c->pstop << 8;
+	if (!remote_going(c, direction) || at < DP8390_MEM_START || at >= DP8390_MEM_END)
+		return 0;
+	if (stop > at && stop < end)
+		end = stop;
+	return MIN(end - at, c->rbcr) - 1u; /* what comes after it is for remote_step() */
+}
+
+/* Units of @size bytes of a run; @*mem: the buffer memory they move from or to. */
+static u32 run_units(struct dp8390 *c, u8 direction, unsigned port, unsigned size, u32 count, u8 **mem)
+{
+	u32 n = port == 0x10 && (size > 1 || !(c->dcr & DCR_WTS)) ? MIN(run_bytes(c, direction) / size, count) : 0;
+	if (n) {
+		*mem = c->mem + (c->rsar - DP8390_MEM_START);
+		c->rsar = (u16)(c->rsar + n * size);
+		c->rbcr = (u16)(c->rbcr - n * size);
+	}
+	return n;
+}
+
+u32 dp8390_read_run(struct dp8390 *c, unsigned port, unsigned size, u8 *data, u32 count)
+{
+	u8 *mem = NULL;
+	u32 n = run_units(c, RD_READ, port, size, count, &mem);
+	if (n)
+		memcpy(data, mem, (size_t)n * size);
+	return n;
+}
+
+u32 dp8390_write_run(struct dp8390 *c, unsigned port, unsigned size, const u8 *data, u32 count)
+{
+	u8 *mem = NULL;
+	u32 n = run_units(c, RD_WRITE, port, size, count, &mem);
+	if (n)
+		memcpy(mem, data, (size_t)n * size);
+	return n;
+}
+
 /* 9.3: the packet at BNRY, by the count in its header. */
 static void send_packet_command(struct dp8390 *c)
 {
@@ -156,8 +200,11 @@ static void transmit(struct dp8390 *c)
 	u8 frame[NET_FRAME_MAX];
 	u16 at = (u16)(c->tpsr << 8);
 	unsigned n = MIN(c->tbcr, NET_FRAME_MAX);
-	for (unsigned i = 0; i < n; i++)
-		frame[i] = mem_read(c, (u16)(at + i));
+	if (at >= DP8390_MEM_START && at + n <= DP8390_MEM_END)
+		memcpy(frame, c->mem + (at - DP8390_MEM_START), n);
+	else
+		for (unsigned i = 0; i < n; i++)
+			frame[i] = mem_read(c, (u16)(at + i));
 	if (!(c->tcr & TCR_LB))
 		nic_send(c->nic, frame, n);
 	c->cr &= (u8)~CR_TXP;
@@ -228,6 +275,21 @@ static void count_missed(struct dp8390 *c)
 		raise_status(c, ISR_CNT);
 }
 
+/* Into the ring from CURR on. */
+static void store(struct dp8390 *c, const u8 *frame, unsigned n)
+{
+	unsigned at = (unsigned)c->curr << 8, stop = (unsigned)c->pstop << 8;
+	if (at >= DP8390_MEM_START && at + n <= MIN(stop, DP8390_MEM_END)) {
+		memcpy(c->mem + (at - DP8390_MEM_START), frame, n);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++, at++) {
+		if (at == stop)
+			at = (unsigned)c->pstart << 8;
+		mem_write(c, (u16)at, frame[i]);
+	}
+}
+
 void dp8390_receive(struct dp8390 *c, const u8 *data, size_t bytes)
 {
 	u8 frame[NET_FRAME_MAX + 4] = {0};
@@ -254,11 +316,7 @@ void dp8390_receive(struct dp8390 *c, const u8 *data, size_t bytes)
 	frame[1] = (u8)next;
 	frame[2] = (u8)n;
 	frame[3] = (u8)(n >> 8);
-	for (unsigned i = 0, at = c->curr << 8; i < n; i++, at++) {
-		if (at == (unsigned)c->pstop << 8)
-			at = c->pstart << 8;
-		mem_write(c, (u16)at, frame[i]);
-	}
+	store(c, frame, n);
 	c->curr = (u8)next;
 	raise_status(c, ISR_PRX);
 }

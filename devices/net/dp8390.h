@@ -29,6 +29,9 @@ void dp8390_reset(struct dp8390 *c);
 /** Ports 0..31; @size 1, 2 or 4. */
 u32 dp8390_read(struct dp8390 *c, unsigned port, unsigned size);
 void dp8390_write(struct dp8390 *c, unsigned port, u32 v, unsigned size);
+/** As struct port_run_ops has them. */
+u32 dp8390_read_run(struct dp8390 *c, unsigned port, unsigned size, u8 *data, u32 count);
+u32 dp8390_write_run(struct dp8390 *c, unsigned port, unsigned size, const u8 *data, u32 count);
 /** For struct nic_ops. */
 unsigned dp8390_room(const struct dp8390 *c);
 void dp8390_receive(struct dp8390 *c, const u8 *frame, size_t bytes);

@@ -34,7 +34,19 @@ static void isa_write(void *ctx, u16 port, u32 v, unsigned size)
 	dp8390_write(&d->chip, (unsigned)(port - d->iobase), v, size);
 }
 
-static const struct port_ops isa_ops = {isa_read, isa_write, IO_1 | IO_2};
+static u32 isa_read_run(void *ctx, u16 port, unsigned size, u8 *data, u32 count)
+{
+	struct ne2k_isa *d = ctx;
+	return dp8390_read_run(&d->chip, (unsigned)(port - d->iobase), size, data, count);
+}
+
+static u32 isa_write_run(void *ctx, u16 port, unsigned size, const u8 *data, u32 count)
+{
+	struct ne2k_isa *d = ctx;
+	return dp8390_write_run(&d->chip, (unsigned)(port - d->iobase), size, data, count);
+}
+
+static const struct port_run_ops isa_ops = {{isa_read, isa_write, IO_1 | IO_2 | IO_RUN}, isa_read_run, isa_write_run};
 
 static void isa_irq(struct device *d, bool level)
 {
@@ -61,7 +73,7 @@ static int isa_init(struct device *dev, char *err, size_t n)
 		return e;
 	dp8390_init(&d->chip, &d->nic, isa_irq);
 	device_connect_irq(dev, &d->line, (unsigned)d->irq);
-	return device_claim_ports(dev, (u16)d->iobase, DP8390_PORTS, &isa_ops, err, n);
+	return device_claim_ports(dev, (u16)d->iobase, DP8390_PORTS, &isa_ops.ops, err, n);
 }
 
 static void isa_reset(struct device *d, enum reset_kind kind)
@@ -135,7 +147,19 @@ static void pci_write(void *ctx, u16 port, u32 v, unsigned size)
 	dp8390_write(&d->chip, (unsigned)(port - pci_bar_base(&d->fn, 0)), v, size);
 }
 
-static const struct port_ops pci_ops = {pci_read, pci_write, IO_ANY};
+static u32 pci_read_run(void *ctx, u16 port, unsigned size, u8 *data, u32 count)
+{
+	struct ne2k_pci *d = ctx;
+	return dp8390_read_run(&d->chip, (unsigned)(port - pci_bar_base(&d->fn, 0)), size, data, count);
+}
+
+static u32 pci_write_run(void *ctx, u16 port, unsigned size, const u8 *data, u32 count)
+{
+	struct ne2k_pci *d = ctx;
+	return dp8390_write_run(&d->chip, (unsigned)(port - pci_bar_base(&d->fn, 0)), size, data, count);
+}
+
+static const struct port_run_ops pci_ops = {{pci_read, pci_write, IO_ANY | IO_RUN}, pci_read_run, pci_write_run};
 
 static void pci_irq(struct device *d, bool level)
 {
@@ -183,7 +207,7 @@ static const struct pci_ident ident = {
     .class_code = 0x020000,
     .pin = 1,
     .devfn = -1,
-    .bar = {{.kind = PCI_BAR_IO, .size = DP8390_PORTS, .io = &pci_ops}},
+    .bar = {{.kind = PCI_BAR_IO, .size = DP8390_PORTS, .io = &pci_ops.ops}},
 };
 
 static const struct prop pci_props[] = {

@@ -1,5 +1,6 @@
 /* The host ends of networks: settings, user networking's own answers, captures, the input queue. */
 #include "base/input.h"
+#include "devices/backends/net_internal.h"
 #include "tests/net/lan.h"
 
 static u64 now;
@@ -182,11 +183,49 @@ START_TEST(bulk_input_is_bounded_and_stamped)
 }
 END_TEST
 
+static void make_ack(u8 *f, u32 number)
+{
+	static const u8 head[54] = {
+	    0x52, 0x54, 0, 0x12, 0x34, 0x56, 0x52, 0x55, 10, 0, 2, 2, 8, 0,                /* Ethernet, IPv4 */
+	    0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0, 10, 0, 2, 2, 10, 0, 2, 15,            /* no options, TCP */
+	    0x10, 0x01, 0, 80, 1, 2, 3, 4, 0, 0, 0, 0, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0, /* ports, sequence, ACK */
+	};
+	memcpy(f, head, sizeof(head));
+	for (unsigned i = 0; i < 4; i++)
+		f[42 + i] = (u8)(number >> (24 - i * 8));
+}
+
+START_TEST(later_acknowledgements_supersede)
+{
+	static const u8 part_of_key[] = {0, 6, 12, 14, 15, 17, 20, 21, 22, 23, 26, 33, 34, 37, 38, 41, 46, 47};
+	u8 a[54], b[54];
+	make_ack(a, 1000);
+	make_ack(b, 2460);
+	b[19] = 2; /* another identification, window and sums: no matter */
+	b[48] = 0x12;
+	b[50] = b[24] = 7;
+	ck_assert(net_ack_supersedes(b, 54, a, 54));
+	ck_assert(!net_ack_supersedes(a, 54, b, 54));
+	ck_assert(!net_ack_supersedes(a, 54, a, 54));
+	ck_assert(!net_ack_supersedes(b, 54, a, 53));
+	for (unsigned i = 0; i < sizeof(part_of_key); i++) {
+		u8 c[54];
+		memcpy(c, b, 54);
+		c[part_of_key[i]] ^= 1;
+		ck_assert_msg(!net_ack_supersedes(c, 54, a, 54), "byte %u", part_of_key[i]);
+	}
+	make_ack(a, 0xffffff00u); /* numbers wrap */
+	make_ack(b, 0x00000100u);
+	ck_assert(net_ack_supersedes(b, 54, a, 54));
+	ck_assert(!net_ack_supersedes(a, 54, b, 54));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("backend");
 	ADD_ALL(s, settings_are_checked, gateway_answers_arp, hostile_frames,
 		full_queues_lose_frames_not_memory, capture_is_pcap,
-		bulk_input_is_bounded_and_stamped);
+		bulk_input_is_bounded_and_stamped, later_acknowledgements_supersede);
 	return run_suite(s);
 }
