@@ -12,8 +12,12 @@ s64 host_realtime_s(void);
 /** Reads a whole file of at most @max bytes; @*data is malloc'ed with a zero byte behind the end. 0
  * or -errno (-EFBIG). */
 MUST_CHECK int host_file_read(const char *path, u64 max, u8 **data, u64 *n);
-/** Replaces @path by a temporary file and rename, so that readers see the old or the new content. 0
- * or -errno. */
+/** Why host_file_read() or host_file_check() refused, in words: strerror(-@err) but for what that has no words for. */
+const char *host_file_why(int err);
+/** Whether @path can be made or written over, without doing so: 0, or -errno. So that a bad option elsewhere leaves no trace. */
+MUST_CHECK int host_file_check(const char *path);
+/** Replaces @path by a temporary file and rename, so that readers see the old or the new content; where @path is a symbolic
+ * link, what it leads to. What is no regular file (a terminal, /dev/stdout, a pipe) is written to instead. 0 or -errno. */
 MUST_CHECK int host_file_write_atomic(const char *path, const void *data, u64 n);
 
 /** Zeroed memory that costs host pages only when touched; NULL if refused. */

@@ -48,7 +48,7 @@ static int read_open_file(int fd, u64 max, u8 **data, u64 *n)
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
 	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
+		return -ESPIPE;
 	if ((u64)st.st_size > max)
 		return -EFBIG;
 	*n = (u64)st.st_size;
@@ -64,12 +64,42 @@ static int read_open_file(int fd, u64 max, u8 **data, u64 *n)
 
 int host_file_read(const char *path, u64 max, u8 **data, u64 *n)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* opening a pipe would wait for its writer */
 	if (fd < 0)
 		return -errno;
 	int err = read_open_file(fd, max, data, n);
 	close(fd);
 	return err;
+}
+
+const char *host_file_why(int err)
+{
+	return err == -ESPIPE ? "is not a regular file" : err == -EFBIG ? "is too large" : strerror(-err);
+}
+
+/* Whether a file can be made where @path says. */
+static int check_folder(const char *path)
+{
+	char folder[4096];
+	const char *slash = strrchr(path, '/');
+	if (!*path)
+		return -ENOENT;
+	if (slash && !slash[1])
+		return -EISDIR;
+	if (slash && slash - path >= (int)sizeof(folder))
+		return -ENAMETOOLONG;
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+	return access(slash == path ? "/" : folder, W_OK | X_OK) ? -errno : 0;
+}
+
+int host_file_check(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st))
+		return errno == ENOENT ? check_folder(path) : -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	return access(path, W_OK) ? -errno : 0;
 }
 
 static int write_all(int fd, const u8 *data, u64 n)
@@ -86,7 +116,19 @@ static int write_all(int fd, const u8 *data, u64 n)
 	return 0;
 }
 
-int host_file_write_atomic(const char *path, const void *data, u64 n)
+/* A device, a pipe: there is nothing to replace. */
+static int write_through(const char *path, const void *data, u64 n)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	int err = write_all(fd, data, n);
+	if (close(fd) && !err)
+		err = -errno;
+	return err;
+}
+
+static int replace_file(const char *path, const void *data, u64 n)
 {
 	char temp[4096];
 	if (snprintf(temp, sizeof(temp), "%s.XXXXXX", path) >= (int)sizeof(temp))
@@ -103,6 +145,19 @@ int host_file_write_atomic(const char *path, const void *data, u64 n)
 		err = -errno;
 	if (err)
 		unlink(temp);
+	return err;
+}
+
+int host_file_write_atomic(const char *path, const void *data, u64 n)
+{
+	struct stat st;
+	if (!stat(path, &st) && S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+		return write_through(path, data, n);
+	char *real = lstat(path, &st) || !S_ISLNK(st.st_mode) ? NULL : realpath(path, NULL);
+	int err = replace_file(real ? real : path, data, n);
+	free(real);
 	return err;
 }
 

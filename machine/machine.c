@@ -788,6 +788,11 @@ const struct drive *machine_drive_at(struct machine *m, unsigned i)
 	return i < m->cfg.drives ? &m->cfg.drive[i] : NULL;
 }
 
+void machine_set_log_file(struct machine *m, FILE *f)
+{
+	m->log.file = f;
+}
+
 struct chardev *machine_serial(struct machine *m, unsigned port)
 {
 	return port < MACHINE_SERIALS ? m->serial[port].chardev : NULL;

@@ -103,6 +103,7 @@ struct machine_result {
 	u64 asleep_ns;      /* of real_ns: waited, not computed */
 	u16 cs;  /* where it stood at the end */
 	u64 rip;
+	bool output_failed;     /* a snapshot or a picture that was asked for could not be written */
 	char explanation[1024]; /* of the last triple fault or hang; empty if none */
 };
 
@@ -125,6 +126,8 @@ void machine_config_init(struct machine_config *cfg);
 MUST_CHECK int machine_create(const struct machine_config *cfg, struct machine **m,
 			      struct errtext *e);
 void machine_destroy(struct machine *m);
+/** Where the log goes from now on. NULL: standard error. */
+void machine_set_log_file(struct machine *m, FILE *f);
 
 /** Runs until there is a reason to stop. May be called again after END_TIMEOUT, END_MAX_INSNS (with
  * new limits), END_QUIT. */

@@ -16,7 +16,7 @@ static int read_file(const char *path, const char *what, struct loaded_file *f, 
 {
 	int r = host_file_read(path, FILE_MAX, &f->data, &f->size);
 	/* kvm-unit-tests looks for these words */
-	return r ? err_set(e, r, "could not open %s '%s': %s", what, path, strerror(-r)) : 0;
+	return r ? err_set(e, r, "could not open %s '%s': %s", what, path, host_file_why(r)) : 0;
 }
 
 /* Kernels are often shipped gzipped for GRUB, which unpacks them (Xen, Multiboot). */
@@ -95,6 +95,8 @@ static int add_module(struct machine *m, char *text, bool with_args, struct errt
 	path[n] = 0;
 	struct loaded_file *f = &m->module_file[m->module_count];
 	int r = read_file(path, "initrd", f, e);
+	if (!r && !f->size && !with_args)
+		fprintf(stderr, "orrery: warning: -initrd %s is empty\n", path);
 	if (!r)
 		m->module[m->module_count++] = (struct boot_module){{f->data, f->size}, text};
 	return r;

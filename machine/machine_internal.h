@@ -102,6 +102,7 @@ struct machine {
 	struct display *display;
 	struct audio *audio;
 	bool saved;      /* cfg.save_path was written */
+	bool output_failed; /* or could not be; or a picture */
 	u32 shots_taken; /* a bit for each of cfg.screenshot */
 	struct net_input net[MACHINE_NETDEVS];
 	unsigned stood_resumes; /* threads.resumes when it was last found paused */

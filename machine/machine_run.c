@@ -347,9 +347,10 @@ static void take_shot(struct machine *m, const char *path)
 {
 	display_draw(m->display, host_monotonic_ns());
 	int e = display_screenshot(m->display, path);
-	if (e)
-		fprintf(m->log.file ? m->log.file : stderr,
-			"orrery: warning: -screenshot %s: %s\n", path, strerror(-e));
+	if (!e)
+		return;
+	m->output_failed = true;
+	fprintf(stderr, "orrery: -screenshot %s: %s\n", path, strerror(-e));
 }
 
 /* The instructions to the nearest instant at which a picture is wanted; takes those that have come. */
@@ -514,8 +515,10 @@ static void save(struct machine *m)
 	if (!m->cfg.save_path || m->saved)
 		return;
 	m->saved = true;
-	if (machine_save(m, m->cfg.save_path, NULL, NULL, &e))
-		fprintf(m->log.file ? m->log.file : stderr, "orrery: warning: -savevm: %s\n", e.s);
+	if (!machine_save(m, m->cfg.save_path, NULL, NULL, &e))
+		return;
+	m->output_failed = true;
+	fprintf(stderr, "orrery: -savevm: %s\n", e.s);
 }
 
 /* Runs @n instructions; a sampler looks in between, and leaves no trace in the machine. */
@@ -656,6 +659,7 @@ void machine_result(const struct machine *m, struct machine_result *out)
 	    .rip = m->cpu->rip,
 	    .real_ns = m->spent_real_ns,
 	    .asleep_ns = MIN(m->asleep_real_ns, m->spent_real_ns),
+	    .output_failed = m->output_failed,
 	};
 	snprintf(out->explanation, sizeof(out->explanation), "%s", m->explanation);
 }

@@ -15,7 +15,7 @@
 /* clang-format off */
 #define MACHINE_FIELDS(V, S, H, P) \
 	H(cfg) H(cpu) H(cpus) H(watchers) H(sampler) H(cpu_count) P(4) V(others_icount) V(switch_at) H(ram) H(bus) H(clock) H(input) H(log) H(pc) \
-	H(pc_ready) P(7) H(serial) H(debugcon) H(display) H(audio) H(saved) P(3) H(shots_taken) H(net) H(net_kick) P(7) \
+	H(pc_ready) P(7) H(serial) H(debugcon) H(display) H(audio) H(saved) H(output_failed) P(2) H(shots_taken) H(net) H(net_kick) P(7) \
 	H(kernel) H(bios) H(module_file) H(module) H(module_count) P(4) H(initrd_text) H(kind) P(4) H(rom) \
 	H(dirty) H(recorder) H(reverse) H(closed_icount) H(closed_ns) \
 	V(idle_ns) H(slice_end) H(next_poll) H(polled_insns) H(polled_ns) H(started_real_ns) H(spent_real_ns) H(asleep_real_ns) H(sync_real_ns) H(sync_virtual_ns) \

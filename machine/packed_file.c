@@ -103,19 +103,19 @@ static int check_head(const struct file_head *h, u64 n, const char magic[8], u32
 		      struct errtext *e)
 {
 	if (memcmp(h->magic, magic, 8))
-		return err_set(e, -EINVAL, "is not a %s of Orrery", what);
+		return err_set(e, -ENOEXEC, "is not a %s of Orrery", what);
 	if (!trust && h->crc != checksum(0, h, offsetof(struct file_head, crc)))
-		return err_set(e, -EINVAL, "the %s is damaged: its head does not fit its checksum", what);
+		return err_set(e, -ENOEXEC, "the %s is damaged: its head does not fit its checksum", what);
 	if (h->version != version)
-		return err_set(e, -EINVAL, "the %s has version %u of its format; this program reads version %u", what, h->version,
+		return err_set(e, -ENOEXEC, "the %s has version %u of its format; this program reads version %u", what, h->version,
 			       version);
 	if (h->bytes > n)
-		return err_set(e, -EINVAL, "the %s is cut short: %llu of %llu bytes are there", what, (unsigned long long)n,
+		return err_set(e, -ENOEXEC, "the %s is cut short: %llu of %llu bytes are there", what, (unsigned long long)n,
 			       (unsigned long long)h->bytes);
 	if (h->bytes < n)
-		return err_set(e, -EINVAL, "the %s is damaged: something was added behind its end", what);
+		return err_set(e, -ENOEXEC, "the %s is damaged: something was added behind its end", what);
 	if (h->blocks > n / sizeof(struct block_head))
-		return err_set(e, -EINVAL, "the %s is damaged: it cannot have %u blocks", what, h->blocks);
+		return err_set(e, -ENOEXEC, "the %s is damaged: it cannot have %u blocks", what, h->blocks);
 	return 0;
 }
 
@@ -127,9 +127,9 @@ int packed_open(struct packed_file *f, const u8 *data, u64 n, const char magic[8
 	*f = (struct packed_file){0};
 	memcpy(&h, data, MIN(n, sizeof(h)));
 	if (n < sizeof(h))
-		return n >= 8 && !memcmp(h.magic, magic, 8) ? err_set(e, -EINVAL, "the %s is cut short: %llu bytes are there", what,
+		return n >= 8 && !memcmp(h.magic, magic, 8) ? err_set(e, -ENOEXEC, "the %s is cut short: %llu bytes are there", what,
 								       (unsigned long long)n)
-							    : err_set(e, -EINVAL, "is not a %s of Orrery", what);
+							    : err_set(e, -ENOEXEC, "is not a %s of Orrery", what);
 	int r = check_head(&h, n, magic, version, what, trust, e);
 	if (r)
 		return r;
@@ -139,17 +139,17 @@ int packed_open(struct packed_file *f, const u8 *data, u64 n, const char magic[8
 	for (; f->blocks < h.blocks; f->blocks++) {
 		struct block_head b;
 		if (n - at < sizeof(b))
-			return err_set(e, -EINVAL, "the %s is damaged: blocks are missing", what);
+			return err_set(e, -ENOEXEC, "the %s is damaged: blocks are missing", what);
 		memcpy(&b, data + at, sizeof(b));
 		at += sizeof(b);
 		if (b.bytes > n - at || (!trust && block_crc(&b, data + at, b.bytes) != b.crc))
-			return err_set(e, -EINVAL, "the %s is damaged: block %u at offset %llu does not fit its checksum", what,
+			return err_set(e, -ENOEXEC, "the %s is damaged: block %u at offset %llu does not fit its checksum", what,
 				       f->blocks, (unsigned long long)(at - sizeof(b)));
 		f->block[f->blocks] = (struct packed_block){.data = data + at, .bytes = b.bytes};
 		memcpy(f->block[f->blocks].tag, b.tag, 4);
 		at += b.bytes;
 	}
-	return at == n ? 0 : err_set(e, -EINVAL, "the %s is damaged: there is something behind its last block", what);
+	return at == n ? 0 : err_set(e, -ENOEXEC, "the %s is damaged: there is something behind its last block", what);
 }
 
 void packed_close(struct packed_file *f)

@@ -457,7 +457,7 @@ int machine_replay(struct machine *m, const char *path, struct errtext *e)
 	u64 n;
 	int r = host_file_read(path, 1ull << 40, &data, &n);
 	if (r)
-		return err_set(e, r, "cannot read '%s': %s", path, strerror(-r));
+		return err_set(e, r, "cannot read '%s': %s", path, host_file_why(r));
 	r = replay(m, data, n, false, &why);
 	return r ? err_set(e, r, "'%s': %s", path, why.s) : 0;
 }

@@ -379,7 +379,7 @@ int machine_load_bytes(struct machine *m, const u8 *data, u64 n, bool trust, str
 static int read_file(const char *path, u8 **data, u64 *n, struct errtext *e)
 {
 	int r = host_file_read(path, FILE_MAX, data, n);
-	return r ? err_set(e, r, "cannot read '%s': %s", path, strerror(-r)) : 0;
+	return r ? err_set(e, r, "cannot read '%s': %s", path, host_file_why(r)) : 0;
 }
 
 static int in_file(int r, const char *path, struct errtext *e)

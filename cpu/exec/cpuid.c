@@ -58,6 +58,12 @@ static int feature_find(const char *name, size_t len)
 	return -1;
 }
 
+/* Has rows in the tables, for the disassembler and for the names, but is not executed: no model can be given it. */
+static bool feature_absent(unsigned f)
+{
+	return f == FEAT_SVM || f == FEAT_AVX512F || f == FEAT_AVX512DQ || f == FEAT_AVX512CD || f == FEAT_AVX512BW || f == FEAT_AVX512VL;
+}
+
 static void feature_set(u32 *feat, unsigned f, bool on)
 {
 	if (on)
@@ -125,6 +131,10 @@ static int modifier_parse(const char *word, size_t len, u32 *feat, char *err, si
 		snprintf(name, sizeof(name), "%.*s", (int)len - 1, word + 1);
 		return unknown_name("feature", name, nearest_feature(name), err, err_size);
 	}
+	if (*word == '+' && feature_absent(f)) {
+		snprintf(err, err_size, "'%s' is not modelled", feature_rows[f].name);
+		return -1;
+	}
 	feature_set(feat, f, *word == '+');
 	return 0;
 }
@@ -160,6 +170,8 @@ void cpu_model_list(FILE *out)
 	for (unsigned i = 0, column = 9; i < FEAT_COUNT; i++) {
 		unsigned width = strlen(feature_rows[i].name) + 1;
 
+		if (feature_absent(i))
+			continue;
 		if (column + width > 78) {
 			fprintf(out, "\n         ");
 			column = 9;

@@ -35,6 +35,7 @@ struct audio {
 	struct audio_voice *voices;
 	u64 done; /* frames delivered so far */
 	s32 mix[AHEAD][2];
+	char *wav_path; /* of a file that is not open yet */
 	FILE *wav;
 	u64 wav_bytes;
 	struct host_monitor *lock; /* of what follows */
@@ -156,10 +157,26 @@ static void deliver_until(struct audio *a, u64 target)
 	}
 }
 
+/* The file is made when the machine runs: one that cannot be had leaves no trace. */
+static void begin_wav(struct audio *a)
+{
+	a->wav = fopen(a->wav_path, "wb");
+	if (a->wav) {
+		write_header(a);
+	} else {
+		fprintf(stderr, "orrery: warning: wav:%s: %s; its sound is lost\n", a->wav_path, strerror(errno));
+		a->sink = SINK_NONE;
+	}
+	free(a->wav_path);
+	a->wav_path = NULL;
+}
+
 void audio_advance(struct audio *a, u64 virtual_ns)
 {
 	if (!audio_heard(a))
 		return;
+	if (a->wav_path)
+		begin_wav(a);
 	const u64 target = audio_frame_at(virtual_ns), longest = AUDIO_SKIP_NS / 1000000000 * AUDIO_HZ;
 	if (target > a->done + longest) { /* time was skipped: what went on then is not worked out */
 		u64 gap = target - longest - a->done;
@@ -223,15 +240,14 @@ bool audio_is_host(const struct audio *a)
 
 static bool open_wav(struct audio *a, const char *path, char *err, size_t err_size)
 {
-	a->wav = *path ? fopen(path, "wb") : NULL;
-	if (!a->wav) {
-		snprintf(err, err_size, "wav:%s: %s", path,
-			 *path ? strerror(errno) : "the file's name is missing");
+	int e = *path ? host_file_check(path) : 0;
+	if (e || !*path) {
+		snprintf(err, err_size, "wav:%s: %s", path, e ? strerror(-e) : "the file's name is missing");
 		return false;
 	}
 	a->sink = SINK_WAV;
-	write_header(a);
-	return true;
+	a->wav_path = strdup(path);
+	return a->wav_path != NULL;
 }
 
 struct audio *audio_open(const char *description, char *err, size_t err_size)
@@ -266,8 +282,11 @@ void audio_close(struct audio *a)
 		return;
 	if (a->wav) {
 		write_header(a);
-		fclose(a->wav);
+		bool lost = ferror(a->wav);
+		if (fclose(a->wav) || lost)
+			fprintf(stderr, "orrery: warning: the sound file could not be written to its end: %s\n", strerror(errno));
 	}
+	free(a->wav_path);
 	while (a->voices)
 		audio_voice_free(a->voices);
 	host_monitor_destroy(a->lock);

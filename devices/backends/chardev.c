@@ -36,6 +36,7 @@ struct chardev {
 	int pty_slave; /* kept open so that the master does not hang up between users */
 	bool server, eof, said_drop, input_seen, mute;
 	struct bytes pending, memory_in;
+	char *path; /* a file that is not open yet */
 	struct host_tty tty;
 	unsigned connections;
 	void (*receive)(void *ctx, const u8 *data, unsigned n);
@@ -105,10 +106,23 @@ static int open_stdio(struct chardev *c, const char *arg, char *err, size_t n)
 	return e ? fail(err, n, "stdio", -e) : 0;
 }
 
+/* It is made, or emptied, when the machine runs: a machine that cannot be had leaves no trace. */
 static int open_file(struct chardev *c, const char *arg, char *err, size_t n)
 {
-	c->out = open(arg, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	return c->out < 0 ? fail(err, n, arg, errno) : 0;
+	int e = host_file_check(arg);
+	if (e)
+		return fail(err, n, arg, -e);
+	c->path = strdup(arg);
+	return c->path ? 0 : fail(err, n, arg, ENOMEM);
+}
+
+static void begin_file(struct chardev *c)
+{
+	c->out = open(c->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (c->out < 0)
+		fprintf(stderr, "orrery: warning: %s: %s: %s; its output is lost\n", c->id, c->path, strerror(errno));
+	free(c->path);
+	c->path = NULL;
 }
 
 static int open_fd(struct chardev *c, const char *arg, char *err, size_t n)
@@ -180,6 +194,9 @@ static int parse_tcp(const char *arg, struct tcp_options *o)
 	*colon = 0;
 	snprintf(o->host, sizeof(o->host), "%.199s", text);
 	strcpy(o->port, colon + 1);
+	u64 port;
+	if (!parse_uint(o->port, &port) && port > 65535)
+		return -ERANGE;
 	return parse_socket(rest, o);
 }
 
@@ -240,9 +257,14 @@ static int open_tcp(struct chardev *c, const char *arg, char *err, size_t n)
 {
 	struct tcp_options o;
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list;
-	if (parse_tcp(arg, &o))
+	int g = parse_tcp(arg, &o);
+	if (g == -ERANGE) {
+		snprintf(err, n, "%s: there is no port %s; ports go up to 65535", arg, o.port);
+		return g;
+	}
+	if (g)
 		return fail(err, n, "tcp:HOST:PORT[,server][,wait=off]", EINVAL);
-	int g = getaddrinfo(o.host[0] ? o.host : NULL, o.port, &hints, &list);
+	g = getaddrinfo(o.host[0] ? o.host : NULL, o.port, &hints, &list);
 	if (g) {
 		snprintf(err, n, "%s: %s", arg, gai_strerror(g));
 		return -EINVAL;
@@ -371,10 +393,12 @@ static void flush(struct chardev *c)
 		if (w < 0 && errno == EINTR)
 			continue;
 		if (w < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-			if (c->kind == KIND_TCP)
+			if (c->kind == KIND_TCP) {
 				hang_up(c);
-			else
-				c->out = -1;
+				return;
+			}
+			fprintf(stderr, "orrery: warning: %s: %s; the rest of its output is lost\n", c->id, strerror(errno));
+			c->out = -1;
 		}
 		return;
 	}
@@ -389,6 +413,8 @@ void chardev_write(struct chardev *c, const void *data, size_t n)
 {
 	if (c->kind == KIND_NULL || c->mute)
 		return;
+	if (c->path)
+		begin_file(c);
 	if (c->out < 0 && c->kind != KIND_MEMORY && !(c->kind == KIND_TCP && c->server))
 		return;
 	if (c->pending.len + n > OUT_LIMIT && c->kind != KIND_MEMORY) {
@@ -447,6 +473,8 @@ static unsigned poll_fd(struct chardev *c, unsigned room)
 unsigned chardev_poll(struct chardev *c, unsigned room)
 {
 	try_accept(c);
+	if (c->path)
+		begin_file(c);
 	if (c->kind == KIND_MEMORY)
 		return poll_memory(c, room);
 	flush(c);
@@ -563,5 +591,6 @@ void chardev_close(struct chardev *c)
 	close_fd(c->pty_slave);
 	free(c->pending.data);
 	free(c->memory_in.data);
+	free(c->path);
 	free(c);
 }

@@ -30,6 +30,7 @@ struct net {
 	} * sent, **sent_last;
 	bool mute;
 	unsigned busy; /* polls until the line counts as quiet */
+	char *capture_path; /* of a file that is not open yet */
 	FILE *capture;
 	void (*receive)(void *ctx, const u8 *frame, size_t bytes);
 	void *receive_ctx;
@@ -121,6 +122,17 @@ static int forwards(struct net *n, const char *text, char *err, size_t err_size)
  * -----------------------------------------------------------------------------------------------------
  */
 
+static int keep_capture(struct net *n, const char *path, char *err, size_t err_size)
+{
+	int e = host_file_check(path);
+	n->capture_path = e ? NULL : strdup(path);
+	if (!e && !n->capture_path)
+		e = -ENOMEM;
+	if (e)
+		snprintf(err, err_size, "cannot write '%s': %s", path, strerror(-e));
+	return e;
+}
+
 static int open_kind(struct net *n, const char *kind, const char *rest, char *err, size_t err_size)
 {
 	static const char *const kinds[] = {"none", "user", "memory", NULL};
@@ -145,8 +157,8 @@ static int open_kind(struct net *n, const char *kind, const char *rest, char *er
 		n->user = net_user_open(n, o, n->clock, err, err_size);
 		e = n->user ? forwards(n, rest, err, err_size) : -EINVAL;
 	}
-	if (!e && *o->capture && (e = net_capture(n, o->capture)))
-		snprintf(err, err_size, "cannot write '%s': %s", o->capture, strerror(-e));
+	if (!e && *o->capture)
+		e = keep_capture(n, o->capture, err, err_size);
 	free(o);
 	return e;
 }
@@ -179,6 +191,7 @@ void net_close(struct net *n)
 		return;
 	if (n->user)
 		net_user_close(n->user);
+	free(n->capture_path);
 	if (n->capture)
 		fclose(n->capture);
 	while (n->sent) {
@@ -222,8 +235,19 @@ int net_capture(struct net *n, const char *path)
 	return 0;
 }
 
+/* The file is made when the machine runs: one that cannot be had leaves no trace. */
+static void begin_capture(struct net *n)
+{
+	int e = n->capture_path ? net_capture(n, n->capture_path) : 0;
+	if (e)
+		fprintf(stderr, "orrery: warning: %s: cannot write '%s': %s\n", n->id, n->capture_path, strerror(-e));
+	free(n->capture_path);
+	n->capture_path = NULL;
+}
+
 static void capture(struct net *n, const void *frame, size_t bytes)
 {
+	begin_capture(n);
 	if (!n->capture)
 		return;
 	u64 now = clock_now(n->clock);
@@ -350,6 +374,7 @@ unsigned net_deliver(struct net *n, unsigned room)
 
 unsigned net_poll(struct net *n, unsigned room)
 {
+	begin_capture(n);
 	if (n->user)
 		net_user_poll(n->user);
 	if (n->busy && !--n->busy && n->capture)

@@ -10,7 +10,7 @@ int opt_history(struct cli *cli, const char *value)
 	u64 n;
 
 	if (parse_uint(value, &n) || !n || n > HISTORY_MAX)
-		return cli_bad(cli, "a number of instructions, 1 to %u, not '%s'", HISTORY_MAX, value);
+		return cli_bad(cli, "-history %s: expected a number of instructions, 1 to %u", value, HISTORY_MAX);
 	cli->history_n = (unsigned)n;
 	return 0;
 }

@@ -8,7 +8,7 @@
 int opt_gdb(struct cli *cli, const char *value)
 {
 	if (cli->gdbs == CLI_GDBS)
-		return cli_bad(cli, "at most %u of them", CLI_GDBS);
+		return cli_bad(cli, "-gdb %s: at most %u of them", value, CLI_GDBS);
 	cli->gdb[cli->gdbs++] = value;
 	return 0;
 }

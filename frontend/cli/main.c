@@ -4,7 +4,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "base/host.h"
 #include "bios/image.h"
+#include "debug/trace.h"
 #include "frontend/cli/debug.h"
 #include "frontend/cli/exitcode.h"
 #include "frontend/cli/img.h"
@@ -67,6 +69,7 @@ static void catch_signals(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(crash); i++)
 		sigaction(crash[i], &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error of writing like a full disk */
 }
 
 /* Writes the verdict, if one was asked for; a failure to do so changes a good status. */
@@ -87,6 +90,12 @@ static int fail(const struct cli *cli, int status, const char *reason, const cha
 	struct verdict v = {.reason = reason, .message = text, .exit_status = status};
 	fprintf(stderr, "orrery: %s\n", text);
 	return finish(cli, &v);
+}
+
+static int fail_with(const struct cli *cli, int error, const char *text)
+{
+	int status = exit_status_of_error(error);
+	return fail(cli, status, status == EXIT_USAGE ? "usage" : status == EXIT_INTERNAL ? "internal" : "image", text);
 }
 
 static void say_end(const struct cli *cli, const struct machine_result *r)
@@ -194,6 +203,11 @@ static bool run_in_window(struct cli *cli, struct machine *m)
 #endif
 
 #ifdef ORRERY_VNC
+static int served_check(const struct cli *cli, struct errtext *e)
+{
+	return cli->vnc ? vnc_check(cli->vnc, e) : 0;
+}
+
 /* With a VNC server if one is wanted; false: it cannot be had. */
 static bool run_served(struct cli *cli, struct machine *m, struct errtext *e)
 {
@@ -205,12 +219,43 @@ static bool run_served(struct cli *cli, struct machine *m, struct errtext *e)
 	return true;
 }
 #else
+static int served_check(const struct cli *cli, struct errtext *e)
+{
+	return cli->vnc ? err_set(e, -EINVAL, "-vnc: this build has no VNC server (package libvncserver-dev)") : 0;
+}
+
 static bool run_served(struct cli *cli, struct machine *m, struct errtext *e)
 {
-	err_set(e, -ENODEV, "-vnc: this build has no VNC server (package libvncserver-dev)");
 	return false;
 }
 #endif
+
+static int output_check(const char *option, const char *path, struct errtext *e)
+{
+	int r = path && *path ? host_file_check(path) : 0;
+	return r ? err_set(e, -EINVAL, "%s %s: %s", option, path, strerror(-r)) : 0;
+}
+
+/* What is written at the end, or for long, is looked at before: a typing error shall not cost a run. */
+static int outputs_check(struct cli *cli, struct errtext *e)
+{
+	struct profile_request profile = {0};
+	struct trace_spec trace = {0};
+	if (output_check("-verdict", cli->verdict, e)) {
+		cli->verdict = NULL; /* there is nowhere to say it */
+		return -EINVAL;
+	}
+	if ((cli->profile && profile_request_parse(cli->profile, &profile, e)) || (cli->trace && trace_parse(cli->trace, &trace, e)))
+		return -EINVAL;
+	for (unsigned i = 0; i < MACHINE_SHOTS && cli->cfg.screenshot[i].path; i++)
+		if (output_check("-screenshot", cli->cfg.screenshot[i].path, e))
+			return -EINVAL;
+	return output_check("-D", cli->log_path, e) || output_check("-savevm", cli->cfg.save_path, e) ||
+			       output_check("-record", cli->record, e) || output_check("-trace", trace.path, e) ||
+			       output_check("-profile", profile.path, e) || output_check("-profile", profile.flame, e)
+		       ? -EINVAL
+		       : 0;
+}
 
 /* After machine_create(): the state to begin with, and what is to be kept or compared. */
 static int prepare(const struct cli *cli, struct machine *m, struct errtext *e)
@@ -243,21 +288,32 @@ static void settle_recording(const struct cli *cli, struct machine *m, struct ve
 		v->exit_status = EXIT_POWER_OFF;
 }
 
-static int run(struct cli *cli, struct machine *m)
+/* The debugger first: what observes writes files, and a bad option shall leave none. */
+static int start_looking(struct cli *cli, struct machine *m, struct observers **o, FILE **log, struct errtext *e)
+{
+	int r = cli_debug_start(cli, m, e);
+	r = r ? r : observers_start(cli, m, o, e);
+	if (!r && cli->log_path && !(*log = fopen(cli->log_path, "w"))) {
+		r = err_set(e, -EINVAL, "-D %s: %s", cli->log_path, strerror(errno));
+		observers_end(*o);
+	}
+	if (r)
+		cli_debug_stop(cli, m);
+	machine_set_log_file(m, *log);
+	return r;
+}
+
+/* @log: opened here; stays open, for the machine's last words. */
+static int run(struct cli *cli, struct machine *m, FILE **log)
 {
 	struct verdict v = {.ran = true};
 	struct errtext e;
 	struct observers *observers;
-	if (observers_start(cli, m, &observers, &e)) {
-		machine_destroy(m);
-		return fail(cli, EXIT_USAGE, "usage", e.s);
-	}
 	cli->machine = m;
-	if (cli_debug_start(cli, m, &e)) {
-		cli_debug_stop(cli, m);
-		observers_end(observers);
+	int r = start_looking(cli, m, &observers, log, &e);
+	if (r) {
 		machine_destroy(m);
-		return fail(cli, EXIT_USAGE, "usage", e.s);
+		return fail_with(cli, r, e.s);
 	}
 	atomic_store(&signalled, m);
 	struct sound *sound = start_sound(cli, m);
@@ -280,12 +336,24 @@ static int run(struct cli *cli, struct machine *m)
 		cli_explain_hang(cli, m);
 	v.faults = cli->faults;
 	v.reason = end_reason_name(v.result.reason);
-	v.exit_status = observed ? EXIT_INTERNAL : asked >= 0 ? asked : exit_status(&v.result);
+	v.exit_status = observed || v.result.output_failed ? EXIT_INTERNAL : asked >= 0 ? asked : exit_status(&v.result);
 	settle_recording(cli, m, &v);
 	machine_destroy(m);
 	cli->machine = NULL;
 	say_end(cli, &v.result);
 	return finish(cli, &v);
+}
+
+/* A log that lacks something changes a good status. */
+static int log_end(const struct cli *cli, FILE *log, int status)
+{
+	if (!log)
+		return status;
+	bool lost = ferror(log);
+	if (!fclose(log) && !lost)
+		return status;
+	fprintf(stderr, "orrery: -D %s: cannot be written to its end: %s\n", cli->log_path, strerror(errno));
+	return EXIT_INTERNAL;
 }
 
 static int start(struct cli *cli, struct errtext *e)
@@ -296,33 +364,23 @@ static int start(struct cli *cli, struct errtext *e)
 		cli->cfg.embedded_name = "demo";
 	}
 	cli->cfg.embedded_bios = bios_image(&cli->cfg.embedded_bios_bytes);
-	if (cli->log_path) {
-		cli->cfg.log_file = fopen(cli->log_path, "w");
-		if (!cli->cfg.log_file) {
-			err_set(e, -EINVAL, "-D %s: %s", cli->log_path, strerror(errno));
-			return fail(cli, EXIT_USAGE, "usage", e->s);
-		}
-	}
+	if (outputs_check(cli, e) || served_check(cli, e))
+		return fail(cli, EXIT_USAGE, "usage", e->s);
 	catch_signals();
 	choose_audio(cli);
 	cli->cfg.shut_down = cli_shut_down;
 	cli->cfg.shut_down_ctx = cli;
-	int r = machine_create(&cli->cfg, &m, e), status;
-	if (!r && (r = prepare(cli, m, e)))
-		machine_destroy(m);
+	int r = machine_create(&cli->cfg, &m, e);
+	if (r)
+		return fail_with(cli, r, e->s);
+	r = prepare(cli, m, e);
 	if (r) {
-		status = exit_status_of_error(r);
-		status = fail(cli, status,
-			      status == EXIT_USAGE      ? "usage"
-			      : status == EXIT_INTERNAL ? "internal"
-							: "image",
-			      e->s);
-	} else {
-		status = run(cli, m);
+		machine_destroy(m);
+		return fail_with(cli, r, e->s);
 	}
-	if (cli->cfg.log_file)
-		fclose(cli->cfg.log_file);
-	return status;
+	FILE *log = NULL;
+	r = run(cli, m, &log);
+	return log_end(cli, log, r);
 }
 
 int main(int argc, char **argv)
@@ -336,7 +394,9 @@ int main(int argc, char **argv)
 		return lab_main(argc - 2, argv + 2, stdin, stdout, stderr, LAB_WINDOW);
 	switch (cli_parse(&cli, argc, argv, stdout, stderr, &e)) {
 	case CLI_RUN: status = start(&cli, &e); break;
-	case CLI_BAD: status = fail(&cli, EXIT_USAGE, "usage", e.s); break;
+	case CLI_BAD:
+		status = cli.bad_status ? fail(&cli, cli.bad_status, "image", e.s) : fail(&cli, EXIT_USAGE, "usage", e.s);
+		break;
 	case CLI_DONE: break;
 	}
 	cli_free(&cli);

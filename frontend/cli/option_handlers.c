@@ -61,7 +61,7 @@ int opt_smp(struct cli *cli, const char *value)
 	char *end;
 	unsigned long n = strtoul(text, &end, 10);
 	if (!isdigit((unsigned char)*text) || (*end && *end != ',') || !n || n > 255)
-		return cli_bad(cli, "-smp %s: expected a number of processors", value);
+		return cli_bad(cli, "-smp %s: expected a number of processors, 1 to %d", value, MACHINE_CPUS);
 	if (n > MACHINE_CPUS)
 		return cli_bad(cli, "-smp %s: at most %d processors are modelled", value, MACHINE_CPUS);
 	cli->cfg.cpus = (unsigned)n;
@@ -355,7 +355,7 @@ static int place(struct cli *cli, const char *option, const char *value, const c
 		   !strncmp(value, "file:", 5) || !strncmp(value, "tcp:", 4) || !strncmp(value, "unix:", 5)) {
 		*out = value;
 	} else {
-		return cli_bad(cli, "-%s %s: unknown kind of character device%s", option, value,
+		return cli_bad(cli, "-%s %s: expected stdio, file:PATH, pty, tcp:HOST:PORT, unix:PATH, chardev:ID or null%s", option, value,
 			       cli_did_you_mean(hint, sizeof(hint), value, kinds));
 	}
 	return 0;

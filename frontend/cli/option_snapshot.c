@@ -1,5 +1,6 @@
 /* -savevm, -loadvm, -record, -replay. */
 #include "frontend/cli/options_internal.h"
+#include "frontend/cli/exitcode.h"
 
 #include <stdlib.h>
 #include "machine/snapshot_file.h"
@@ -52,8 +53,10 @@ int cli_settle_load(struct cli *cli)
 		if (cli_defines_machine(cli->given[i].name))
 			return 0;
 	char *text = snapshot_file_options(cli->load, &e);
-	if (!text)
+	if (!text) {
+		cli->bad_status = EXIT_IMAGE;
 		return cli_bad(cli, "-loadvm: %s", e.s);
+	}
 	int r = cli_config_text(cli, cli->load, text);
 	free(text);
 	return r;

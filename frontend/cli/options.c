@@ -244,6 +244,14 @@ int cli_config_text(struct cli *cli, const char *path, char *text)
 	return r;
 }
 
+static bool is_text(const u8 *data, u64 n)
+{
+	for (u64 i = 0; i < n; i++)
+		if (data[i] < ' ' && data[i] != '\t' && data[i] != '\n' && data[i] != '\r')
+			return false;
+	return true;
+}
+
 static int config_from_file(struct cli *cli, const char *path)
 {
 	u8 *data;
@@ -253,7 +261,7 @@ static int config_from_file(struct cli *cli, const char *path)
 	unsigned names_n = 0;
 	int r = host_file_read(path, CONFIG_MAX_BYTES, &data, &n);
 	if (!r) {
-		r = cli_config_text(cli, path, (char *)data);
+		r = is_text(data, n) ? cli_config_text(cli, path, (char *)data) : cli_bad(cli, "-config: '%s' is not a text file", path);
 		free(data);
 		return r;
 	}
@@ -261,7 +269,7 @@ static int config_from_file(struct cli *cli, const char *path)
 		names[names_n++] = cli_keep(cli, "%.*s", (int)strcspn(c->name, "."), c->name);
 	names[names_n] = NULL;
 	return cli_bad(cli, "-config: cannot read '%s': %s%s (-config help lists the ready machines)", path,
-		       strerror(-r), cli_did_you_mean(hint, sizeof(hint), path, names));
+		       host_file_why(r), cli_did_you_mean(hint, sizeof(hint), path, names));
 }
 
 int cli_config_file(struct cli *cli, const char *path)

@@ -72,6 +72,7 @@ struct cli {
 	char *kept[CLI_KEPT_MAX]; /* strings made here */
 	unsigned kept_count;
 	unsigned depth; /* of -config within -config */
+	int bad_status; /* CLI_BAD: the exit status, where it is not EXIT_USAGE; 0: it is */
 	FILE *out;      /* help and lists */
 	FILE *notes;    /* warnings */
 	struct errtext *e;

@@ -264,6 +264,12 @@ static void free_all(struct vnc *v)
 	free(v);
 }
 
+int vnc_check(const char *where, struct errtext *e)
+{
+	struct address a;
+	return parse(where, &a, e);
+}
+
 struct vnc *vnc_start(struct machine *m, const char *where, const struct keymap *keymap, const char *name, struct errtext *e)
 {
 	struct address a;

@@ -15,6 +15,8 @@ struct keymap;
  * @keymap: of the guest, for viewers name keys by what they mean. "0.0.0.0:N" serves everybody. NULL with a message (a bad address, the port is taken, no password in the file).
  */
 struct vnc *vnc_start(struct machine *m, const char *where, const struct keymap *keymap, const char *name, struct errtext *e);
+/** What can be seen of @where beforehand: 0, or -EINVAL with a message. */
+MUST_CHECK int vnc_check(const char *where, struct errtext *e);
 /** Ends the server; before the machine goes. @v may be NULL. */
 void vnc_stop(struct vnc *v);
 

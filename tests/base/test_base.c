@@ -2,6 +2,8 @@
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/bus.h"
 #include "base/clock.h"
@@ -494,7 +496,54 @@ START_TEST(files_are_read_and_replaced)
 	ck_assert_str_eq((char *)data, "hello");
 	free(data);
 	ck_assert_int_eq(host_file_read(path, 100, &data, &n), -EISDIR);
+	ck_assert_int_eq(host_file_read("/dev/null", 100, &data, &n), -ESPIPE);
+	ck_assert_int_eq(host_file_write_atomic(path, "hello", 5), -EISDIR);
 	remove(file);
+	remove(path);
+}
+END_TEST
+
+/* What is no regular file is written to, not replaced; a link goes on leading where it led. */
+START_TEST(devices_and_links_are_kept)
+{
+	char path[] = "/tmp/orrery-test-XXXXXX", file[64], other[64];
+	struct stat st;
+	u8 *data;
+	u64 n;
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	snprintf(file, sizeof(file), "%s/x", path);
+	snprintf(other, sizeof(other), "%s/y", path);
+	ck_assert_int_eq(symlink("/dev/full", file), 0);
+	ck_assert_int_eq(host_file_write_atomic(file, "hello", 5), -ENOSPC);
+	ck_assert_int_eq(stat("/dev/full", &st), 0);
+	ck_assert(S_ISCHR(st.st_mode));
+	ck_assert_int_eq(remove(file), 0);
+	ck_assert_int_eq(host_file_write_atomic(other, "old", 3), 0);
+	ck_assert_int_eq(symlink("y", file), 0);
+	ck_assert_int_eq(host_file_write_atomic(file, "hello", 5), 0);
+	ck_assert_int_eq(lstat(file, &st), 0);
+	ck_assert(S_ISLNK(st.st_mode));
+	ck_assert_int_eq(host_file_read(other, 5, &data, &n), 0);
+	ck_assert_uint_eq(n, 5);
+	free(data);
+	remove(file);
+	remove(other);
+	remove(path);
+}
+END_TEST
+
+/* Asked before a run whether it can be written after it. */
+START_TEST(what_can_be_written_is_known_without_writing)
+{
+	char path[] = "/tmp/orrery-test-XXXXXX", file[64];
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	snprintf(file, sizeof(file), "%s/x", path);
+	ck_assert_int_eq(host_file_check(file), 0);
+	ck_assert_int_ne(access(file, F_OK), 0);
+	ck_assert_int_eq(host_file_check(path), -EISDIR);
+	ck_assert_int_eq(host_file_check("/dev/null"), 0);
+	ck_assert_int_eq(host_file_check("no-such-folder/x"), -ENOENT);
+	ck_assert_int_eq(host_file_check(""), -ENOENT);
 	remove(path);
 }
 END_TEST
@@ -583,6 +632,8 @@ int main(void)
 	    config_errors_help,
 	    nearest_is_case_blind_and_modest,
 	    files_are_read_and_replaced,
+	    devices_and_links_are_kept,
+	    what_can_be_written_is_known_without_writing,
 	    unimplemented_is_said_once,
 	    characters_have_keys,
 	    characters_are_decoded,

@@ -661,6 +661,9 @@ START_TEST(models_parse)
 	ck_assert_ptr_nonnull(strstr(err, "z80"));
 	ck_assert_int_eq(cpu_model_parse("max,+warp", &m, feat, err, sizeof(err)), -1);
 	ck_assert_ptr_nonnull(strstr(err, "warp"));
+	ck_assert_int_eq(cpu_model_parse("max,+avx512f", &m, feat, err, sizeof(err)), -1); /* rows, but no execution */
+	ck_assert_ptr_nonnull(strstr(err, "'avx512f' is not modelled"));
+	ck_assert_int_eq(cpu_model_parse("max,-avx512f,-svm", &m, feat, err, sizeof(err)), 0);
 	ck_assert_int_eq(cpu_model_parse("max,sse", &m, feat, err, sizeof(err)), -1);
 	ck_assert_int_eq(cpu_model_parse("max,", &m, feat, err, sizeof(err)), -1);
 }

@@ -120,14 +120,14 @@ START_TEST(damaged_files_are_refused)
 	u64 before = run_to(n, scale);
 	for (u64 i = 0; i < bytes; i += i < 200 ? 1 : bytes / 40 + 1) {
 		a[i] ^= 0x10;
-		ck_assert_int_eq(machine_load_bytes(n, a, bytes, false, &e), -EINVAL);
+		ck_assert_int_eq(machine_load_bytes(n, a, bytes, false, &e), -ENOEXEC);
 		ck_assert(e.s[0]);
 		a[i] ^= 0x10;
-		ck_assert_int_eq(machine_load_bytes(n, a, i, false, &e), -EINVAL);
+		ck_assert_int_eq(machine_load_bytes(n, a, i, false, &e), -ENOEXEC);
 	}
 	ck_assert_uint_eq(machine_state_hash(n), before);
 	ck_assert(!machine_load_bytes(n, a, bytes, false, &e));
-	ck_assert_int_eq(machine_load_bytes(n, (const u8 *)"ORRYSNOP", 8, false, &e), -EINVAL);
+	ck_assert_int_eq(machine_load_bytes(n, (const u8 *)"ORRYSNOP", 8, false, &e), -ENOEXEC);
 	ck_assert_ptr_nonnull(strstr(e.s, "is not a snapshot"));
 	free(a);
 	machine_destroy(n);
