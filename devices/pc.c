@@ -180,12 +180,12 @@ static int make_parts(struct pc *pc, char *err, size_t n)
 	return 0;
 }
 
-static int make_lapics(struct pc *pc, char *err, size_t n)
+static int make_lapics(struct pc *pc, bool absent, char *err, size_t n)
 {
 	for (unsigned i = 0; i < pc->cpus; i++) {
-		char id[16], props[24];
+		char id[16], props[40];
 		snprintf(id, sizeof(id), "lapic%u", i);
-		snprintf(props, sizeof(props), "index=%u", i);
+		snprintf(props, sizeof(props), "index=%u,absent=%s", i, absent ? "on" : "off");
 		pc->lapic[i] = make(pc, "lapic", id, props, err, n);
 		if (!pc->lapic[i])
 			return -EINVAL;
@@ -244,7 +244,7 @@ static int set_fw_cfg(struct pc *pc, const struct pc_config *cfg)
 static int build(struct pc *pc, const struct pc_config *cfg, char *err, size_t n)
 {
 	int e = make_parts(pc, err, n);
-	e = e ? e : make_lapics(pc, err, n);
+	e = e ? e : make_lapics(pc, cfg->no_apic, err, n);
 	if (e)
 		return e;
 	connect_wires(pc);

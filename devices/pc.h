@@ -31,6 +31,7 @@ struct pc_config {
 	u64 ram_low_bytes; /* at most 0xc0000000 */
 	u64 ram_high_bytes;
 	bool no_hpet;
+	bool no_apic;                      /* processors without local APIC */
 	bool no_debugcon;                  /* no port E9h */
 	const char *debugcon;              /* chardev id; NULL: none */
 	const char *serial[PC_MAX_SERIAL]; /* chardev ids; NULL: that port is absent; "" : present,

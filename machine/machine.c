@@ -529,8 +529,13 @@ static int build_board(struct machine *m, struct errtext *e)
 	    .find_net = machine_net_find,
 	    .net_ready = machine_net_ready,
 	};
+	const struct cpu_model *model;
+	u32 feat[FEATURE_WORDS] = {0};
+	if (cpu_model_parse(m->cfg.cpu ? m->cfg.cpu : CPU_MODEL_DEFAULT, &model, feat, e->s, sizeof(e->s)))
+		return -EINVAL;
 	struct pc_config cfg = {
 	    .cpus = m->cfg.cpus,
+	    .no_apic = !(feat[FEAT_APIC / 32] >> FEAT_APIC % 32 & 1),
 	    .ram = m->ram.host,
 	    .ram_low_bytes = m->ram.low_bytes,
 	    .ram_high_bytes = m->ram.size_bytes - m->ram.low_bytes,

@@ -6,11 +6,6 @@
 
 static u32 msr_count;
 
-static void cpuid(u32 leaf, u32 *a, u32 *b, u32 *c, u32 *d)
-{
-	__asm__ volatile("cpuid" : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d) : "a"(leaf), "c"(0));
-}
-
 static bool has_cpuid(void)
 {
 	u32 before, after;
@@ -21,13 +16,18 @@ static bool has_cpuid(void)
 	return before != after;
 }
 
+void cpu_leaf(u32 leaf, u32 r[4])
+{
+	r[0] = r[1] = r[2] = r[3] = 0;
+	if (has_cpuid())
+		__asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(0));
+}
+
 unsigned cpu_family(void)
 {
-	u32 a, b, c, d;
-	if (!has_cpuid())
-		return 0;
-	cpuid(1, &a, &b, &c, &d);
-	return a >> 8 & 15;
+	u32 r[4];
+	cpu_leaf(1, r);
+	return r[0] >> 8 & 15;
 }
 
 static u64 rdmsr(u32 n)
@@ -53,11 +53,11 @@ static void set_msr(u32 n, u64 v)
 /* All memory write-back but the PCI hole (SDM Vol. 3A, 12.11); below 1 MiB by the fixed ranges. */
 static void mtrrs(void)
 {
-	u32 a, b, c, d, bits = 36;
-	cpuid(0x80000000, &a, &b, &c, &d);
-	if (a >= 0x80000008) {
-		cpuid(0x80000008, &a, &b, &c, &d);
-		bits = a & 0xff;
+	u32 r[4], bits = 36;
+	cpu_leaf(0x80000000, r);
+	if (r[0] >= 0x80000008) {
+		cpu_leaf(0x80000008, r);
+		bits = r[0] & 0xff;
 	}
 	u64 mask = (1ull << bits) - 1, cap = rdmsr(0xfe);
 	set_msr(0x2ff, 0);
@@ -107,15 +107,13 @@ static void others(void)
 
 void cpu_setup(void)
 {
-	u32 a, b, c, d;
-	if (!has_cpuid())
-		return;
-	cpuid(1, &a, &b, &c, &d);
-	if ((d & 0x1020) == 0x1020) /* MSRs and MTRRs */
+	u32 r[4];
+	cpu_leaf(1, r);
+	if ((r[3] & 0x1020) == 0x1020) /* MSRs and MTRRs */
 		mtrrs();
-	if (d & 0x20)
-		feature_control(c);
-	if (!(d & 0x200))
+	if (r[3] & 0x20)
+		feature_control(r[2]);
+	if (!(r[3] & CPU_APIC))
 		return;
 	MEM32(LAPIC + 0xf0) = 0x1ff;   /* on, spurious vector FFh */
 	MEM32(LAPIC + 0x350) = 0x8700; /* LINT0: the 8259As */

@@ -3,13 +3,10 @@
 
 static void banner(void)
 {
-	u32 brand[12] = {0}, a, b, c, d;
-	__asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(0x80000000), "c"(0));
-	for (u32 i = 0; a >= 0x80000004 && i < 3; i++)
-		__asm__ volatile("cpuid"
-				 : "=a"(brand[4 * i]), "=b"(brand[4 * i + 1]),
-				   "=c"(brand[4 * i + 2]), "=d"(brand[4 * i + 3])
-				 : "a"(0x80000002 + i), "c"(0));
+	u32 brand[12] = {0}, r[4];
+	cpu_leaf(0x80000000, r);
+	for (u32 i = 0; r[0] >= 0x80000004 && i < 3; i++)
+		cpu_leaf(0x80000002 + i, brand + 4 * i);
 	((u8 *)brand)[47] = 0;
 	const char *text = (const char *)brand;
 	while (*text == ' ')

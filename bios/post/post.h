@@ -61,6 +61,9 @@ void resume_prepare(void);
 /** The end of S3, instead of post_main(): where to go on in protected mode; 0: RT(wake_vector). */
 u32 resume_main(void);
 void ioapic_setup(void);
+/** CPUID's EAX, EBX, ECX, EDX; on a processor without it, 0. */
+void cpu_leaf(u32 leaf, u32 r[4]);
+#define CPU_APIC 0x200u /* leaf 1, EDX: a local APIC */
 /** 3 to 15; 0: no CPUID instruction. */
 unsigned cpu_family(void);
 /** Option ROMs may allocate memory between these. */

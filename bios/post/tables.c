@@ -207,23 +207,25 @@ static u8 *mp_pci_interrupts(u8 *p, u8 apic, u32 *used, unsigned *entries)
 
 static void mp_table(void)
 {
+	u32 r[4];
 	u16 cpus = 0;
+	cpu_leaf(1, r);
+	if (!(r[3] & CPU_APIC))
+		return;
 	fw_item(5, &cpus, 2);
 	cpus = MAX(cpus, 1);
 	u32 at = fseg_alloc(16, 16), t = fseg_alloc(44 + cpus * 20u + 8 * 60, 16), used = 0;
 	unsigned entries = 0;
 	if (!at || !t)
 		return;
-	u32 a, b, c, d;
-	__asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1), "c"(0));
 	u8 *p = PTR(t + 44), apic = ioapic_id();
 	for (u16 i = 0; i < cpus; i++, p += 20) {
 		p[0] = 0;
 		p[1] = (u8)i;
 		p[2] = 0x14;
 		p[3] = i ? 1 : 3;
-		memcpy(p + 4, &a, 4);
-		memcpy(p + 8, &d, 4);
+		memcpy(p + 4, &r[0], 4);
+		memcpy(p + 8, &r[3], 4);
 	}
 	memcpy(p, "\x01\x00PCI   ", 8);
 	memcpy(p + 8, "\x01\x01ISA   ", 8);

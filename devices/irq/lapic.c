@@ -59,7 +59,8 @@ struct lapic {
 	bool intr;     /* the level last given to the CPU */
 	bool in_error; /* raising the error LVT entry */
 	bool expired;  /* the one-shot count reached 0: only a new initial count starts it again */
-	u8 pad[7];
+	bool absent;   /* a processor without APIC: as one that is off for good (setting) */
+	u8 pad[6];
 };
 
 /* clang-format off */
@@ -67,7 +68,7 @@ struct lapic {
 	H(dev) V(timer) H(index) H(phys_bits) V(base) V(tsc_deadline) V(start_ns) V(id) \
 	V(tpr) V(ldr) V(dfr) V(svr) V(esr) V(esr_next) V(icr_low) V(icr_high) V(irr) \
 	V(isr) V(tmr) V(lvt) V(initial) V(divide) V(lint) V(extint) V(intr) V(in_error) \
-	V(expired) H(pad)
+	V(expired) H(absent) H(pad)
 /* clang-format on */
 SNAPSHOT(lapic_snapshot, "lapic", 1, struct lapic, LAPIC_FIELDS);
 
@@ -807,7 +808,7 @@ void lapic_virtual_wire(struct device *d)
 static void reset(struct device *d, enum reset_kind kind)
 {
 	struct lapic *l = (struct lapic *)d;
-	l->base = DEFAULT_BASE | BASE_ENABLE | (l->index == 0 ? BASE_BSP : 0);
+	l->base = DEFAULT_BASE | (l->absent ? 0 : BASE_ENABLE) | (l->index == 0 ? BASE_BSP : 0);
 	l->id = (u32)l->index;
 	reset_registers(l);
 	update(l);
@@ -818,6 +819,7 @@ static const struct prop props[] = {
      NULL},
     {"phys-bits", PROP_UINT, offsetof(struct lapic, phys_bits), "40", "physical address width", 32,
      52, NULL},
+    {"absent", PROP_BOOL, offsetof(struct lapic, absent), "off", "the processor has none: the 8259A reaches it directly", 0, 0, NULL},
     {0},
 };
 

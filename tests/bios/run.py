@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Boots the BIOS test from a disk, a CD or a diskette and judges what it reports on port E9h.
 
-usage: run.py ORRERY GUEST.bin disk|virtio|cd|cd-floppy|floppy|rom [BIOS]
+usage: run.py ORRERY GUEST.bin disk|virtio|cd|cd-floppy|floppy|rom[:CPU] [BIOS]
 """
 import pathlib
 import struct
@@ -50,6 +50,7 @@ def cd(boot_image, media, load_sectors):
 
 def main():
     orrery, guest_path, kind = sys.argv[1:4]
+    kind, _, cpu = kind.partition(":")
     bios = sys.argv[4:5]
     if bios and not pathlib.Path(bios[0]).exists():
         print(f"{bios[0]} is not installed")
@@ -84,6 +85,8 @@ def main():
                    "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-timeout", "100"]
         if bios:
             command += ["-bios", bios[0]]
+        if cpu:
+            command += ["-cpu", cpu]
         end = subprocess.run(command, stdin=subprocess.DEVNULL)
         text = out.read_text(errors="replace") if out.exists() else ""
     print(text)

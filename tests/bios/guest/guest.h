@@ -101,6 +101,9 @@ void test_system(void);
 void test_tables(void);
 void test_cd(void);
 void test_floppy(void);
+bool has_cpu_feature(u32 features);
+#define CPU_VME  0x2u
+#define CPU_APIC 0x200u /* and with it, system management mode */
 void test_v86(void);
 void test_power(void);
 void test_services(void);

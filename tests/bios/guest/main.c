@@ -150,7 +150,7 @@ void test_main(void)
 		group("tables", test_tables);
 		/* SeaBIOS waits for the RTC's interrupt there, which this monitor does not pass on.
 		 */
-		if (our_bios())
+		if (our_bios() && has_cpu_feature(CPU_VME))
 			group("virtual-8086", test_v86);
 		if (!(MEM8(0x410) & 1)) /* no diskette to start again from */
 			group("power", test_power);

@@ -62,7 +62,7 @@ static void acpi_mode(void)
 	outb(command + 1, 0x55);
 	outb(command, (u8)values);
 	EQUAL(inw(PM1_CNT) & SCI_EN, SCI_EN);
-	if (our_bios()) { /* its handler in system management mode did that */
+	if (our_bios() && has_cpu_feature(CPU_APIC)) { /* its handler in system management mode did that */
 		EQUAL(inb(command + 1), 0);
 		outl(0xcf8, SMRAM);
 		EQUAL(inb(0xcfe), 0x1a);

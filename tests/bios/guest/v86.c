@@ -64,6 +64,18 @@ static void services(void)
 	finished = true;
 }
 
+/* A processor with CPUID (EFLAGS.ID can be changed) whose leaf 1 has one of @features in EDX. */
+bool has_cpu_feature(u32 features)
+{
+	u32 before, after, a = 1, d;
+	__asm__ volatile("pushfl\n\tpopl %0\n\tmovl %0, %1\n\txorl $0x200000, %1\n\tpushl %1\n\tpopfl\n\tpushfl\n\tpopl %1"
+			 : "=&r"(before), "=&r"(after));
+	if (before == after)
+		return false;
+	__asm__ volatile("cpuid" : "+a"(a), "=d"(d) : : "ebx", "ecx");
+	return d & features;
+}
+
 void test_v86(void)
 {
 	u8 master = inb(0x21), slave = inb(0xa1);
