@@ -61,7 +61,8 @@ static int feature_find(const char *name, size_t len)
 /* Has rows in the tables, for the disassembler and for the names, but is not executed: no model can be given it. */
 static bool feature_absent(unsigned f)
 {
-	return f == FEAT_SVM || f == FEAT_AVX512F || f == FEAT_AVX512DQ || f == FEAT_AVX512CD || f == FEAT_AVX512BW || f == FEAT_AVX512VL;
+	return f == FEAT_SVM || f == FEAT_AVX512F || f == FEAT_AVX512DQ || f == FEAT_AVX512CD || f == FEAT_AVX512BW ||
+	       f == FEAT_AVX512VL;
 }
 
 static void feature_set(u32 *feat, unsigned f, bool on)

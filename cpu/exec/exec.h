@@ -129,7 +129,7 @@ void cpu_blocks_flush(struct cpu *cpu);
  * and wakes @cpu from MWAIT or UMWAIT. -ENOMEM: there is no room to remember it; nothing is armed.
  */
 int cpu_monitor(struct cpu *cpu, u64 gpa, u8 *host_page);
-/** Virtual nanoseconds until UMWAIT or TPAUSE ends by itself: 0 when that time has come, ~0 when @cpu waits in neither, or for ever. */
+/** Virtual nanoseconds until UMWAIT or TPAUSE ends by itself: 0: now; ~0: @cpu waits in neither, or for ever. */
 u64 cpu_wait_ns(const struct cpu *cpu);
 /** @cpu waits in UMWAIT or TPAUSE, and its time has come, or an event that ends such a wait (SDM Vol. 2B, UMWAIT). */
 bool cpu_wait_over(const struct cpu *cpu);

@@ -3,7 +3,8 @@
  * chapter 13), MXCSR, EMMS.
  *
  * Components: x87, SSE, AVX, the three of AVX-512, PKRU, and of supervisor state the two of CET. The init
- * optimisation is done, the modified optimisation is not (XSAVEOPT and XSAVES may always save). FXSAVE with EFER.FFXSR (AMD) is not modelled.
+ * optimisation is done, the modified optimisation is not (XSAVEOPT and XSAVES may always save). FXSAVE with EFER.FFXSR (AMD) is
+ * not modelled.
  */
 #include "cpu/exec/exec.h"
 #include "cpu/exec/system.h"

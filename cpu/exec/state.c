@@ -46,11 +46,15 @@ SNAPSHOT(vm_fault_snapshot, "vm-exit", 1, struct vm_fault, VM_FAULT_FIELDS);
 	P(CPU_PAD_V) S(v, vec_snapshot) V(k) \
 	V(efer) V(star) V(lstar) V(cstar) V(sfmask) V(kernel_gs_base) V(tsc_aux) \
 	V(sysenter_cs) V(sysenter_esp) V(sysenter_eip) V(pat) V(mtrr_def_type) V(mtrr_fixed) V(mtrr_var) \
-	V(tsc_offset) V(tsc_adjust) V(misc_enable) V(feature_control) V(debugctl) V(spec_ctrl) V(xss) V(u_cet) V(s_cet) V(pl_ssp) V(int_ssp_table) V(umwait_control) \
+	V(tsc_offset) V(tsc_adjust) V(misc_enable) V(feature_control) V(debugctl) V(spec_ctrl) V(xss) V(u_cet) V(s_cet) \
+	V(pl_ssp) V(int_ssp_table) V(umwait_control) \
 	V(smbase) V(mcg_status) V(mcg_ctl) V(perf_global_ctrl) V(platform_info) V(bios_sign_id) V(msr_misc) \
-	S(fault, fault_snapshot) H(triple) H(stats_faults) H(trail) H(fault_log) H(model) H(feat) P(CPU_PAD_BUS) H(bus) H(mmu) H(blocks) H(log) H(dirty) \
-	H(index) H(cpu_count) H(bsp) P(CPU_PAD_PEER) H(peer) H(others_wait) V(paused) V(monitor_armed) V(monitor_user) V(wait_limited) P(3) V(monitor_gpa) V(wait_until) V(rng) \
-	V(vmx_mode) V(vmx_shadow) P(6) H(vmx) H(watchers) H(seen_cpl) H(block_insns) P(6) S(vm_fault, vm_fault_snapshot) H(vmx_shadow_end) V(dr6_pending) P(CPU_PAD_END)
+	S(fault, fault_snapshot) H(triple) H(stats_faults) H(trail) H(fault_log) H(model) H(feat) P(CPU_PAD_BUS) H(bus) \
+	H(mmu) H(blocks) H(log) H(dirty) \
+	H(index) H(cpu_count) H(bsp) P(CPU_PAD_PEER) H(peer) H(others_wait) V(paused) V(monitor_armed) V(monitor_user) \
+	V(wait_limited) P(3) V(monitor_gpa) V(wait_until) V(rng) \
+	V(vmx_mode) V(vmx_shadow) P(6) H(vmx) H(watchers) H(seen_cpl) H(block_insns) P(6) S(vm_fault, vm_fault_snapshot) \
+	H(vmx_shadow_end) V(dr6_pending) P(CPU_PAD_END)
 /* clang-format on */
 
 /* What the compiler puts between two members. */

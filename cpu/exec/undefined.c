@@ -1,6 +1,6 @@
 /*
- * Which condition makes bytes an undefined instruction: the decoder that refused them is asked again with one condition changed at a
- * time. The order is that of the likeliest causes: a prefix, the mode, the processor model, the opcode.
+ * Which condition makes bytes an undefined instruction: the decoder that refused them is asked again with one condition changed
+ * at a time. The order is that of the likeliest causes: a prefix, the mode, the processor model, the opcode.
  */
 #include "cpu/exec/blocks.h"
 #include "cpu/exec/system.h"

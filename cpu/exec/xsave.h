@@ -22,7 +22,8 @@ struct xsave_component {
 	bool align64;     /* in the compacted format; CPUID.(0Dh,i):ECX[1] */
 };
 
-/** By enum xcomp; size 0: no such component. Supervisor components have no place in the standard format. Legacy components have the offsets of the FXSAVE area.
+/** By enum xcomp; size 0: no such component. Supervisor components have no place in the standard format.
+ * Legacy components have the offsets of the FXSAVE area.
  */
 extern const struct xsave_component xsave_components[XC_COUNT];
 

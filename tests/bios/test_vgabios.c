@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <zlib.h>
+#include "tests/suite.h"
 #include "base/host.h"
 #include "bios/vga/image.h"
 #include "devices/display/display.h"
@@ -710,9 +711,5 @@ int main(void)
 	tcase_add_loop_test(t, pixels_and_characters_read_back, 0, ARRAY_SIZE(cases));
 	tcase_add_loop_test(t, graphics_scroll, 0, ARRAY_SIZE(cases));
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "tests/suite.h"
 #include "devices/backends/block_internal.h"
 
 static char path[64], err[512];
@@ -269,9 +270,5 @@ int main(void)
 	tcase_add_test(t, an_overlay_leaves_the_file_alone);
 	tcase_add_loop_test(t, a_guessed_format_stays_what_it_was, 0, 5);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }

@@ -1,5 +1,6 @@
 /* VMDK, VDI, VHD and VHDX: images made by qemu-img, read, written where that is possible, and given
  * back to qemu-img. */
+#include "tests/suite.h"
 #include "tests/block/rig.h"
 
 #define SECTORS 8192u /* 4 MiB */
@@ -218,9 +219,5 @@ int main(void)
 	suite_add_tcase(s, t);
 	if (!rig_have_qemu_img())
 		fprintf(stderr, "qemu-img is not installed: nothing is tested here\n");
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }

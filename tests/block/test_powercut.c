@@ -4,6 +4,7 @@
  * (leaks allowed), with everything in it that the guest flushed. Harder than killing the process,
  * which loses nothing that was written; that is tested too, with real files.
  */
+#include "tests/suite.h"
 #include "tests/block/rig.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -330,9 +331,5 @@ int main(void)
 	tcase_add_loop_test(t, any_moment_is_a_good_one, 0, rounds);
 	tcase_add_test(t, killed_at_any_moment);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }

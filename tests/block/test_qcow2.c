@@ -1,5 +1,6 @@
 /* qcow2: images made by qemu-img in every variant, written here at random beside a model in memory,
  * judged by qemu-img check and compare. */
+#include "tests/suite.h"
 #include "tests/block/rig.h"
 #include "devices/backends/block_qcow2.h"
 
@@ -550,9 +551,5 @@ int main(void)
 	suite_add_tcase(s, t);
 	if (!rig_have_qemu_img())
 		fprintf(stderr, "qemu-img is not installed: nothing is tested here\n");
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }

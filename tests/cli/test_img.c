@@ -1,5 +1,6 @@
 /* orrery img: making, converting and checking images; qemu-img as the judge, where it is installed.
  */
+#include "tests/suite.h"
 #include "tests/block/rig.h"
 #include "frontend/cli/exitcode.h"
 #include "frontend/cli/img.h"
@@ -140,10 +141,7 @@ int main(void)
 	tcase_add_loop_test(t, wrong_counts_are_corrected, 0, 2);
 	tcase_add_test(t, refusals);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
+	int failed = run_suite(s);
 	free(text);
-	return failed != 0;
+	return failed;
 }

@@ -2,6 +2,7 @@
  * unasked. */
 #include <check.h>
 #include <stdlib.h>
+#include "tests/suite.h"
 #include "frontend/cli/options.h"
 
 static struct cli cli;
@@ -111,11 +112,8 @@ int main(void)
 	tcase_add_test(t, captures_belong_to_a_network);
 	tcase_add_test(t, card_by_default);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
+	int failed = run_suite(s);
 	cli_free(&cli);
 	fclose(out);
-	return failed != 0;
+	return failed;
 }

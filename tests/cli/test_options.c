@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "tests/suite.h"
 #include "base/log.h"
 #include "configs/configs.h"
 #include "frontend/cli/exitcode.h"
@@ -617,9 +618,5 @@ int main(void)
 	tcase_add_test(t, exit_statuses_are_distinct_and_even);
 	tcase_add_test(t, verdict_is_json);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }

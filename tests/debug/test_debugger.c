@@ -4,6 +4,7 @@
  */
 #include <check.h>
 #include <stdlib.h>
+#include "tests/suite.h"
 #include "debug/debugger.h"
 #include "debug/expr.h"
 #include "machine/reverse.h"
@@ -379,9 +380,5 @@ int main(void)
 	tcase_add_test(c, written_code_runs);
 	tcase_add_test(c, back_in_time);
 	suite_add_tcase(suite, c);
-	SRunner *r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "tests/suite.h"
 #include "cpu/exec/exec.h"
 #include "debug/gdb_session.h"
 
@@ -294,7 +295,6 @@ int main(void)
 {
 	Suite *suite = suite_create("gdb");
 	TCase *t = tcase_create("framing"), *u = tcase_create("session");
-	SRunner *runner = srunner_create(suite);
 
 	tcase_add_test(t, packets_are_found);
 	tcase_add_test(t, frames_come_back);
@@ -310,8 +310,5 @@ int main(void)
 	tcase_add_test(u, acknowledgements_end_when_asked);
 	suite_add_tcase(suite, t);
 	suite_add_tcase(suite, u);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_suite(suite);
 }

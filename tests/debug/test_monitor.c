@@ -5,6 +5,7 @@
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
+#include "tests/suite.h"
 #include "debug/expr.h"
 #include "debug/monitor.h"
 #include "debug/qmp.h"
@@ -390,9 +391,5 @@ int main(void)
 	tcase_add_test(c, streams_are_cut_into_messages);
 	tcase_add_test(c, messages_are_answered);
 	suite_add_tcase(suite, c);
-	SRunner *r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(suite);
 }

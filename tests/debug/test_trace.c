@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "tests/suite.h"
 #include "base/host.h"
 #include "base/log.h"
 #include "cpu/exec/exec.h"
@@ -506,9 +507,5 @@ int main(void)
 	tcase_add_test(t, calls_make_a_tree);
 	tcase_add_test(t, a_return_to_another_stack_switches);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(s);
 }

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "tests/suite.h"
 #include "cpu/cpu.h"
 #include "tests/decoder/encode.h"
 
@@ -528,11 +529,5 @@ int main(void)
 	tcase_add_test(t, text_of_common_instructions);
 	tcase_add_test(t, text_is_cut_to_the_buffer);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }

@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <stdlib.h>
+#include "tests/suite.h"
 #include "devices/backends/chardev.h"
 #include "devices/pc.h"
 
@@ -197,15 +198,6 @@ static inline void board_irq(struct board *b, unsigned irq, bool level)
 }
 
 #define LAPIC(reg) (0xfee00000u + (reg))
-
-static inline int run_suite(Suite *s)
-{
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
-}
 
 #define ADD_ALL(suite, ...)                                                                        \
 	do {                                                                                       \

@@ -9,6 +9,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "tests/suite.h"
 #include "cpu/exec/builder.h"
 #include "cpu/exec/cpuid.h"
 #include "cpu/exec/system.h"
@@ -448,18 +449,5 @@ static inline void exec_faults(struct box *b, unsigned vec, u32 err, const u8 *c
 }
 
 #define FAULTS(b, vec, err, ...) exec_faults(b, vec, err, CODE_BYTES(__VA_ARGS__))
-
-/* ---- suites -------------------------------------------------------------------------- */
-
-static inline int run_suite(Suite *s)
-{
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
-}
 
 #endif

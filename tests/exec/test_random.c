@@ -5,6 +5,7 @@
  */
 #include <check.h>
 
+#include "tests/suite.h"
 #include "rig.h"
 
 #define BUDGET   300
@@ -92,15 +93,9 @@ int main(void)
 {
 	Suite *s = suite_create("random programs");
 	TCase *tc = tcase_create("random programs");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, slices_change_nothing, 0, 4);
 	suite_add_tcase(s, tc);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }

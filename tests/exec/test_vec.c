@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "tests/suite.h"
 #include "cpu/exec/builder.h"
 #include "cpu/exec/vec.h"
 
@@ -444,7 +445,6 @@ int main(void)
 {
 	Suite *s = suite_create("vec");
 	TCase *tc = tcase_create("host");
-	SRunner *sr = srunner_create(s);
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 120);
@@ -454,8 +454,5 @@ int main(void)
 	tcase_add_test(tc, unmasked_exception_without_osxmmexcpt_is_ud);
 	tcase_add_test(tc, mmx_write_marks_registers_valid_and_resets_top);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return run_suite(s);
 }

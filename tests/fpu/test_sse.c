@@ -2,6 +2,7 @@
  * (exceptions masked on the host). */
 #include <check.h>
 #include <stdio.h>
+#include "tests/suite.h"
 #include "cpu/fpu/softfloat.h"
 #include "fpu_random.h"
 
@@ -419,8 +420,6 @@ int main(void)
 {
 	Suite *suite = suite_create("SSE arithmetic");
 	TCase *tc = tcase_create("sse");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, unmasked_exceptions_are_reported);
@@ -434,9 +433,5 @@ int main(void)
 	tcase_add_test(tc, half_precision_equals_the_host);
 #endif
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <stdio.h>
+#include "tests/suite.h"
 #include "cpu/fpu/fast.h"
 #include "cpu/fpu/softfloat.h"
 #include "fpu_random.h"
@@ -467,8 +468,6 @@ int main(void)
 {
 	Suite *suite = suite_create("x87 arithmetic");
 	TCase *tc = tcase_create("x87");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, known_results);
@@ -483,9 +482,5 @@ int main(void)
 	tcase_add_test(tc, loads_equal_the_host);
 #endif
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #define ORRERY_TESTS_LABS_RIG_H
 
 #include <check.h>
+#include "tests/suite.h"
 #include "labs/labs.h"
 
 static inline void open_builtin(struct lab *l, const struct lab_builtin *b)
@@ -27,15 +28,6 @@ static inline json_t *run_of(const char *name)
 	lab_free(&l);
 	ck_assert_ptr_nonnull(run);
 	return run;
-}
-
-static inline int run_suite(Suite *s)
-{
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
 }
 
 #endif

@@ -1,5 +1,6 @@
 /* ACPI and MP tables: checksums, links between tables, and AML's length encoding. */
 #include <check.h>
+#include "tests/suite.h"
 #include "machine/acpi.h"
 #include "machine/aml.h"
 
@@ -244,9 +245,5 @@ int main(void)
 	tcase_add_test(t, aml_overflow_is_remembered);
 	tcase_add_test(t, loader_script_makes_the_same_tables);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }

@@ -2,6 +2,7 @@
  */
 #include <check.h>
 #include <stdlib.h>
+#include "tests/suite.h"
 #include "machine/boot.h"
 
 #define RAM_BYTES (64ull << 20)
@@ -663,9 +664,5 @@ int main(void)
 	tcase_add_loop_test(refuse, truncation_at_every_length_is_harmless, 0, 3);
 	suite_add_tcase(s, good);
 	suite_add_tcase(s, refuse);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
+#include "tests/suite.h"
 #include "base/host.h"
 #include "devices/backends/chardev.h"
 #include "machine/machine.h"
@@ -429,9 +430,5 @@ int main(void)
 	tcase_add_test(t, a_key_reaches_the_guest);
 	tcase_add_test(t, real_time_pace_holds_a_fast_guest_back);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }

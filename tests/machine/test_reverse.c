@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "tests/suite.h"
 #include "base/host.h"
 #include "cpu/cpu.h"
 #include "machine/demo/demo.h"
@@ -262,9 +263,5 @@ int main(void)
 	tcase_add_test(t, a_replay_repeats_and_names_what_differs);
 	tcase_add_loop_test(t, there_and_back, 0, 2);
 	tcase_add_test(t, who_wrote);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "tests/suite.h"
 #include "devices/pc.h"
 #include "cpu/cpu.h"
 #include "machine/machine.h"
@@ -266,9 +267,5 @@ int main(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(tests); i++)
 		tcase_add_test(c, tests[i]);
 	suite_add_tcase(s, c);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(s);
 }

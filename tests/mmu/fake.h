@@ -5,6 +5,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "tests/suite.h"
 #include "cpu/mmu/mmu.h"
 
 #define RAM_PAGES 64u
@@ -140,18 +141,12 @@ static inline int run_tests(const char *name, const TTest *const *tests, unsigne
 {
 	Suite *s = suite_create(name);
 	TCase *tc = tcase_create(name);
-	SRunner *r;
-	int failed;
 
 	for (unsigned i = 0; i < n; i++)
 		tcase_add_test(tc, tests[i]);
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_suite(s);
 }
 
 #endif
