@@ -1,7 +1,6 @@
 /* Profiles of the guest. */
 #include "debug/profile.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include "base/host.h"
 #include "cpu/exec/blocks.h"
@@ -61,12 +60,6 @@ static COLD void end_interval(struct profile *p)
 	p->next = machine_instructions(p->m) + p->every;
 }
 
-static u64 function_at(const struct profile *p, u64 lin)
-{
-	const struct symbol *s = p->symbols ? symbols_at(p->symbols, lin) : NULL;
-	return s ? s->addr : 0;
-}
-
 static u64 linear(const struct cpu *cpu, u64 rip)
 {
 	return cpu_long64(cpu) ? rip : (u32)(rip + seg_base(cpu, CS));
@@ -109,7 +102,7 @@ static void on_block(void *ctx, struct cpu *cpu, struct block *b)
 
 	settle(p, cpu, l);
 	if (unlikely(l->began)) {
-		calltree_run(p->tree, cpu->index, lin, cpu->cpl, function_at(p, lin), 0);
+		calltree_run(p->tree, cpu->index, lin, cpu->cpl, symbols_function(p->symbols, lin), 0);
 		l->began = false;
 	}
 	if (kind != CALL_NONE) {
@@ -144,7 +137,7 @@ static void on_seen(void *ctx, struct cpu *cpu, const struct seen *s)
 static void sample(void *ctx, struct cpu *cpu)
 {
 	struct profile *p = ctx;
-	u64 lin = linear(cpu, cpu->rip), func = function_at(p, lin);
+	u64 lin = linear(cpu, cpu->rip), func = symbols_function(p->symbols, lin);
 
 	p->samples++;
 	calltree_hit(p->tree, cpu->cpl, func ? func : cpu->cpl == 3 ? 0 : lin & ~0xfffull, p->spec.period);
@@ -216,18 +209,6 @@ void profile_free(struct profile *p)
 
 /* ---- reports ------------------------------------------------------------------------------------------------------------- */
 
-static const char *name_of(const void *ctx, u64 addr, char *buf, size_t n)
-{
-	const struct profile *p = ctx;
-	const struct symbol *s = p->symbols ? symbols_at(p->symbols, addr) : NULL;
-
-	if (s)
-		snprintf(buf, n, "%s", s->name);
-	else
-		snprintf(buf, n, "0x%" PRIx64, addr);
-	return buf;
-}
-
 struct cost {
 	const struct call_node *node;
 	u64 self, calls;
@@ -283,7 +264,7 @@ static void put_functions(struct profile *p, json_t *v, unsigned top)
 		view_format(o, "percent", "%.2f", 100.0 * (double)c[i].self / (double)MAX(node[0].total, 1));
 		view_num(o, "instructions", c[i].self);
 		view_num(o, p->spec.exact ? "calls" : "samples", c[i].calls);
-		view_text(o, "function", call_node_name(c[i].node, name_of, p, name, sizeof(name)));
+		view_text(o, "function", call_node_name(c[i].node, symbols_name, p->symbols, name, sizeof(name)));
 	}
 	free(c);
 }
@@ -342,5 +323,5 @@ void profile_flame(struct profile *p, FILE *out, const char *title)
 {
 	u32 count;
 
-	flame_write(out, calltree_sum(p->tree, &count), title, name_of, p);
+	flame_write(out, calltree_sum(p->tree, &count), title, symbols_name, p->symbols);
 }

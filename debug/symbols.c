@@ -322,6 +322,23 @@ const struct symbol *symbols_find(const struct symbols *s, const char *name)
 	return sym && !strcmp(sym->name, name) ? sym : NULL;
 }
 
+u64 symbols_function(const struct symbols *s, u64 addr)
+{
+	const struct symbol *sym = s ? symbols_at(s, addr) : NULL;
+	return sym ? sym->addr : 0;
+}
+
+const char *symbols_name(const void *symbols, u64 addr, char *buf, size_t n)
+{
+	const struct symbol *sym = symbols ? symbols_at(symbols, addr) : NULL;
+
+	if (sym)
+		snprintf(buf, n, "%s", sym->name);
+	else
+		snprintf(buf, n, "0x%llx", (unsigned long long)addr);
+	return buf;
+}
+
 const char *symbols_format(const struct symbols *s, u64 addr, char *buf, size_t n)
 {
 	const struct symbol *sym = symbols_at(s, addr);

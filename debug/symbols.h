@@ -37,6 +37,10 @@ const struct symbol *symbols_at(const struct symbols *s, u64 addr);
 const struct symbol *symbols_find(const struct symbols *s, const char *name);
 /** The @i-th by address whose name begins with @prefix, for completion and lists; NULL: no more. */
 const struct symbol *symbols_prefix(const struct symbols *s, const char *prefix, unsigned i);
+/** Where the function at @addr begins; 0: it has no name. @s may be NULL. */
+u64 symbols_function(const struct symbols *s, u64 addr);
+/** The function's name, or its address; @symbols (struct symbols) may be NULL. Returns @buf. For calltree.h and flame.h. */
+const char *symbols_name(const void *symbols, u64 addr, char *buf, size_t n);
 /** "name+0x12", "name", or an empty text. Returns @buf. */
 const char *symbols_format(const struct symbols *s, u64 addr, char *buf, size_t n);
 

@@ -222,11 +222,11 @@ static void sleep_until(struct machine *m, u64 until)
 		m->sync_virtual_ns = now;
 	}
 	const u64 served = m->threads.served;
+	poll_host(m);
+	real = host_monotonic_ns();
 	for (;;) {
 		u64 target = until == CLOCK_NEVER ? UINT64_MAX
 						  : m->sync_real_ns + (until - m->sync_virtual_ns);
-		poll_host(m);
-		real = host_monotonic_ns();
 		if (real >= target || woken(m))
 			break;
 		sleep_for_input(m, target - real);

@@ -16,7 +16,7 @@ static const struct {
     {EXIT_MAX_INSNS, "-max-insns is reached"},
     {EXIT_USAGE, "bad option, value or configuration"},
     {EXIT_IMAGE, "a file is missing, unreadable, or not something that can be booted"},
-    {EXIT_INTERNAL, "the emulator failed"},
+    {EXIT_INTERNAL, "the emulator failed, or could not write what it was asked to write"},
     {EXIT_QUIT, "ended by the user (Ctrl-C, Ctrl-A x) or by a signal"},
     {EXIT_LAB, "orrery lab: not everything was observed as the lab expects"},
 };

@@ -6,12 +6,6 @@
 #include "debug/flame.h"
 #include "frontend/trace/view.h"
 
-static u64 function_at(const struct view *v, u64 addr)
-{
-	const struct symbol *s = v->symbols ? symbols_at(v->symbols, addr) : NULL;
-	return s ? s->addr : 0;
-}
-
 static void feed(const struct view *v, struct calltree *t, const struct trace_item *it, bool begins[TRACE_CPUS])
 {
 	u64 lin = it->rip + it->base;
@@ -21,7 +15,7 @@ static void feed(const struct view *v, struct calltree *t, const struct trace_it
 			calltree_interrupt(t, it->cpu, (unsigned)it->f[0], it->f[it->event == EV_EXCEPTION ? 5 : 2]);
 		begins[it->cpu] = true;
 	} else if (it->kind == ITEM_INSN) {
-		calltree_run(t, it->cpu, lin, it->cpl, begins[it->cpu] ? function_at(v, lin) : 0, 1);
+		calltree_run(t, it->cpu, lin, it->cpl, begins[it->cpu] ? symbols_function(v->symbols, lin) : 0, 1);
 		begins[it->cpu] = it->block_end;
 		if (it->block_end && it->in)
 			calltree_leave(t, it->cpu, call_kind_of(it->in), lin + it->len);
@@ -44,22 +38,10 @@ static struct calltree *build(struct view *v, int *r)
 	return t;
 }
 
-static const char *name_of(const void *ctx, u64 addr, char *buf, size_t n)
-{
-	const struct view *v = ctx;
-	const struct symbol *s = v->symbols ? symbols_at(v->symbols, addr) : NULL;
-
-	if (s)
-		snprintf(buf, n, "%s", s->name);
-	else
-		snprintf(buf, n, "0x%" PRIx64, addr);
-	return buf;
-}
-
 static void put_node(const struct view *v, const struct call_node *n, u32 i, unsigned depth, unsigned *left)
 {
 	char buf[160];
-	const char *name = call_node_name(&n[i], name_of, v, buf, sizeof(buf));
+	const char *name = call_node_name(&n[i], symbols_name, v->symbols, buf, sizeof(buf));
 
 	if (!*left || depth > CALL_DEPTH)
 		return;
@@ -100,7 +82,7 @@ int view_flame(struct view *v)
 	if (!t)
 		return r;
 	const struct call_node *n = calltree_sum(t, &count);
-	flame_write(v->out, n, v->title ? v->title : v->path, name_of, v);
+	flame_write(v->out, n, v->title ? v->title : v->path, symbols_name, v->symbols);
 	calltree_free(t);
 	return r;
 }
