@@ -5,6 +5,7 @@
 #define LOAD 0x100000
 #define A(x) ((x) - debug_guest + LOAD)
 #define LABEL(x) .global x; x:
+#include "tests/flat32.h"
 
 	.section .rodata
 	.code32
@@ -24,22 +25,7 @@ tss:	.fill 26, 4, 0
 
 start:
 	mov $A(stack), %esp
-	movl $A(tss), %eax
-	movw $103, A(tss_descriptor)
-	mov %ax, A(tss_descriptor) + 2
-	shr $16, %eax
-	mov %al, A(tss_descriptor) + 4
-	movb $0x89, A(tss_descriptor) + 5
-	movl $A(stack), A(tss) + 4
-	movl $0x10, A(tss) + 8
-	lgdt A(gdtr)
-	ljmp $8, $A(1f)
-1:	mov $0x10, %eax
-	mov %eax, %ds
-	mov %eax, %es
-	mov %eax, %ss
-	mov $0x28, %ax
-	ltr %ax
+	FLAT_SEGMENTS $A(stack)
 	/* #UD (6) and INT 80h */
 	mov $A(handler), %eax
 	mov $6, %edx

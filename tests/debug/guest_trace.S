@@ -7,6 +7,7 @@
 #define A(x) ((x) - trace_guest + LOAD)
 #define TRAMPOLINE 0x8000
 #define APIC 0xfee00000
+#include "tests/flat32.h"
 
 	.section .rodata
 	.code32
@@ -33,22 +34,7 @@ idt:	.fill 0x81, 8, 0
 
 start:
 	mov $A(stacks), %esp
-	movl $A(tss), %eax
-	movw $103, A(tss_descriptor)
-	mov %ax, A(tss_descriptor) + 2
-	shr $16, %eax
-	mov %al, A(tss_descriptor) + 4
-	movb $0x89, A(tss_descriptor) + 5
-	movl $A(stacks), A(tss) + 4
-	movl $0x10, A(tss) + 8
-	lgdt A(gdtr)
-	ljmp $8, $A(1f)
-1:	mov $0x10, %eax
-	mov %eax, %ds
-	mov %eax, %es
-	mov %eax, %ss
-	mov $0x28, %ax
-	ltr %ax
+	FLAT_SEGMENTS $A(stacks)
 	mov %cr4, %eax
 	or $0x200, %eax /* OSFXSR */
 	mov %eax, %cr4
@@ -204,21 +190,7 @@ tick:	push %eax
 	pop %eax
 	iret
 
-	.code16
-trampoline:
-	cli
-	xor %ax, %ax
-	mov %ax, %ds
-	lgdtl TRAMPOLINE + (2f - trampoline)
-	mov %cr0, %eax
-	or $1, %al
-	mov %eax, %cr0
-	ljmpl $8, $A(ap_start)
-2:	.word 47
-	.long A(gdt)
-trampoline_end:
-
-	.code32
+	AP_TRAMPOLINE 47
 ap_start:
 	mov $0x10, %ax
 	mov %ax, %ds

@@ -6,6 +6,7 @@
 #define A(x) ((x) - smp_guest + LOAD)
 #define TRAMPOLINE 0x8000
 #define APIC 0xfee00000
+#include "tests/flat32.h"
 
 	.section .rodata
 	.code32
@@ -72,21 +73,7 @@ enable_apic:
 	movl $0x1ff, APIC + 0xf0
 	ret
 
-	.code16
-trampoline:
-	cli
-	xor %ax, %ax
-	mov %ax, %ds
-	lgdtl TRAMPOLINE + (2f - trampoline)
-	mov %cr0, %eax
-	or $1, %al
-	mov %eax, %cr0
-	ljmpl $8, $A(ap_start)
-2:	.word 23
-	.long A(gdt)
-trampoline_end:
-
-	.code32
+	AP_TRAMPOLINE 23
 ap_start:
 	mov $0x10, %ax
 	mov %ax, %ds
