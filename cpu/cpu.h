@@ -248,6 +248,8 @@ struct cpu_bus {
 	/* Virtual time in nanoseconds; one TSC tick is 1 ns. Exact inside simple operations. */
 	u64 (*time)(void *ctx);
 	unsigned ns_per_insn; /* how far one instruction advances it; 0: 1 */
+	/* PAUSE takes more time than an instruction: lets it pass, and returns how many instructions take as long. May be NULL. */
+	u32 (*pause)(void *ctx);
 	/* Entering (true) or leaving SMM: the SMRAM window opens or closes. The caller flushes the TLB. May be NULL. */
 	void (*set_smm)(void *ctx, bool active);
 };
@@ -351,6 +353,7 @@ struct cpu {
 	u8 seen_cpl;                   /* for them: the privilege level last seen */
 	u8 block_insns;                /* instructions of its block that ran before the one whose fault is pending; for explanations */
 	struct vm_fault vm_fault;      /* with cpu->fault.vector == EXC_VMEXIT */
+	u64 run_end;                   /* instruction count at which cpu_run() ends: PAUSE lets it come sooner */
 	u64 vmx_shadow_end;            /* vmx_shadow is that of instructions up to this one only (their count before it) */
 	u64 dr6_pending;               /* DR6 bits of data breakpoints the running instruction hit: a #DB trap after it */
 };

@@ -297,6 +297,14 @@ static void cpu_io_write(void *ctx, u16 port, u32 value, unsigned size)
 	bus_io_write(&m->bus, port, value, size);
 }
 
+static u32 cpu_pause(void *ctx)
+{
+	struct machine *m = ctx;
+	m->idle_ns += NS_PER_PAUSE;
+	m->slice_end -= NS_PER_PAUSE / NS_PER_INSN;
+	return NS_PER_PAUSE / NS_PER_INSN;
+}
+
 static u8 cpu_intack(void *ctx)
 {
 	struct machine *m = ctx;
@@ -362,6 +370,7 @@ static int build_cpu(struct machine *m, unsigned index, struct errtext *e)
 	    .ferr = cpu_ferr,
 	    .time = clock_time,
 	    .ns_per_insn = NS_PER_INSN,
+	    .pause = cpu_pause,
 	    .set_smm = cpu_set_smm,
 	};
 	cpu->log = &m->log;

@@ -74,6 +74,7 @@ struct machine_threads {
  * near real time, and a guest's busy waits near their real cost.
  */
 #define NS_PER_INSN 2
+#define NS_PER_PAUSE 70 /* besides its own: the 140 cycles of a Skylake (Intel's optimization manual, 2.6.4) at 2 GHz */
 #define NS_PER_PORT 200 /* and a port access, near what it costs here */
 #define NS_PER_PORT_RUN 50 /* a unit of string I/O: fast PIO */
 

@@ -265,6 +265,12 @@ static bool touches_flags(const struct insn *in)
 	return (r->fl_read | r->fl_write | r->fl_undef) & FL_ARITH;
 }
 
+static void emit_call_all_flags(struct builder *b, const struct insn *in, exec_op op)
+{
+	emit_call_as(b, in, op, uop_call);
+	b->sf = SF_DYNAMIC;
+}
+
 void emit_call(struct builder *b, const struct insn *in, exec_op op)
 {
 	bool flags = touches_flags(in);
@@ -476,6 +482,8 @@ static void emit_insn(struct builder *b, const struct insn *in)
 		emit_call_end(b, in, x->op);
 	else if (x->checked)
 		emit_call_checked(b, in, x->op);
+	else if (x->all_flags)
+		emit_call_all_flags(b, in, x->op);
 	else
 		emit_call(b, in, x->op);
 }

@@ -31,6 +31,7 @@ struct exec_desc {
 	exec_gen gen; /* emits micro-operations, or NULL */
 	u32 arg;      /* passed to gen: which member of a family */
 	bool checked; /* op may change the mode or let an event in: then the block is left behind it */
+	bool all_flags; /* op writes all arithmetic flags and flag_kind, except where it faults */
 };
 
 #define SIMPLE(name)                                                                              \
@@ -45,6 +46,12 @@ struct exec_desc {
 	const struct exec_desc exec_##name = {.op = op_##name, .checked = true};                   \
 	static int op_##name(struct cpu *cpu __attribute__((unused)),                              \
 			     const struct insn *in __attribute__((unused)))
+
+/* The same for one that writes all arithmetic flags and cpu->flag_kind, except where it faults: nobody works the old ones out. */
+#define SIMPLE_ALL_FLAGS(name)                                                                    \
+	static int op_##name(struct cpu *cpu, const struct insn *in);                              \
+	const struct exec_desc exec_##name = {.op = op_##name, .all_flags = true};                 \
+	static int op_##name(struct cpu *cpu, const struct insn *in)
 
 /* ---- operands, for simple operations ------------------------------------------------------------ */
 

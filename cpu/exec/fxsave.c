@@ -233,34 +233,45 @@ static bool x87_in_use(const struct cpu *cpu)
 	       f->fds || !all_zero(f->r, sizeof(f->r));
 }
 
-/* Where component @i keeps its @n-th register; NULL past the end. *size gets its bytes. */
-static void *component_reg(struct cpu *cpu, unsigned i, unsigned n, unsigned *size)
+/* Where component @i keeps its registers: @count of them, of @size bytes, @stride bytes from one to the next. */
+struct regs {
+	u8 *first;
+	unsigned size, stride, count;
+};
+
+static struct regs component_regs(struct cpu *cpu, unsigned i)
 {
-	unsigned regs = xmm_count(cpu);
+	const unsigned n = xmm_count(cpu), vec = sizeof(cpu->v[0]);
 
 	switch (i) {
-	case XC_SSE: *size = 16; return n < regs ? cpu->v[n].b : NULL;
-	case XC_AVX: *size = 16; return n < regs ? cpu->v[n].b + 16 : NULL;
-	case XC_OPMASK: *size = 8; return n < 8 ? &cpu->k[n] : NULL;
-	case XC_ZMM_HI256: *size = 32; return n < regs ? cpu->v[n].b + 32 : NULL;
-	case XC_HI16_ZMM: *size = 64; return n < 16 && regs == 16 ? cpu->v[16 + n].b : NULL;
-	case XC_PKRU: *size = 4; return n == 0 ? &cpu->pkru : NULL;
-	case XC_CET_U: *size = 8; return n == 0 ? &cpu->u_cet : n == 1 ? &cpu->pl_ssp[3] : NULL;
-	case XC_CET_S: *size = 8; return n < 3 ? &cpu->pl_ssp[n] : NULL;
-	default: *size = 0; return NULL;
+	case XC_SSE: return (struct regs){cpu->v[0].b, 16, vec, n};
+	case XC_AVX: return (struct regs){cpu->v[0].b + 16, 16, vec, n};
+	case XC_OPMASK: return (struct regs){(u8 *)cpu->k, 8, 8, 8};
+	case XC_ZMM_HI256: return (struct regs){cpu->v[0].b + 32, 32, vec, n};
+	case XC_HI16_ZMM: return (struct regs){cpu->v[16].b, 64, vec, n == 16 ? 16 : 0};
+	case XC_PKRU: return (struct regs){(u8 *)&cpu->pkru, 4, 4, 1};
+	case XC_CET_U:
+		return (struct regs){(u8 *)&cpu->u_cet, 8, offsetof(struct cpu, pl_ssp[3]) - offsetof(struct cpu, u_cet), 2};
+	case XC_CET_S: return (struct regs){(u8 *)cpu->pl_ssp, 8, 8, 3};
+	default: return (struct regs){NULL, 0, 0, 0};
 	}
 }
 
 static bool component_in_use(struct cpu *cpu, unsigned i)
 {
-	unsigned size;
-	void *reg;
+	const struct regs r = component_regs(cpu, i);
 
 	if (i == XC_X87)
 		return x87_in_use(cpu);
-	for (unsigned n = 0; (reg = component_reg(cpu, i, n, &size)); n++)
-		if (!all_zero(reg, size))
+	if (i == XC_PKRU)
+		return cpu->pkru;
+	for (unsigned n = 0; n < r.count; n++) {
+		u64 any = 0, v;
+		for (unsigned at = 0; at < r.size; at += 8, any |= v)
+			memcpy(&v, r.first + n * r.stride + at, 8);
+		if (any)
 			return true;
+	}
 	return false;
 }
 
@@ -277,8 +288,7 @@ static u64 xinuse(struct cpu *cpu, u64 of)
 
 static void component_store(struct cpu *cpu, unsigned i, u8 *buf, bool rexw)
 {
-	unsigned size, at = 0;
-	void *reg;
+	const struct regs r = component_regs(cpu, i);
 
 	if (i == XC_X87) {
 		x87_store(cpu, buf, rexw);
@@ -286,15 +296,18 @@ static void component_store(struct cpu *cpu, unsigned i, u8 *buf, bool rexw)
 	}
 	if (i == XC_PKRU)
 		memset(buf, 0, 8);
-	for (unsigned n = 0; (reg = component_reg(cpu, i, n, &size)); n++, at += size)
-		memcpy(buf + at, reg, size);
+	if (r.size == 16)
+		for (unsigned n = 0; n < r.count; n++) /* a size that the compiler knows: this is what an XSAVE mostly does */
+			memcpy(buf + n * 16, r.first + n * r.stride, 16);
+	else
+		for (unsigned n = 0; n < r.count; n++)
+			memcpy(buf + n * r.size, r.first + n * r.stride, r.size);
 }
 
 /* @buf NULL: the initial configuration. */
 static void component_load(struct cpu *cpu, unsigned i, const u8 *buf, bool rexw)
 {
-	unsigned size, at = 0;
-	void *reg;
+	const struct regs r = component_regs(cpu, i);
 
 	if (i == XC_X87) {
 		if (buf)
@@ -303,24 +316,23 @@ static void component_load(struct cpu *cpu, unsigned i, const u8 *buf, bool rexw
 			x87_load_initial(cpu);
 		return;
 	}
-	for (unsigned n = 0; (reg = component_reg(cpu, i, n, &size)); n++, at += size) {
-		if (buf)
-			memcpy(reg, buf + at, size);
+	for (unsigned n = 0; n < r.count; n++) {
+		u8 *reg = r.first + n * r.stride;
+		if (buf && r.size == 16)
+			memcpy(reg, buf + n * 16, 16);
+		else if (buf)
+			memcpy(reg, buf + n * r.size, r.size);
 		else
-			memset(reg, 0, size);
+			memset(reg, 0, r.size);
 	}
 }
 
 /* Bytes of component @i that the current mode reads and writes. */
 static unsigned component_bytes(struct cpu *cpu, unsigned i)
 {
-	unsigned size = 0, n = 0;
+	const struct regs r = component_regs(cpu, i);
 
-	if (i == XC_X87 || i == XC_PKRU)
-		return xsave_components[i].size;
-	while (component_reg(cpu, i, n, &size))
-		n++;
-	return n * size;
+	return i == XC_X87 || i == XC_PKRU ? xsave_components[i].size : r.count * r.size;
 }
 
 /* ---- XSAVE ------------------------------------------------------------------------------- */

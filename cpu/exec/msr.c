@@ -315,8 +315,16 @@ static const struct msr_row *msr_find(struct cpu *cpu, u32 num, struct msr_row *
 		copy->num = num;
 		return copy;
 	}
-	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].num == num && cpu_has(cpu, rows[i].feature))
+	unsigned first = 0;
+	for (unsigned n = ARRAY_SIZE(rows); n; n /= 2) { /* before @first are lower numbers, from first + n on not */
+		unsigned mid = first + n / 2;
+		if (rows[mid].num < num) {
+			first = mid + 1;
+			n--;
+		}
+	}
+	for (unsigned i = first; i < ARRAY_SIZE(rows) && rows[i].num == num; i++)
+		if (cpu_has(cpu, rows[i].feature))
 			return &rows[i];
 	return NULL;
 }

@@ -299,8 +299,10 @@ void uop_call_flags(UOP_ARGS)
 /* Would the run loop only enter the next block now? Then that must happen: an interrupt shadow that hides nothing is over. */
 static bool nothing_between(struct cpu *cpu)
 {
-	return !cpu->attn && !cpu->events && cpu->cd >= BLOCK_MAX_INSNS && cpu->activity == CPU_ACTIVE && !vmx_nonroot(cpu) &&
-	       !must_step(cpu);
+	const bool masked = cpu->events == CPU_EV_INTR && !(cpu->rflags & FL_IF);
+
+	return !cpu->attn && (!cpu->events || masked) && cpu->cd >= BLOCK_MAX_INSNS && cpu->activity == CPU_ACTIVE &&
+	       !vmx_nonroot(cpu) && !must_step(cpu);
 }
 
 /* Mostly a system call, or the way back from one: the block that follows is known to the jump cache. */
@@ -356,6 +358,31 @@ void uop_intercept(UOP_ARGS)
 		return;
 	}
 	NEXT;
+}
+
+/*
+ * Where PAUSE takes longer than its one instruction, the slice ends as much earlier. It does so right behind the instruction
+ * when what is left of it is short: blocks count on BLOCK_MAX_INSNS.
+ */
+void uop_pause(UOP_ARGS)
+{
+	s64 left = cd - u->icnt - 1;
+	u32 n = 0;
+
+	save_state(cpu, fa, fb, cd - u->icnt);
+	if (cpu->others_wait)
+		cpu->paused = true;
+	else if (cpu->bus.pause)
+		n = cpu->bus.pause(cpu->bus.ctx);
+	if (likely(!cpu->paused && (!n || left > (s64)n + BLOCK_MAX_INSNS))) {
+		cpu->icount_end -= n;
+		cpu->run_end -= n;
+		cd -= n;
+		NEXT;
+	}
+	cpu_event_set(cpu, CPU_EV_STOP);
+	cpu->rip = code_rip(cpu, u->off + u->insn->len);
+	cpu->cd = left;
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
@@ -560,9 +587,10 @@ static void run_chain(struct cpu *cpu, u64 end)
 
 enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns)
 {
-	u64 end = cpu_icount(cpu) + max_insns;
+	const u64 end = cpu_icount(cpu) + max_insns;
 	enum cpu_exit why;
 
+	cpu->run_end = end;
 	cpu->link_from = NULL; /* whoever ran in between may have moved rip */
 	cpu_mxcsr_load(cpu);
 	for (;;) {
@@ -577,13 +605,13 @@ enum cpu_exit cpu_run(struct cpu *cpu, u64 max_insns)
 			why = CPU_EXIT_STOP;
 			break;
 		}
-		if (cpu_icount(cpu) >= end) {
-			why = CPU_EXIT_BUDGET;
+		if (cpu_icount(cpu) >= cpu->run_end) {
+			why = cpu->run_end == end ? CPU_EXIT_BUDGET : CPU_EXIT_STOP;
 			break;
 		}
-		u64 stop = end;
+		u64 stop = cpu->run_end;
 		if (unlikely(vmx_nonroot(cpu)))
-			stop = vmx_slice_end(cpu, end);
+			stop = vmx_slice_end(cpu, stop);
 		if (cpu->events) {
 			u64 now = cpu_icount(cpu);
 			cpu_rflags(cpu);

@@ -255,6 +255,33 @@ static int frame_push_split(struct cpu *cpu, const struct stack *st, const struc
 	return 0;
 }
 
+/* The first value to the highest slot; in sizes that the compiler knows. */
+static void pack_slots(u8 *buf, const struct frame *f, unsigned size)
+{
+	for (unsigned i = 0; i < f->n; i++) {
+		u8 *slot = buf + (f->n - 1 - i) * size;
+		if (size == 8)
+			memcpy(slot, &f->v[i], 8);
+		else if (size == 4)
+			memcpy(slot, &f->v[i], 4);
+		else
+			memcpy(slot, &f->v[i], 2);
+	}
+}
+
+static u64 slot_value(const u8 *slot, unsigned size)
+{
+	u64 v = 0;
+
+	if (size == 8)
+		memcpy(&v, slot, 8);
+	else if (size == 4)
+		memcpy(&v, slot, 4);
+	else
+		memcpy(&v, slot, 2);
+	return v;
+}
+
 int frame_push(struct cpu *cpu, struct stack *st, const struct frame *f, unsigned size)
 {
 	unsigned total = f->n * size;
@@ -265,8 +292,7 @@ int frame_push(struct cpu *cpu, struct stack *st, const struct frame *f, unsigne
 		if (frame_push_split(cpu, st, f, size))
 			return 1;
 	} else {
-		for (unsigned i = 0; i < f->n; i++)
-			memcpy(buf + (f->n - 1 - i) * size, &f->v[i], size);
+		pack_slots(buf, f, size);
 		if (stack_linear(cpu, st, off, total, &lin) || mem_aligned(cpu, lin, size, st->acc))
 			return 1;
 		/* Slot by slot the fault has the CR2 of the first push that fails. */
@@ -295,10 +321,8 @@ int frame_peek(struct cpu *cpu, const struct stack *st, u64 *v, unsigned n, unsi
 {
 	const u8 *host = frame_host(cpu, st, n * size);
 
-	for (unsigned i = 0; host && i < n; i++) {
-		v[i] = 0;
-		memcpy(&v[i], host + i * size, size);
-	}
+	for (unsigned i = 0; host && i < n; i++)
+		v[i] = slot_value(host + i * size, size);
 	if (host)
 		return 0;
 	for (unsigned i = 0; i < n; i++) {

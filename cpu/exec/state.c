@@ -54,7 +54,7 @@ SNAPSHOT(vm_fault_snapshot, "vm-exit", 1, struct vm_fault, VM_FAULT_FIELDS);
 	H(index) H(cpu_count) H(bsp) P(CPU_PAD_PEER) H(peer) H(others_wait) V(paused) V(monitor_armed) V(monitor_user) \
 	V(wait_limited) P(3) V(monitor_gpa) V(wait_until) V(rng) \
 	V(vmx_mode) V(vmx_shadow) P(6) H(vmx) H(watchers) H(seen_cpl) H(block_insns) P(6) S(vm_fault, vm_fault_snapshot) \
-	H(vmx_shadow_end) V(dr6_pending) P(CPU_PAD_END)
+	H(run_end) H(vmx_shadow_end) V(dr6_pending) P(CPU_PAD_END)
 /* clang-format on */
 
 /* What the compiler puts between two members. */

@@ -519,20 +519,11 @@ SIMPLE(hlt)
 	return 0;
 }
 
-/* A processor that spins for another lets it run. Alone, or with nobody to wait for, PAUSE is nothing. */
-static int op_pause(struct cpu *cpu, const struct insn *in)
-{
-	if (cpu->others_wait) {
-		cpu->paused = true;
-		cpu_event_set(cpu, CPU_EV_STOP);
-	}
-	return 0;
-}
-
+/* A processor that spins for another lets it run. With nobody to wait for it waits for time to pass: more does at each PAUSE. */
 static void gen_pause(struct builder *b, const struct insn *in, u32 arg)
 {
-	if (b->cpu->cpu_count > 1)
-		emit_call(b, in, op_pause);
+	if (b->cpu->cpu_count > 1 || b->cpu->bus.pause)
+		uop_set_insn(b, emit(b, uop_pause), in);
 }
 extern const struct exec_desc exec_pause;
 const struct exec_desc exec_pause = {.gen = gen_pause};

@@ -140,6 +140,7 @@ void uop_call_end(UOP_ARGS);
 void uop_call_checked(UOP_ARGS);
 /** In VMX non-root operation, before an instruction that may exit. */
 void uop_intercept(UOP_ARGS);
+void uop_pause(UOP_ARGS);
 
 /** Shortens the slice so that the block end, @n instructions on, leaves the chain. Returns the new cd. */
 s64 uop_clip(struct cpu *cpu, s64 cd, unsigned n);

@@ -35,10 +35,16 @@ void vmcs_load(struct cpu *cpu, u64 ptr)
 
 /* ---- results ------------------------------------------------------------------------------------ */
 
+static int flags_are(struct cpu *cpu, u32 flags)
+{
+	cpu->flag_kind = 0;
+	cpu->rflags = (cpu->rflags & ~FL_ARITH) | flags;
+	return 0;
+}
+
 static int succeed(struct cpu *cpu)
 {
-	cpu->rflags &= ~FL_ARITH;
-	return 0;
+	return flags_are(cpu, 0);
 }
 
 /* For who asks why. The entry checks say more themselves (entry.c). */
@@ -55,8 +61,7 @@ static int fail_invalid(struct cpu *cpu, const char *why)
 {
 	if (why)
 		note_failure(cpu, 0, why);
-	cpu->rflags = (cpu->rflags & ~FL_ARITH) | FL_CF;
-	return 0;
+	return flags_are(cpu, FL_CF);
 }
 
 /* VMfail: VMfailValid with an error number if there is a current VMCS. */
@@ -70,8 +75,7 @@ static int fail(struct cpu *cpu, enum vmx_error error)
 	if (vmx->current == VMCS_NONE)
 		return fail_invalid(cpu, NULL);
 	VF(INSTR_ERROR) = error;
-	cpu->rflags = (cpu->rflags & ~FL_ARITH) | FL_ZF;
-	return 0;
+	return flags_are(cpu, FL_ZF);
 }
 
 /* ---- what every VMX instruction checks first ---------------------------------------------------- */
@@ -260,7 +264,7 @@ static bool vmcs_there(struct cpu *cpu)
 	return false;
 }
 
-SIMPLE(vmread)
+SIMPLE_ALL_FLAGS(vmread)
 {
 	struct vmx *vmx = cpu->vmx;
 	u64 enc = reg_read(cpu, in->op[1].reg, width(cpu)), v;
@@ -286,7 +290,7 @@ SIMPLE(vmread)
 	return succeed(cpu);
 }
 
-SIMPLE(vmwrite)
+SIMPLE_ALL_FLAGS(vmwrite)
 {
 	struct vmx *vmx = cpu->vmx;
 	u64 enc = reg_read(cpu, in->op[0].reg, width(cpu)), v;

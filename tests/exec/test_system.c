@@ -590,6 +590,19 @@ START_TEST(msr_read_faults)
 }
 END_TEST
 
+/* They are searched by halves. */
+START_TEST(msr_rows_are_in_order)
+{
+#define MSR(num, ...) num,
+	static const u32 rows[] = {
+#include "cpu/exec/msrs.def"
+	};
+#undef MSR
+	for (unsigned i = 1; i < ARRAY_SIZE(rows); i++)
+		ck_assert_msg(rows[i - 1] <= rows[i], "MSR %x stands behind %x", rows[i], rows[i - 1]);
+}
+END_TEST
+
 START_TEST(msr_round_trips)
 {
 	static const struct {
@@ -821,6 +834,7 @@ int main(void)
 	tcase_add_test(t, msr_write_faults);
 	tcase_add_test(t, msr_addresses_of_57_bits);
 	tcase_add_test(t, msr_read_faults);
+	tcase_add_test(t, msr_rows_are_in_order);
 	tcase_add_test(t, msr_round_trips);
 	tcase_add_test(t, old_models_lack_new_msrs);
 	tcase_add_test(t, models_parse);

@@ -86,6 +86,23 @@ START_TEST(debug_exit_gives_the_guests_code)
 }
 END_TEST
 
+/* mov ecx, 1000; pause; loop: PAUSE takes 70 ns besides its 2, the port 200; limits stay exact. */
+START_TEST(pause_lets_time_pass)
+{
+	struct machine_config cfg = GUEST(0xb9, 0xe8, 3, 0, 0, 0xf3, 0x90, 0xe2, 0xfc, OUTW(0x604, 0x2000), LOOP);
+	struct machine_result r;
+	ck_assert_int_eq(end_of(&cfg, &r), END_POWER_OFF);
+	ck_assert_uint_eq(r.instructions, 2004);
+	ck_assert_uint_eq(r.virtual_ns, 2004 * 2 + 1000 * 70 + 200);
+	for (u64 n = 1; n < 2000; n += 37) {
+		cfg.max_insns = n;
+		ck_assert_int_eq(end_of(&cfg, &r), END_MAX_INSNS);
+		ck_assert_uint_eq(r.instructions, n);
+		ck_assert_uint_eq(r.virtual_ns, n * 2 + n / 2 * 70);
+	}
+}
+END_TEST
+
 START_TEST(reset_register_ends_under_no_reboot)
 {
 	struct machine_config cfg = GUEST(OUTW(0xcf9, 0x0606), LOOP);
@@ -412,6 +429,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, acpi_power_off_ends);
 	tcase_add_test(t, debug_exit_gives_the_guests_code);
+	tcase_add_test(t, pause_lets_time_pass);
 	tcase_add_test(t, reset_register_ends_under_no_reboot);
 	tcase_add_test(t, a_reset_starts_the_guest_again);
 	tcase_add_test(t, triple_fault_is_explained);
