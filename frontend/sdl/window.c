@@ -430,6 +430,7 @@ static bool open_window(struct window *w)
 	SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
 	SDL_SetHint(SDL_HINT_QUIT_ON_LAST_WINDOW_CLOSE, "0");
 	SDL_SetHint(SDL_HINT_MOUSE_FOCUS_CLICKTHROUGH, "1");
+	SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0"); /* what is drawn in software goes to the screen, not through OpenGL */
 	if (SDL_Init(SDL_INIT_VIDEO))
 		return false;
 	w->ended_event = SDL_RegisterEvents(1);
