@@ -56,9 +56,9 @@ u32 memory_reserve(u32 bytes)
 {
 	if (!bytes)
 		return top_of_low;
-	bytes = (bytes + PAGE - 1) & ~(PAGE - 1);
-	if (top_of_low < 0x200000 + bytes)
+	if (top_of_low < 0x200000 || bytes > top_of_low - 0x200000)
 		return 0;
+	bytes = (bytes + PAGE - 1) & ~(PAGE - 1); /* top_of_low is a page's start, and so is the least */
 	top_of_low -= bytes;
 	memset(PTR(top_of_low), 0, bytes);
 	return top_of_low;
@@ -67,7 +67,7 @@ u32 memory_reserve(u32 bytes)
 u32 fseg_alloc(u32 bytes, u32 align)
 {
 	u32 at = (fseg_next + align - 1) & ~(align - 1);
-	if (at + bytes > 0xfe000)
+	if (at > 0xfe000 || bytes > 0xfe000 - at)
 		return 0;
 	fseg_next = at + bytes;
 	memset(PTR(at), 0, bytes);

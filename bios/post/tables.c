@@ -102,16 +102,28 @@ static bool do_checksum(const struct loader_entry *e)
 	return true;
 }
 
+/* The length of table @name at @at, if it lies in a file that was loaded; else 0. */
+static u32 table_length(u32 at, const char *name)
+{
+	for (unsigned i = 0; i < file_count; i++) {
+		u32 off = at - files[i].at;
+		if (at < files[i].at || off >= files[i].size || files[i].size - off < 40 || compare(PTR(at), name, 4))
+			continue;
+		return MIN(MEM32(at + 4), files[i].size - off);
+	}
+	return 0;
+}
+
 /* RSDP, RSDT, FADT, FACS (ACPI 6.0, 5.2). */
 static void find_facs(void)
 {
 	for (unsigned i = 0; i < file_count; i++) {
-		u32 rsdt = MEM32(files[i].at + 16);
-		if (files[i].size < 20 || compare(PTR(files[i].at), "RSD PTR ", 8) || compare(PTR(rsdt), "RSDT", 4))
+		if (files[i].size < 20 || compare(PTR(files[i].at), "RSD PTR ", 8))
 			continue;
-		for (u32 at = rsdt + 36; at + 4 <= rsdt + MEM32(rsdt + 4); at += 4)
-			if (!compare(PTR(MEM32(at)), "FACP", 4))
-				RT(facs) = MEM32(MEM32(at) + 36);
+		u32 rsdt = MEM32(files[i].at + 16), n = table_length(rsdt, "RSDT");
+		for (u32 off = 36; off + 4 <= n; off += 4)
+			if (table_length(MEM32(rsdt + off), "FACP") >= 40 && table_length(MEM32(MEM32(rsdt + off) + 36), "FACS"))
+				RT(facs) = MEM32(MEM32(rsdt + off) + 36);
 	}
 }
 
