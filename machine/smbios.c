@@ -38,10 +38,12 @@ static u8 *begin(struct out *o, u8 type, u8 length, u16 handle)
 	return o->now;
 }
 
-/* Appends a string to the structure: its number goes to @at. */
+/* Appends a string to the structure: its number goes to @at. An empty one would end the strings: it has number 0 (6.1.3). */
 static void text(struct out *o, unsigned at, const char *t)
 {
 	size_t n = strnlen(t, 64);
+	if (!n)
+		return;
 	memcpy(o->s->tables + o->s->size, t, n);
 	o->s->tables[o->s->size + n] = 0;
 	o->s->size += (u32)n + 1;

@@ -26,6 +26,7 @@ u32 fseg_alloc(u32 bytes, u32 align);
 u32 memory_reserve(u32 bytes);
 void fw_item(u16 selector, void *out, u32 n);
 s32 fw_find(const char *name, u32 *size);
+void cpu_leaf(u32 leaf, u32 r[4]);
 u32 pci_read32(u16 bdf, u8 reg);
 u8 pci_read8(u16 bdf, u8 reg);
 s32 pci_next(s32 bdf);
@@ -108,6 +109,13 @@ s32 fw_find(const char *name, u32 *size)
 			return (s32)(0x20 + i);
 		}
 	return -1;
+}
+
+void cpu_leaf(u32 leaf, u32 r[4])
+{
+	r[0] = 0x306c3;
+	r[1] = r[2] = 0;
+	r[3] = 0x178bfbff; /* with a local APIC */
 }
 
 u32 pci_read32(u16 bdf, u8 reg)
@@ -252,7 +260,7 @@ static void built_in_place(const struct acpi_config *cfg)
 	check_rsdp(segment, ACPI_SEGMENT, sizeof(segment), segment + (rsdp - ACPI_SEGMENT));
 }
 
-/* (file, place, byte) each: the files are spoilt; a place behind the end sets a file's size. */
+/* (file, place, byte) each: the files are spoilt. A place from F000h on counts from a file's end; one behind the end sets its size. */
 static bool spoil(struct input *in)
 {
 	bool any = false;
@@ -261,6 +269,8 @@ static bool spoil(struct input *in)
 		u32 at = (u32)take(in, 2);
 		u8 v = (u8)take(in, 1);
 		any = true;
+		if (at >= 0xf000)
+			at = f->size - MIN(f->size, at & 0xff);
 		if (at < f->room)
 			f->data[at] = v;
 		else
@@ -318,11 +328,19 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	cpus = (u16)(take(&in, 1) % 64 + 1);
 	u8 flags = (u8)take(&in, 1);
 	u64 low = take(&in, 4), high = flags & 4 ? take(&in, 6) : 0;
-	const struct acpi_config cfg = {.cpus = cpus, .low_ram_bytes = low, .hpet = flags & 1, .vga = flags & 2, .pm_base = flags & 8 ? (u32)take(&in, 2) & 0xffc0 : 0};
+	const struct acpi_config cfg = {.cpus = cpus,
+					.low_ram_bytes = low,
+					.hpet = flags & 1,
+					.vga = flags & 2,
+					.pm_base = flags & 8 ? (u32)take(&in, 2) & 0xffc0 : 0};
 	char name[100] = {0};
 	for (unsigned i = 0; flags & 16 && i < sizeof(name) - 1; i++)
 		name[i] = (char)take(&in, 1);
-	const struct smbios_config more = {.cpus = cpus, .ram_low_bytes = low, .ram_high_bytes = high, .cpu_name = flags & 16 ? name : NULL, .table_address = flags & 32 ? 0xf1000 : 0};
+	const struct smbios_config more = {.cpus = cpus,
+					   .ram_low_bytes = low,
+					   .ram_high_bytes = high,
+					   .cpu_name = flags & 16 ? name : NULL,
+					   .table_address = flags & 32 ? 0xf1000 : 0};
 	for (unsigned i = 0; i < 8; i++) {
 		pci[i][0] = (u8)take(&in, 1);
 		pci[i][1] = (u8)take(&in, 1);
