@@ -82,7 +82,7 @@ void vec_emit(struct builder *b, const struct insn *in, const struct vec_forms *
 	bool mmx = in->op[0].kind == OPK_MM && f->mmx.rr;
 	struct uop *u;
 
-	if (f->exact && (b->mode & MODE_MXCSR_EXACT))
+	if (f->exact && vec_exactly(b, f->intels))
 		return emit_call(b, in, f->exact);
 	u = vec_emit_form(b, in, mmx ? &f->mmx : &f->x, 1);
 	if (f->prepare)
@@ -122,7 +122,7 @@ void avx_emit(struct builder *b, const struct insn *in, const struct avx_forms *
 {
 	struct uop *u;
 
-	if (f->exact && (b->mode & MODE_MXCSR_EXACT))
+	if (f->exact && vec_exactly(b, f->intels))
 		return emit_call(b, in, f->exact);
 	bool y = in->vex_l == 32 && f->y.rr;
 	bool ymm = y && f->ymm && vec_host_avx2();

@@ -193,6 +193,7 @@ struct vec_forms {
 	struct vec_form x, mmx;
 	u64 (*prepare)(u64 imm);                /* imm of the micro-operation; NULL: the immediate itself */
 	exec_op exact;                          /* when an SSE exception is unmasked; NULL: raises none */
+	bool intels;                            /* it is as Intel's processors have it: on others' hosts always exact */
 };
 
 /* 256 bits as one operation of the host's AVX2 (vec_ymm.c). Found by weak reference: absent where nobody wrote one. */
@@ -206,17 +207,30 @@ struct avx_forms {
 	struct vec_form w, y; /* 128 bits or scalar, 256 bits */
 	u64 (*prepare)(u64 imm);
 	exec_op exact;
+	bool intels;
 	const struct ymm_form *ymm; /* in the place of y where the host has AVX2; or NULL */
 };
 
-/** Whether the forms of vec_ymm.c and vec_cross.c run on this host. */
-static inline bool vec_host_avx2(void)
+/** Whether instructions that not every host has may be the host's own. */
+static inline bool vec_host_own(void)
 {
 #ifdef ORRERY_NO_HOST_AVX2 /* for testing the forms that do without */
 	return false;
 #else
-	return __builtin_cpu_supports("avx2");
+	return true;
 #endif
+}
+
+/** Whether the forms of vec_ymm.c and vec_cross.c run on this host. */
+static inline bool vec_host_avx2(void)
+{
+	return vec_host_own() && __builtin_cpu_supports("avx2");
+}
+
+/** Whether code built by @b takes the exact way; @intels: of an instruction whose results are the host's on Intel's alone. */
+static inline bool vec_exactly(const struct builder *b, bool intels)
+{
+	return (b->mode & MODE_MXCSR_EXACT) || (intels && !(vec_host_own() && __builtin_cpu_is("intel")));
 }
 
 /** @ymm's form where it exists and the host has AVX2, else @y. */

@@ -2,12 +2,13 @@
  * SSE floating point: arithmetic, comparisons, conversions, rounding (SDM Vol. 1, chapters 10 and 11; Vol. 2).
  *
  * Every operation is the host's own instruction, run under the guest's rounding, DAZ and FTZ (vec.h), so NaN payloads,
- * signed zeros and sticky flags are the hardware's. RCPPS and RSQRTPS give the host's approximation, which differs
- * between vendors within the documented error. When the guest unmasks an exception, the same
- * instruction runs with clean flags in vec_exact(), which looks at them before committing.
+ * signed zeros and sticky flags are the hardware's. RCPPS and RSQRTPS give Intel's approximation on every host (vec_approx.h).
+ * When the guest unmasks an exception, the same instruction runs with clean flags in vec_exact(), which looks at them
+ * before committing.
  */
 #include <xmmintrin.h>
 
+#include "cpu/exec/vec_approx.h"
 #include "cpu/exec/vec_forms.h"
 #include "cpu/fpu/softfloat.h"
 
@@ -387,8 +388,6 @@ ARITH(maxpd, 16A, NULL)
 
 ARITH(sqrtss, 4, NULL)
 ARITH(sqrtsd, 8, NULL)
-ARITH(rcpss, 4, NULL)
-ARITH(rsqrtss, 4, NULL)
 
 ARITH(addsubps, 16A, SOFT(ADDSUB, 4, add))
 ARITH(addsubpd, 16A, SOFT(ADDSUB, 8, add))
@@ -403,8 +402,39 @@ ARITH(hsubpd, 16A, SOFT(HORIZONTAL, 8, sub))
 
 UNARY(sqrtps, 16A, NULL)
 UNARY(sqrtpd, 16A, NULL)
-UNARY(rcpps, 16A, NULL)
-UNARY(rsqrtps, 16A, NULL)
+
+/* ---- approximations -------------------------------------------------------------------------------------------- */
+
+/* The host's own, and as simple operations, which hosts of other makers use always, Intel's. */
+#define APPROX(op)                                                                                \
+	static vec128 own_##op##ps(vec128 b)                                                        \
+	{                                                                                          \
+		union {                                                                             \
+			vec128 v;                                                                   \
+			u32 d[4];                                                                   \
+		} x = {b};                                                                          \
+		for (unsigned i = 0; i < 4; i++)                                                    \
+			x.d[i] = approx_##op(x.d[i]);                                               \
+		return x.v;                                                                         \
+	}                                                                                          \
+	HOST1(op##ps)                                                                              \
+	HOST2(op##ss)                                                                              \
+	EXACT(op##ps, NULL, own_##op##ps(b))                                                        \
+	EXACT(op##ss, NULL, _mm_blend_epi16(a, own_##op##ps(b), 3))                                 \
+	AVX_EXACT(op##ps, NULL)                                                                    \
+	AVX_EXACT(op##ss, NULL)                                                                    \
+	VEC_HANDLERS(x_##op##ps, X, 16A, host_##op##ps(b))                                          \
+	VEC_HANDLERS(x_##op##ss, X, 4, host_##op##ss(a, b))                                         \
+	AVX_128(op##ps, 16, host_##op##ps(b))                                                       \
+	AVX_128(op##ss, 4, host_##op##ss(a, b))                                                     \
+	AVX_256(op##ps, host_##op##ps(b))                                                           \
+	VEC_DESC(op##ps, .x = VEC_FORM(x_##op##ps), .exact = exact_##op##ps, .intels = true);       \
+	VEC_DESC(op##ss, .x = VEC_FORM(x_##op##ss), .exact = exact_##op##ss, .intels = true);       \
+	AVX_DESC(op##ps, AVX_FORMS(op##ps), .exact = exact_v##op##ps, .intels = true);              \
+	AVX_DESC(op##ss, .w = VEC_FORM(w_##op##ss), .exact = exact_v##op##ss, .intels = true);
+
+APPROX(rcp)
+APPROX(rsqrt)
 
 /* ---- comparison by predicate: legacy encodings have eight (imm8 bits 2:0) ------------------------------------------ */
 

@@ -13,6 +13,7 @@
 #include "tests/suite.h"
 #include "cpu/exec/builder.h"
 #include "cpu/exec/vec.h"
+#include "cpu/exec/vec_approx.h"
 
 /* Registers 0 to 2 of each file, what memory holds, flags and control. RSI points to `mem`. */
 struct regs {
@@ -228,7 +229,10 @@ static bool is_tested(const struct insn *in)
 static bool host_can(const struct insn *in)
 {
 	u32 a = 7, b, c = 0, d;
+	const char *name = insn_rows[in->row].mnemonic;
 
+	if (!__builtin_cpu_is("intel") && (!strncmp(name, "rcp", 3) || !strncmp(name, "rsqrt", 5)))
+		return false; /* of another maker's own */
 	asm("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
 	switch (insn_rows[in->row].feature) {
 	case FEAT_SHA: return b & BIT(29);
@@ -421,6 +425,57 @@ START_TEST(unmasked_exception_without_osxmmexcpt_is_ud)
 }
 END_TEST
 
+static float as_float(u32 v)
+{
+	float f;
+
+	memcpy(&f, &v, 4);
+	return f;
+}
+
+static u32 host_approximation(u32 x, bool root)
+{
+	float f = as_float(x), r;
+	u32 v;
+
+	if (root)
+		asm("rsqrtss %1, %0" : "=x"(r) : "x"(f));
+	else
+		asm("rcpss %1, %0" : "=x"(r) : "x"(f));
+	memcpy(&v, &r, 4);
+	return v;
+}
+
+/* Each upper 13 bits of the mantissa in each binade: within 1.5 * 2^-12 (SDM Vol. 2B), and an Intel host's to the bit. */
+START_TEST(approximations)
+{
+	const u32 special[][3] = {{0, 0x7f800000, 0x7f800000},          {0x80000000, 0xff800000, 0xff800000},
+				  {1, 0x7f800000, 0x7f800000},          {0x807fffff, 0xff800000, 0xff800000},
+				  {0x7f800000, 0, 0},                   {0xff800000, 0x80000000, 0xffc00000},
+				  {0x7f800001, 0x7fc00001, 0x7fc00001}, {0xffc12345, 0xffc12345, 0xffc12345},
+				  {0xbf800000, 0xbf7ff000, 0xffc00000}};
+	const double bound = 1.5 / 4096;
+	bool intel = __builtin_cpu_is("intel");
+
+	for (unsigned i = 0; i < ARRAY_SIZE(special); i++) {
+		ck_assert_uint_eq(approx_rcp(special[i][0]), special[i][1]);
+		ck_assert_uint_eq(approx_rsqrt(special[i][0]), special[i][2]);
+	}
+	for (u32 x = 0; x < 0x7f800000; x += 0x3ff + (x & 1)) {
+		u32 rcp = approx_rcp(x), root = approx_rsqrt(x);
+		double f = as_float(x), a = as_float(rcp) * f - 1, b = (double)as_float(root) * as_float(root) * f;
+
+		if (x >= 0x800000 && x < 0x7e800000)
+			ck_assert_msg(a < bound && a > -bound, "rcp %x: %x", x, rcp);
+		if (x >= 0x800000)
+			ck_assert_msg(b < (1 + bound) * (1 + bound) && b > (1 - bound) * (1 - bound), "rsqrt %x: %x", x, root);
+		if (intel)
+			ck_assert(rcp == host_approximation(x, false) && root == host_approximation(x, true) &&
+				  approx_rcp(x | 1u << 31) == host_approximation(x | 1u << 31, false));
+	}
+}
+END_TEST
+
 START_TEST(mmx_write_marks_registers_valid_and_resets_top)
 {
 	u32 feat[FEATURE_WORDS];
@@ -452,6 +507,7 @@ int main(void)
 	tcase_add_test(tc, exact_way_equals_the_host_when_masked);
 	tcase_add_test(tc, unmasked_exceptions_are_raised_as_by_the_host);
 	tcase_add_test(tc, unmasked_exception_without_osxmmexcpt_is_ud);
+	tcase_add_test(tc, approximations);
 	tcase_add_test(tc, mmx_write_marks_registers_valid_and_resets_top);
 	suite_add_tcase(s, tc);
 	return run_suite(s);

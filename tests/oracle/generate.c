@@ -33,7 +33,7 @@ struct pools {
 
 /*
  * Not a matter between us and the host: privileged state, the operating system, time, chance, identity, or
- * descriptor tables; approximations that each maker chooses (RCPPS, RSQRTPS); and undocumented aliases of FSTP.
+ * descriptor tables; and undocumented aliases of FSTP. RCPPS and RSQRTPS are Intel's.
  */
 static const char *const skipped[] = {
 	"rdtsc", "rdtscp", "rdpmc", "rdrand", "rdseed", "cpuid", "xgetbv", "xsetbv", "rdpid", "syscall", "sysenter",
@@ -41,7 +41,7 @@ static const char *const skipped[] = {
 	"lmsw", "lar", "lsl", "verr", "verw", "rdfsbase", "rdgsbase", "wrfsbase", "wrgsbase", "xsave", "xrstor",
 	"fxsave", "fxrstor", "monitor", "mwait", "umonitor", "umwait", "tpause", "vm", "inv", "encl", "getsec",
 	"rdpkru", "wrpkru", "xbegin", "xabort", "xend", "xtest", "rsm", "lds", "les", "lss", "lfs", "lgs",
-	"rcpps", "rcpss", "rsqrtps", "rsqrtss", "vrcp", "vrsqrt", "fnsave", "fsave", "fnstenv", "fstenv", "clac",
+	"fnsave", "fsave", "fnstenv", "fstenv", "clac",
 	"stac", "enqcmd", "ptwrite", "swapgs", "stui", "clui", "skinit", "stgi", "clgi", "bnd", "incssp", "rdssp",
 	"saveprevssp", "rstorssp", "wrss", "wruss", "setssbsy", "clrssbsy", "clzero", "ljmp", "lcall",
 	"pcommit", "fstp1", "fstp8", "fstp9", "wbinvd", "wbnoinvd", "ud0", "xstore",
@@ -50,9 +50,8 @@ static const char *const skipped[] = {
 /* Names of these stand for whole families: anything that begins so is skipped. */
 static bool is_prefix(const char *name)
 {
-	static const char *const prefixes[] = {"vm", "inv", "encl", "xsave", "xrstor", "fxsave", "fxrstor", "vrcp",
-					       "vrsqrt", "bnd", "incssp", "rdssp", "wrss", "iret", "enqcmd",
-					       "sysret", "sysexit", "retf", "int"};
+	static const char *const prefixes[] = {"vm", "inv", "encl", "xsave", "xrstor", "fxsave", "fxrstor", "bnd",
+					       "incssp", "rdssp", "wrss", "iret", "enqcmd", "sysret", "sysexit", "retf", "int"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
 		if (!strcmp(name, prefixes[i]))
@@ -68,6 +67,8 @@ static bool is_skipped(const char *mnemonic)
 
 	if (!strcmp(mnemonic, "into") || !strcmp(mnemonic, "int3"))
 		return false;
+	if (!__builtin_cpu_is("intel") && (strstr(mnemonic, "rcp") || strstr(mnemonic, "rsqrt")))
+		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(skipped); i++) {
 		if (!strcmp(skipped[i], "vm"))
 			continue;
