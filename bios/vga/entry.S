@@ -25,15 +25,16 @@ pcir:
 	.word	0
 
 	.text
-/* At power-on, called far by the system BIOS. */
-rom_init:
-	pushfw
+/* To C and back: every register stands on the caller's stack, where DS and ES lead, and FS to this ROM; EBX keeps ESP. */
+	.macro SAVE_ALL
 	pushw	%gs
 	pushw	%fs
 	pushw	%ds
 	pushw	%es
 	pushal
 	cld
+	.endm
+	.macro FOR_C
 	movw	%ss, %ax
 	movw	%ax, %ds
 	movw	%ax, %es
@@ -41,40 +42,34 @@ rom_init:
 	movw	%ax, %fs
 	movl	%esp, %ebx
 	movzwl	%sp, %esp
-	calll	vga_post
+	.endm
+	.macro RESTORE_ALL
 	movl	%ebx, %esp
 	popal
 	popw	%es
 	popw	%ds
 	popw	%fs
 	popw	%gs
+	.endm
+
+/* At power-on, called far by the system BIOS. */
+rom_init:
+	pushfw
+	SAVE_ALL
+	FOR_C
+	calll	vga_post
+	RESTORE_ALL
 	popfw
 	lretw
 
 	.globl	int10_entry
 int10_entry:
-	pushw	%gs
-	pushw	%fs
-	pushw	%ds
-	pushw	%es
-	pushal
-	cld
+	SAVE_ALL
 	sti
-	movw	%ss, %ax
-	movw	%ax, %ds
-	movw	%ax, %es
-	movw	%cs, %ax
-	movw	%ax, %fs
-	movl	%esp, %ebx
-	movzwl	%sp, %esp
+	FOR_C
 	movl	%esp, %eax
 	calll	vga_int10
-	movl	%ebx, %esp
-	popal
-	popw	%es
-	popw	%ds
-	popw	%fs
-	popw	%gs
+	RESTORE_ALL
 	iretw
 
 /* The window function of VBE mode information: called far, changes AX and DX only. */
@@ -83,27 +78,11 @@ vbe_window_entry:
 	pushfw
 	pushw	%cs /* in the places of an interrupt frame */
 	pushw	%cs
-	pushw	%gs
-	pushw	%fs
-	pushw	%ds
-	pushw	%es
-	pushal
-	cld
-	movw	%ss, %ax
-	movw	%ax, %ds
-	movw	%ax, %es
-	movw	%cs, %ax
-	movw	%ax, %fs
-	movl	%esp, %ebx
-	movzwl	%sp, %esp
+	SAVE_ALL
+	FOR_C
 	movl	%esp, %eax
 	calll	vbe_window_call
-	movl	%ebx, %esp
-	popal
-	popw	%es
-	popw	%ds
-	popw	%fs
-	popw	%gs
+	RESTORE_ALL
 	addw	$4, %sp
 	popfw
 	lretw
