@@ -821,6 +821,55 @@ UNARY(16)
 UNARY(32)
 UNARY(64)
 
+/* INC and DEC of memory, which keep CF whatever the flags' kind. */
+#define KEEP_CARRY                                                                                \
+	do {                                                                                      \
+		if (likely(cpu->flag_kind >= FK_ADD))                                             \
+			fb = fa < fb;                                                             \
+		else if (cpu->flag_kind == FK_RES)                                                \
+			fb &= FL_CF;                                                              \
+		else                                                                              \
+			fb = cpu->rflags & FL_CF;                                                 \
+	} while (0)
+
+/* Of @m, come about by adding @by: what changed tells AF, and with the @larger one's sign, OF. */
+#define STEP_FLAGS(bits, by, larger)                                                              \
+	fa = SX(bits, m);                                                                         \
+	u64 was = SX(bits, m - (by)), changed = was ^ fa;                                         \
+	fb |= changed & FL_AF;                                                                    \
+	fb |= (changed & larger) >> 63 << 11;                                                     \
+	KIND(FK_RES)
+#define STEP_MEM_FAST(name, slow, eam, bits, by, larger)                                          \
+	static void name##_##eam(UOP_ARGS)                                                        \
+	{                                                                                         \
+		ea = EA_##eam;                                                                    \
+		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                          \
+		if (TLB_MISS(e, sizeof(u##bits)))                                                 \
+			return slow(UOP_PASS);                                                    \
+		ea += e->host;                                                                    \
+		KEEP_CARRY;                                                                       \
+		u##bits m = (u##bits)(HOST(u##bits, ea) + (by));                                  \
+		HOST(u##bits, ea) = m;                                                            \
+		STEP_FLAGS(bits, by, larger);                                                     \
+		NEXT;                                                                             \
+	}
+#define STEP_MEM(name, bits, by, larger)                                                          \
+	UOP_RMW_SLOW(name##bits##_m_slow, u##bits, {                                              \
+		KEEP_CARRY;                                                                       \
+		m = (u##bits)(m + (by));                                                          \
+		STEP_FLAGS(bits, by, larger);                                                     \
+	})                                                                                        \
+	STEP_MEM_FAST(name##bits##_m, name##bits##_m_slow, bd, bits, by, larger)                  \
+	STEP_MEM_FAST(name##bits##_m, name##bits##_m_slow, bis, bits, by, larger)                 \
+	STEP_MEM_FAST(name##bits##_m, name##bits##_m_slow, pre, bits, by, larger)
+#define INC_DEC_MEM(bits)                                                                         \
+	STEP_MEM(inc, bits, 1, fa)                                                                \
+	STEP_MEM(dec, bits, -1, was)
+INC_DEC_MEM(8)
+INC_DEC_MEM(16)
+INC_DEC_MEM(32)
+INC_DEC_MEM(64)
+
 enum unary { UN_INC, UN_DEC, UN_NOT, UN_NEG };
 
 static void gen_unary(struct builder *b, const struct insn *in, u32 op)
@@ -831,9 +880,18 @@ static void gen_unary(struct builder *b, const struct insn *in, u32 op)
 		[UN_NOT] = {{not8, not16, not32, not64}, {not8, not16, not32, not64}},
 		[UN_NEG] = {{neg8, neg16, neg32, neg64}, {neg8, neg16, neg32, neg64}},
 	};
+	static const uop_fn mem[][4][EAM_COUNT] = {
+		[UN_INC] = {EAM3(inc8_m), EAM3(inc16_m), EAM3(inc32_m), EAM3(inc64_m)},
+		[UN_DEC] = {EAM3(dec8_m), EAM3(dec16_m), EAM3(dec32_m), EAM3(dec64_m)},
+	};
 	bool keep = op != UN_NOT && flags_needed(b);
 	unsigned size = in->op[0].size;
 
+	if (op <= UN_DEC && in->op[0].kind == OPK_MEM) {
+		emit_mem(b, in, mem[op][lg(size)], size, ACC_RW);
+		b->sf = SF_RES;
+		return;
+	}
 	if (keep && op != UN_NEG)
 		need_res(b);
 	u16 off = load_rmw_tmp(b, in, 0);
@@ -1583,7 +1641,7 @@ static int rmw_end(struct cpu *cpu, const struct insn *in, u64 lin, u64 v)
 	return mem_write(cpu, lin, &v, in->op[0].size, ACC_RW);
 }
 
-SIMPLE(xadd)
+static int op_xadd(struct cpu *cpu, const struct insn *in)
 {
 	unsigned size = in->op[0].size;
 	u64 lin, d, s, sum;
@@ -1601,7 +1659,7 @@ SIMPLE(xadd)
 	return 0;
 }
 
-SIMPLE(cmpxchg)
+static int op_cmpxchg(struct cpu *cpu, const struct insn *in)
 {
 	unsigned size = in->op[0].size;
 	u64 lin, d, s, acc = reg_read(cpu, RAX, size);
@@ -1620,3 +1678,60 @@ SIMPLE(cmpxchg)
 	leave_flags(cpu, FK_SUB, acc, d, size);
 	return 0;
 }
+
+#define XADD_MEM(bits)                                                                            \
+	UOP_RMW3(xadd##bits##_m, u##bits, {                                                        \
+		u##bits d = m;                                                                      \
+		fb = SX(bits, REG##bits(u->src));                                                   \
+		m = (u##bits)(m + fb);                                                              \
+		fa = SX(bits, m);                                                                   \
+		KIND(FK_ADD + LG##bits);                                                            \
+		SETREG##bits(u->src, d);                                                            \
+	})
+/* The destination is written in either case (SDM Vol. 2A, CMPXCHG). */
+#define CMPXCHG_MEM(bits)                                                                         \
+	UOP_RMW3(cmpxchg##bits##_m, u##bits, {                                                     \
+		fa = SX(bits, REG##bits(REG_OFF(RAX)));                                             \
+		fb = SX(bits, m);                                                                   \
+		KIND(FK_SUB + LG##bits);                                                            \
+		if (fa == fb)                                                                       \
+			m = REG##bits(u->src);                                                      \
+		else                                                                                \
+			SETREG##bits(REG_OFF(RAX), m);                                              \
+	})
+XADD_MEM(8)
+XADD_MEM(16)
+XADD_MEM(32)
+XADD_MEM(64)
+CMPXCHG_MEM(8)
+CMPXCHG_MEM(16)
+CMPXCHG_MEM(32)
+CMPXCHG_MEM(64)
+
+static void emit_exchange(struct builder *b, const struct insn *in, const uop_fn fns[EAM_COUNT], enum static_flags after)
+{
+	emit_mem(b, in, fns, in->op[0].size, ACC_RW)->src = operand_off(&in->op[1]);
+	set_sf(b, after, in->op[0].size);
+}
+
+static void gen_xadd(struct builder *b, const struct insn *in, u32 arg)
+{
+	static const uop_fn mem[4][EAM_COUNT] = {EAM3(xadd8_m), EAM3(xadd16_m), EAM3(xadd32_m), EAM3(xadd64_m)};
+
+	if (in->op[0].kind == OPK_MEM)
+		emit_exchange(b, in, mem[lg(in->op[0].size)], SF_ADD);
+	else
+		emit_call(b, in, op_xadd);
+}
+const struct exec_desc exec_xadd = {.gen = gen_xadd, .op = op_xadd};
+
+static void gen_cmpxchg(struct builder *b, const struct insn *in, u32 arg)
+{
+	static const uop_fn mem[4][EAM_COUNT] = {EAM3(cmpxchg8_m), EAM3(cmpxchg16_m), EAM3(cmpxchg32_m), EAM3(cmpxchg64_m)};
+
+	if (in->op[0].kind == OPK_MEM)
+		emit_exchange(b, in, mem[lg(in->op[0].size)], SF_SUB);
+	else
+		emit_call(b, in, op_cmpxchg);
+}
+const struct exec_desc exec_cmpxchg = {.gen = gen_cmpxchg, .op = op_cmpxchg};

@@ -146,7 +146,7 @@ static void *arena_alloc(struct block_cache *c, size_t size)
 {
 	void *p = c->arena + c->used;
 
-	size = (size + 15) & ~(size_t)15;
+	size = (size + 31) & ~(size_t)31;
 	if (c->used + size > ARENA_SIZE)
 		return NULL;
 	c->used += size;
@@ -380,12 +380,13 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b)
 const struct uop *block_rest_of_insn(struct cpu *cpu, const struct uop *u)
 {
 	struct uop *rest = cpu->blocks->rest;
-	unsigned n = 0, icnt = u->icnt;
+	unsigned n = 0, icnt = u->icnt, off;
 
 	/* @u may be one of rest[] itself. */
 	while ((++u)->icnt == icnt && n < ARRAY_SIZE(cpu->blocks->rest) - 1)
 		rest[n++] = *u;
-	rest[n] = (struct uop){.fn = uop_insn_end, .off = u->off, .icnt = (u8)(icnt + 1)};
+	off = u->icnt == icnt + 1 ? u->off : block_next_insn(u - 1);
+	rest[n] = (struct uop){.fn = uop_insn_end, .off = (u16)off, .icnt = (u8)(icnt + 1)};
 	return rest;
 }
 
@@ -570,20 +571,32 @@ static bool block_matches(const struct cpu *cpu, const struct block *b, u64 phys
 		(b->rip_page == rip_page && b->cs_limit == cpu->seg[CS].limit));
 }
 
-/* Do @n instructions of @b lead to the one at page offset @off? Theirs in @offs. */
-static bool leads_to(const struct block *b, unsigned off, unsigned n, u16 *offs)
+/* Page offset of the instruction behind the first @n of @b; theirs in @offs. */
+static unsigned offset_after(const struct block *b, unsigned n, u16 offs[BLOCK_MAX_INSNS])
 {
 	unsigned pos = b->phys & 0xfff;
 
-	if (b->count <= n)
-		return false;
 	for (unsigned i = 0; i < n; i++) {
 		offs[i] = (u16)pos;
 		pos += b->insns[i].len;
-		if (insn_exec(&b->insns[i]) == &exec_jmp_rel) /* a jump that was followed */
+		if (i + 1u < b->count && insn_exec(&b->insns[i]) == &exec_jmp_rel) /* a jump that was followed */
 			pos = (unsigned)((s64)pos + (s64)b->insns[i].imm) & 0xfff;
 	}
-	return pos == off;
+	return pos;
+}
+
+static const struct block *block_holding(const struct uop *u)
+{
+	while (u->fn)
+		u--;
+	return block_of(u + 1);
+}
+
+unsigned block_next_insn(const struct uop *u)
+{
+	u16 offs[BLOCK_MAX_INSNS];
+
+	return offset_after(block_holding(u), u->icnt + 1u, offs);
 }
 
 bool block_before(const struct cpu *cpu, u64 phys_page, unsigned off, u32 mode, unsigned n, u16 offs[BLOCK_MAX_INSNS])
@@ -593,9 +606,10 @@ bool block_before(const struct cpu *cpu, u64 phys_page, unsigned off, u32 mode, 
 	const struct block *scratch = (const struct block *)c->scratch.block;
 
 	for (const struct block_ref *r = p ? p->blocks : NULL; r; r = r->next)
-		if ((r->block->phys & ~0xfffull) == phys_page && r->block->mode == mode && leads_to(r->block, off, n, offs))
+		if ((r->block->phys & ~0xfffull) == phys_page && r->block->mode == mode && r->block->count > n &&
+		    offset_after(r->block, n, offs) == off)
 			return true;
-	return c->scratch_page == phys_page && scratch->mode == mode && leads_to(scratch, off, n, offs);
+	return c->scratch_page == phys_page && scratch->mode == mode && scratch->count > n && offset_after(scratch, n, offs) == off;
 }
 
 /* A first instruction that crosses the page: fetched whole, cached under both pages. */

@@ -18,11 +18,14 @@ struct block {
 	u8 count;      /* instructions */
 	bool cached;   /* may be linked to */
 	u64 trace_id, profile_id; /* numbers that debug/trace.c and debug/profile.c gave it; 0: none */
+	/* From here on it is as long as a micro-operation, one without a handler: where block_holding() ends. */
+	_Alignas(32) uop_fn none;
 	struct block *hash_next;
 	struct link *in; /* links that lead here */
 	struct insn *insns;
 	struct uop uops[];
 };
+_Static_assert(offsetof(struct block, uops) == offsetof(struct block, none) + sizeof(struct uop), "block_holding() steps over it");
 
 /** Is non-flat code (its instruction pointer is not its linear address)? Then blocks are keyed by both. */
 static inline bool code_not_flat(u32 mode)
@@ -65,6 +68,12 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b);
 /** A copy of the micro-operations that follow @u in its instruction, which leaves the chain (uop_insn_end) behind them. */
 const struct uop *block_rest_of_insn(struct cpu *cpu, const struct uop *u);
 void uop_insn_end(UOP_ARGS);
+
+/**
+ * Page offset of the instruction behind that of @u, a micro-operation of a block that is not yet its branch. (The next micro-operation
+ * need not be of the next instruction: a NOP has none.)
+ */
+unsigned block_next_insn(const struct uop *u);
 
 /**
  * The block in which @n instructions stand in front of the one at offset @off of physical page @phys_page: their page offsets in @offs,

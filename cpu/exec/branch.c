@@ -423,7 +423,7 @@ const struct exec_desc exec_cmovcc = {.gen = gen_cmovcc};
 
 void jmp_direct(UOP_ARGS)
 {
-	CONTINUE_AT(u->target, u->icnt + 1);
+	CONTINUE_ACROSS(64, u->target, u->icnt + 1);
 }
 
 static void gen_jmp_rel(struct builder *b, const struct insn *in, u32 arg)
@@ -531,7 +531,7 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 			return call_direct##bits##_slow(UOP_PASS);                                  \
 		HOST(u##bits, e->host + ea) = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);           \
 		RSP_REG = ea;                                                                       \
-		CONTINUE_AT(u->target, u->icnt + 1);                                                \
+		CONTINUE_ACROSS(bits, u->target, u->icnt + 1);                                      \
 	}                                                                                          \
 	static COLD void call_indirect##bits##_slow(UOP_ARGS)                                      \
 	{                                                                                          \

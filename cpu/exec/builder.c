@@ -393,7 +393,7 @@ static bool is_barrier(const struct insn *in)
 {
 	const struct exec_desc *x = insn_exec(in);
 
-	return !x || !x->gen || insn_rows[in->row].vmx || x == &exec_div || x == &exec_idiv || x == &exec_push || x == &exec_pop ||
+	return !x || !x->gen || x->op || insn_rows[in->row].vmx || x == &exec_div || x == &exec_idiv || x == &exec_push || x == &exec_pop ||
 	       has_memory(in) || (insn_rows[in->row].attr & (IA_END | IA_BRANCH | IA_SSE | IA_MMX | IA_X87 | IA_AVX | IA_AVX512));
 }
 
@@ -494,20 +494,6 @@ static void fall_through(UOP_ARGS)
 	CONTINUE_AT(u->target, u->icnt);
 }
 
-static void nothing(UOP_ARGS)
-{
-	NEXT;
-}
-
-/*
- * NOP and what has become useless emit nothing, except where their place is needed: behind an instruction that may leave the
- * chain (uop_leave_next() goes to the instruction of the next micro-operation).
- */
-static bool needs_a_place(const struct builder *b)
-{
-	return b->cur && is_barrier(&b->insn[b->cur - 1]);
-}
-
 static void emit_watch(struct builder *b)
 {
 	const struct insn *in = &b->insn[b->cur];
@@ -534,10 +520,7 @@ void builder_emit_all(struct builder *b)
 		emit(b, (b->mode & MODE_BITS) == MODE_64 ? uop_second_page64 : uop_second_page32)->phys = b->phys2;
 	for (; b->cur < b->count && !b->ended; b->cur++) {
 		emit_watch(b);
-		unsigned before = b->n;
-		emit_insn(b, &b->insn[b->cur]);
-		if (b->n == before && needs_a_place(b))
-			emit(b, nothing);
+		emit_insn(b, &b->insn[b->cur]); /* for a NOP, or what has become useless: nothing */
 	}
 	if (b->ended) {
 		emit(b, NULL); /* tells where the last instruction's micro-operations end */

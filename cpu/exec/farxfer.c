@@ -2,6 +2,7 @@
  * Far transfers: JMP, CALL, RET between segments, call gates, SYSENTER/SYSEXIT, SYSCALL/SYSRET
  * (SDM Vol. 2 under those names; Vol. 3A, 5.8). Task gates and TSS targets go to tasks.c.
  */
+#include "cpu/exec/builder.h"
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
 
@@ -459,13 +460,34 @@ SIMPLE(sysret)
 	return 0;
 }
 
-SIMPLE(swapgs)
+static ALWAYS_INLINE void exchange_gs(struct cpu *cpu)
 {
 	u64 base = seg_base(cpu, GS);
 
-	if (cpu->cpl)
-		return cpu_fault(cpu, EXC_GP, 0, "SWAPGS with CPL > 0", cpu->cpl);
 	cpu->r[R_SEGBASE + GS] = cpu->kernel_gs_base;
 	cpu->kernel_gs_base = base;
+}
+
+static int op_swapgs(struct cpu *cpu, const struct insn *in)
+{
+	if (cpu->cpl)
+		return cpu_fault(cpu, EXC_GP, 0, "SWAPGS with CPL > 0", cpu->cpl);
+	exchange_gs(cpu);
 	return 0;
 }
+
+/* At CPL 0 it is always allowed; else the call behind it faults. */
+static void swapgs_cpl0(UOP_ARGS)
+{
+	if (unlikely(cpu->cpl))
+		NEXT;
+	exchange_gs(cpu);
+	return u[2].fn(cpu, u + 2, fa, ea, fb, cd);
+}
+
+static void gen_swapgs(struct builder *b, const struct insn *in, u32 arg)
+{
+	emit(b, swapgs_cpl0);
+	emit_call(b, in, op_swapgs);
+}
+const struct exec_desc exec_swapgs = {.gen = gen_swapgs, .op = op_swapgs};

@@ -7,6 +7,8 @@
  * changes: whatever enters or leaves the block at the second still can. On a TLB miss the first
  * half's own handler takes over.
  *
+ * Runs: several PUSH or POP of 64 bits in a row, as functions begin and end, with the RET behind them, run as one in the same way.
+ *
  * The lists are what a boot of Linux and the guest of bench/ execute most; a name that is in
  * neither is simply not paired.
  */
@@ -143,6 +145,80 @@ REGISTER_FIRSTS(INLINE, )
 REGISTER_SECONDS(ALL_THEN)
 OTHER_SECONDS(ALL_JUMP)
 
+/* ---- runs --------------------------------------------------------------------------------- */
+
+#define MAX_RUN 6
+
+#define PUSHED(i) HOST(u64, at - 8 - 8 * (i)) = REG64(u[i].src);
+#define PUSHED2   PUSHED(0) PUSHED(1)
+#define PUSHED3   PUSHED2 PUSHED(2)
+#define PUSHED4   PUSHED3 PUSHED(3)
+#define PUSHED5   PUSHED4 PUSHED(4)
+#define PUSHED6   PUSHED5 PUSHED(5)
+#define POPPED(i) REG64(u[i].dst) = HOST(u64, at + 8 * (i));
+#define POPPED2   POPPED(0) POPPED(1)
+#define POPPED3   POPPED2 POPPED(2)
+#define POPPED4   POPPED3 POPPED(3)
+#define POPPED5   POPPED4 POPPED(4)
+#define POPPED6   POPPED5 POPPED(5)
+
+/* @n of 8 bytes at the stack's top, all in one page, from the first one's micro-operation on. */
+#define PUSH_RUN(n)                                                                                \
+	static void push64_run##n(UOP_ARGS)                                                        \
+	{                                                                                          \
+		ea = cpu->r[RSP] - 8 * (n);                                                        \
+		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                           \
+		if (TLB_MISS(e, 8 * (n)))                                                          \
+			return push64_r(UOP_PASS);                                                 \
+		u8 *at = (u8 *)(e->host + ea + 8 * (n));                                           \
+		PUSHED##n cpu->r[RSP] = ea;                                                        \
+		return u[n].fn(cpu, u + (n), fa, ea, fb, cd);                                      \
+	}
+#define POP_RUN(n, name, next)                                                                     \
+	static void pop64_run##n##name(UOP_ARGS)                                                   \
+	{                                                                                          \
+		ea = cpu->r[RSP];                                                                  \
+		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                           \
+		if (TLB_MISS(e, 8 * (n)))                                                          \
+			return pop64_r(UOP_PASS);                                                  \
+		const u8 *at = (const u8 *)(e->host + ea);                                         \
+		POPPED##n cpu->r[RSP] = ea + 8 * (n);                                              \
+		return next(cpu, u + (n), fa, ea, fb, cd);                                         \
+	}
+#define RUNS(n) PUSH_RUN(n) POP_RUN(n, , u[n].fn) POP_RUN(n, _ret, ret64)
+RUNS(2)
+RUNS(3)
+RUNS(4)
+RUNS(5)
+RUNS(6)
+
+static const uop_fn push_runs[] = {push64_run2, push64_run3, push64_run4, push64_run5, push64_run6};
+static const uop_fn pop_runs[] = {pop64_run2, pop64_run3, pop64_run4, pop64_run5, pop64_run6};
+static const uop_fn pop_runs_ret[] = {pop64_run2_ret, pop64_run3_ret, pop64_run4_ret, pop64_run5_ret, pop64_run6_ret};
+
+/* How many PUSH, or POP, of registers but RSP stand from micro-operation @i on. */
+static unsigned run_length(const struct builder *b, unsigned i)
+{
+	uop_fn fn = b->u[i].fn;
+	unsigned n = 0;
+
+	if (fn != push64_r && fn != pop64_r)
+		return 0;
+	while (n < MAX_RUN && i + n < b->n && b->u[i + n].fn == fn &&
+	       (fn == push64_r ? b->u[i + n].src : b->u[i + n].dst) != REG_OFF(RSP))
+		n++;
+	return n;
+}
+
+/* Makes one handler of the @n from @i on. */
+static void fuse_run(struct builder *b, unsigned i, unsigned n)
+{
+	if (b->u[i].fn == push64_r)
+		b->u[i].fn = push_runs[n - 2];
+	else
+		b->u[i].fn = (b->u[i + n].fn == ret64 ? pop_runs_ret : pop_runs)[n - 2];
+}
+
 #define NAME(name)               name,
 #define NAME_FIRST(b, name, ...) name,
 #define NAME_PAIR(b, a, ...)     a##__##b,
@@ -209,6 +285,12 @@ void fuse_pairs(struct builder *b)
 
 		if (!x || !(x->first[0] | x->first[1]) || !b->u[i + 1].fn || !may_begin(b, i))
 			continue;
+		n = run_length(b, i);
+		if (n > 1) {
+			fuse_run(b, i, n);
+			i += n - 1;
+			continue;
+		}
 		uop_fn run = x->first[1] ? ymm_run(&b->u[i], b->n - i, &n) : NULL;
 		if (run) {
 			b->u[i].fn = run;

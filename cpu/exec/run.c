@@ -55,8 +55,8 @@ NOINLINE void uop_leave_next(UOP_ARGS)
 		u = block_rest_of_insn(cpu, u);
 		return u->fn(UOP_PASS);
 	}
-	cpu->rip = code_rip(cpu, u[1].off);
-	save_state(cpu, fa, fb, cd - u[1].icnt);
+	cpu->rip = code_rip(cpu, u[1].icnt == u->icnt + 1 ? u[1].off : block_next_insn(u));
+	save_state(cpu, fa, fb, cd - u->icnt - 1);
 }
 
 void uop_insn_end(UOP_ARGS)
@@ -76,8 +76,7 @@ void uop_dead(UOP_ARGS)
 	uop_leave_at(UOP_PASS);
 }
 
-/* Is the code page at @page, which the first level of the TLB lost, still frame @phys? In ea: @page. */
-static NOINLINE void cross_link_slow(UOP_ARGS)
+NOINLINE void uop_cross_link_slow(UOP_ARGS)
 {
 	if (!mmu_code_again(cpu, ea, u->phys))
 		return uop_leave_at(UOP_PASS);
@@ -88,12 +87,7 @@ static NOINLINE void cross_link_slow(UOP_ARGS)
 #define CROSS_LINK(name, type)                                                                    \
 	void name(UOP_ARGS)                                                                        \
 	{                                                                                          \
-		ea = (type)(cpu->r[R_CODE] + (s64)u->disp) & ~0xfffull;                              \
-		const struct itlb_entry *e = &cpu->tlb->x[itlb_index(ea)];                          \
-		if (unlikely(e->tag != ea || e->phys != u->phys))                                   \
-			return cross_link_slow(UOP_PASS);                                          \
-		cpu->r[R_CODE] = ea;                                                                \
-		return u->target->fn(cpu, u->target, fa, ea, fb, cd);                               \
+		CROSS_PAGE(type);                                                                   \
 	}
 CROSS_LINK(uop_cross_link64, u64)
 CROSS_LINK(uop_cross_link32, u32)

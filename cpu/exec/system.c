@@ -402,7 +402,7 @@ static bool iopl_allows(const struct cpu *cpu)
 	return !(cpu->cr0 & CR0_PE) || (cpu_v86(cpu) ? 3 : cpu->cpl) <= cpu_iopl(cpu);
 }
 
-SIMPLE(cli)
+static int op_cli(struct cpu *cpu, const struct insn *in)
 {
 	if (iopl_allows(cpu))
 		cpu->rflags &= ~FL_IF;
@@ -412,6 +412,22 @@ SIMPLE(cli)
 		return cpu_fault(cpu, EXC_GP, 0, "CLI with CPL > IOPL", cpu->rflags);
 	return 0;
 }
+
+/* At CPL 0 it is always allowed; else the call behind it sees to the rest. */
+static void cli_cpl0(UOP_ARGS)
+{
+	if (unlikely(cpu->cpl))
+		NEXT;
+	cpu->rflags &= ~FL_IF;
+	return u[2].fn(cpu, u + 2, fa, ea, fb, cd);
+}
+
+static void gen_cli(struct builder *b, const struct insn *in, u32 arg)
+{
+	emit(b, cli_cpl0);
+	emit_call(b, in, op_cli);
+}
+const struct exec_desc exec_cli = {.gen = gen_cli, .op = op_cli};
 
 SIMPLE(sti)
 {

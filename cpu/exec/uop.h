@@ -112,6 +112,28 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are address
 		return t_->fn(cpu, t_, fa, ea, fb, cd);                                             \
 	} while (0)
 
+/* What a cross-page link @u does; addresses are of @type. */
+#define CROSS_PAGE(type)                                                                          \
+	do {                                                                                       \
+		ea = (type)(cpu->r[R_CODE] + (s64)u->disp) & ~0xfffull;                              \
+		const struct itlb_entry *x_ = &cpu->tlb->x[itlb_index(ea)];                         \
+		if (unlikely(x_->tag != ea || x_->phys != u->phys))                                 \
+			return uop_cross_link_slow(UOP_PASS);                                       \
+		cpu->r[R_CODE] = ea;                                                                \
+		return u->target->fn(cpu, u->target, fa, ea, fb, cd);                               \
+	} while (0)
+
+/* CONTINUE_AT for calls and jumps, which mostly lead to another page: such a link is done on the spot. */
+#define CONTINUE_ACROSS(bits, t, n)                                                               \
+	do {                                                                                       \
+		const struct uop *s_ = (t);                                                         \
+		if (unlikely(cd - (n) < BLOCK_MAX_INSNS) || s_->fn != uop_cross_link##bits)         \
+			CONTINUE_AT(s_, n);                                                         \
+		cd -= (n);                                                                          \
+		u = s_;                                                                             \
+		CROSS_PAGE(u##bits);                                                                \
+	} while (0)
+
 /** Ends the chain in front of @u, a block start or a stub (cd already charged). */
 void uop_leave_at(UOP_ARGS);
 /** Ends the chain at rip @ea after the instruction of @u, a block's last; charges cd. */
@@ -123,6 +145,8 @@ void uop_unlinked(UOP_ARGS);
 /** A stub linked across a page boundary: holds while the target page is still mapped to the same frame. */
 void uop_cross_link64(UOP_ARGS);
 void uop_cross_link32(UOP_ARGS);
+/** The same where the first level of the TLB has lost the target's page (in ea). */
+void uop_cross_link_slow(UOP_ARGS);
 /** In front of an instruction across two pages: holds while the second is still mapped to the frame @phys. */
 void uop_second_page64(UOP_ARGS);
 void uop_second_page32(UOP_ARGS);
