@@ -451,7 +451,7 @@ static int set_ac(struct cpu *cpu, bool on)
 	if (!(cpu->cr0 & CR0_PE) || cpu_v86(cpu) || cpu->cpl)
 		return cpu_fault(cpu, EXC_UD, 0, "CLAC or STAC with CPL > 0", cpu->cpl);
 	cpu->rflags = on ? cpu->rflags | FL_AC : cpu->rflags & ~FL_AC;
-	cpu_mode_changed(cpu);
+	mmu_select_ac(cpu); /* the mode knows AC at CPL 3 only */
 	return 0;
 }
 

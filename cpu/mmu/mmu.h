@@ -160,6 +160,8 @@ void mmu_invpcid(struct cpu *cpu, unsigned type, u64 pcid, u64 lin);
  * WRPKRU and XRSTOR), A20M#, SMM, DR7 and DR0-3 (call it after MOV to any of them).
  */
 void mmu_select(struct cpu *cpu);
+/** The same where only RFLAGS.AC has changed. */
+void mmu_select_ac(struct cpu *cpu);
 /** PAE: loads and checks the four PDPTEs from CR3; #GP(0) on reserved bits. No-op (0) outside PAE paging. */
 MUST_CHECK int mmu_load_pdptes(struct cpu *cpu, u64 cr3, u64 cr0, u64 cr4, u64 efer);
 

@@ -677,7 +677,12 @@ void mmu_select(struct cpu *cpu)
 		mmu->set->debug = debug;
 		mmu->set->stale = mmu->set->stale_code = BIT(NCLASSES) - 1;
 	}
-	cpu->tlb = mmu_class_tlb(mmu, mmu_class(cpu, 0));
+	mmu_select_ac(cpu);
+}
+
+void mmu_select_ac(struct cpu *cpu)
+{
+	cpu->tlb = mmu_class_tlb(cpu->mmu, mmu_class(cpu, 0));
 }
 
 int mmu_init(struct cpu *cpu)
