@@ -24,7 +24,7 @@ def main():
     parser.add_argument("--firmware")
     parser.add_argument("--card", default="e1000", choices=sorted(ROMS))
     parser.add_argument("--rom")
-    parser.add_argument("--timeout", type=float, default=200)
+    parser.add_argument("--timeout", type=float, default=900)
     args = parser.parse_args()
     rom = args.rom or "/usr/lib/ipxe/qemu/" + ROMS[args.card]
     if not os.path.exists(rom):
