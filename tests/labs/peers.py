@@ -128,7 +128,7 @@ def main():
                 bad += known is None
         print("%-12s %d observations compared%s" % (name, n, "" if seen else ": the guest did not come to its first"))
         compared += n
-        XX
+        bad += not seen
     print("%d compared, %d differ" % (compared, bad))
     return 1 if bad or not compared else 0
 
