@@ -293,16 +293,18 @@ void uop_call_flags(UOP_ARGS)
 /* Would the run loop only enter the next block now? Then that must happen: an interrupt shadow that hides nothing is over. */
 static bool nothing_between(struct cpu *cpu)
 {
-	const bool masked = cpu->events == CPU_EV_INTR && !(cpu->rflags & FL_IF);
+	const bool guest = vmx_nonroot(cpu);
+	const bool masked = !guest && cpu->events == CPU_EV_INTR && !(cpu->rflags & FL_IF);
 
 	return !cpu->attn && (!cpu->events || masked) && cpu->cd >= BLOCK_MAX_INSNS && cpu->activity == CPU_ACTIVE &&
-	       !vmx_nonroot(cpu) && !must_step(cpu);
+	       !(guest && cpu->int_shadow) && !must_step(cpu);
 }
 
 /* Mostly a system call, or the way back from one: the block that follows is known to the jump cache. */
 void uop_call_end(UOP_ARGS)
 {
 	const struct jump_cache_entry *j;
+	const u8 vmx_mode = cpu->vmx_mode; /* a VM entry needs the run loop: the preemption timer may end the slice */
 	u64 key;
 
 	save_state(cpu, fa, fb, cd);
@@ -312,7 +314,7 @@ void uop_call_end(UOP_ARGS)
 	cpu->cd--;
 	key = jump_key(cpu);
 	j = &cpu->jump_cache[jump_cache_index(cpu->rip, key)];
-	if (j->rip != cpu->rip || j->key != key || !nothing_between(cpu))
+	if (j->rip != cpu->rip || j->key != key || cpu->vmx_mode != vmx_mode || !nothing_between(cpu))
 		return;
 	cpu->jump_key = key;
 	cpu->r[R_CODE] = cpu->rip & ~0xfffull;
