@@ -840,7 +840,7 @@ UNARY(64)
 	fb |= (changed & larger) >> 63 << 11;                                                     \
 	KIND(FK_RES)
 #define STEP_MEM_FAST(name, slow, eam, bits, by, larger)                                          \
-	static void name##_##eam(UOP_ARGS)                                                        \
+	void name##_##eam(UOP_ARGS)                                                               \
 	{                                                                                         \
 		ea = EA_##eam;                                                                    \
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                          \

@@ -546,7 +546,7 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 		ea = target;                                                                        \
 		return uop_leave_rip(UOP_PASS);                                                     \
 	}                                                                                          \
-	static void call_indirect##bits(UOP_ARGS)                                                  \
+	void call_indirect##bits(UOP_ARGS)                                                         \
 	{                                                                                          \
 		u64 target = REG64(u->src) & u->imm;                                                \
 		ea = (u##bits)(RSP_REG - bits / 8);                                                 \

@@ -20,9 +20,9 @@ enum static_flags {
 
 #define NO_PAGE (~0ull)
 
-#define PAIR_INDEX_BITS 9
+#define PAIR_INDEX_BITS 10
 
-#define PAIR_TABLES 2
+#define PAIR_TABLES 4
 
 /* Handlers that are first and second halves, and of each second half those that do both, by first half. */
 struct pair_table {

@@ -14,15 +14,20 @@
  */
 #include "cpu/exec/builder.h"
 
-/* What works on registers only: X(second half, name, what it does). */
-#define REGISTER_FIRSTS(X, b)                                                                      \
+/* What works on registers only: X(second half, name, what it does). The first list is of the commonest. */
+#define COMMON_REGISTER_FIRSTS(X, b)                                                               \
 	X(b, mov64_rr, SETREG64(u->dst, REG64(u->src)))                                            \
 	X(b, mov32_rr, SETREG32(u->dst, REG32(u->src)))                                            \
 	X(b, mov32_ri, SETREG32(u->dst, u->imm))                                                   \
+	X(b, lea64_bd, ea = EA_bd, SETREG64(u->dst, ea))                                           \
+	X(b, add64_ri_f, fb = u->imm, SETREG64(u->dst, REG64(u->base) + u->imm), SUM(64))          \
+	X(b, zero32_f, REG64(u->dst) = 0, fa = fb = 0, KIND(FK_RES))
+
+#define REGISTER_FIRSTS(X, b)                                                                      \
+	COMMON_REGISTER_FIRSTS(X, b)                                                               \
 	X(b, zero32, REG64(u->dst) = 0)                                                            \
 	X(b, movzx8_32_rr, SETREG32(u->dst, REG8(u->src)))                                         \
 	X(b, movsx32_64_rr, SETREG64(u->dst, SREG32(u->src)))                                      \
-	X(b, lea64_bd, ea = EA_bd, SETREG64(u->dst, ea))                                           \
 	X(b, lea64_bis, ea = EA_bis, SETREG64(u->dst, ea))                                         \
 	X(b, lea32_bd, ea = EA_bd, SETREG32(u->dst, ea))                                           \
 	X(b, lea32_bis, ea = EA_bis, SETREG32(u->dst, ea))                                         \
@@ -42,7 +47,6 @@
 	X(b, rol32_i_n, ea = u->sh, SETREG32(u->dst, ROT_L(32, REG32(u->base), ea)))                 \
 	X(b, ror32_i_n, ea = u->sh, SETREG32(u->dst, ROT_L(32, REG32(u->base), -ea)))                \
 	X(b, imul64_rr_n, SETREG64(u->dst, REG64(u->base) * REG64(u->src)))                        \
-	X(b, zero32_f, REG64(u->dst) = 0, fa = fb = 0, KIND(FK_RES))                               \
 	X(b, xor32_rr_f, SETREG32(u->dst, REG32(u->base) ^ REG32(u->src)), RESULT32)               \
 	X(b, and32_ri_f, SETREG32(u->dst, REG32(u->base) & u->imm), RESULT32)                      \
 	X(b, add32_rr_f, fb = (u64)SREG32(u->src),                                                 \
@@ -50,7 +54,6 @@
 	X(b, add32_ri_f, fb = SX(32, u->imm), SETREG32(u->dst, REG32(u->base) + u->imm), SUM(32))  \
 	X(b, add64_rr_f, fb = REG64(u->src), SETREG64(u->dst, REG64(u->base) + REG64(u->src)),     \
 	  SUM(64))                                                                                 \
-	X(b, add64_ri_f, fb = u->imm, SETREG64(u->dst, REG64(u->base) + u->imm), SUM(64))          \
 	X(b, sub64_rr_f, fa = REG64(u->base), fb = REG64(u->src), SETREG64(u->dst, fa - fb),       \
 	  KIND(FK_SUB + LG64))                                                                     \
 	X(b, cmp64_rr, fa = REG64(u->dst), fb = REG64(u->src), KIND(FK_SUB + LG64))                \
@@ -59,17 +62,20 @@
 	X(b, setcc_SUB_b, SETREG8_WIDE(u->dst, (fa < fb) ^ (u->sh & 1)))
 
 /* First halves that go to memory: X(second half, name, shape, ...); the shapes are below. */
-#define MEMORY_FIRSTS(X, b)                                                                        \
-	X(b, push64_r, PUSH)                                                                       \
+#define COMMON_MEMORY_FIRSTS(X, b)                                                                 \
+	X(b, push64_r, PUSH, REG64(u->src))                                                                      \
 	X(b, pop64_r, POP)                                                                         \
 	X(b, mov64_rm_bd, LOAD, EA_bd, u64, SETREG64(u->dst, m))                                   \
 	X(b, mov64_rm_bis, LOAD, EA_bis, u64, SETREG64(u->dst, m))                                 \
 	X(b, mov32_rm_bd, LOAD, EA_bd, u32, SETREG32(u->dst, m))                                   \
+	X(b, mov64_mr_bd, STORE, EA_bd, u64, REG64(u->src))
+
+#define MEMORY_FIRSTS(X, b)                                                                        \
+	COMMON_MEMORY_FIRSTS(X, b)                                                                 \
 	X(b, mov32_rm_bis, LOAD, EA_bis, u32, SETREG32(u->dst, m))                                 \
 	X(b, movzx8_32_rm_bd, LOAD, EA_bd, u8, SETREG32(u->dst, m))                                \
 	X(b, movzx8_32_rm_bis, LOAD, EA_bis, u8, SETREG32(u->dst, m))                              \
 	X(b, add32_rm_n_bd, LOAD, EA_bd, u32, SETREG32(u->dst, REG32(u->dst) + m))                 \
-	X(b, mov64_mr_bd, STORE, EA_bd, u64, REG64(u->src))                                        \
 	X(b, mov32_mr_bd, STORE, EA_bd, u32, REG32(u->src))
 
 /* Second halves: those above, done on the spot, and those that are jumped to. */
@@ -95,6 +101,64 @@
 				    X(j_cmp_b32_mr_bd) X(j_test_z64_rr) X(j_test_z32_rr)           \
 					X(j_test_z8_rr) X(j_test_z8_ri) X(j_test_z8_mi_bd)
 
+/* Rarer ones, with the commonest second halves; and rarer second halves, behind the commonest first ones. */
+#define RARER_REGISTER_FIRSTS(X, b)                                                                                       \
+	X(b, mov64_ri, SETREG64(u->dst, u->imm))                                                                          \
+	X(b, sub64_ri_f, fa = REG64(u->base), fb = u->imm, SETREG64(u->dst, fa - fb), KIND(FK_SUB + LG64))                \
+	X(b, sub32_ri_f, fa = (u64)SREG32(u->base), fb = SX(32, u->imm), SETREG32(u->dst, fa - fb), KIND(FK_SUB + LG32))  \
+	X(b, and64_ri_n, SETREG64(u->dst, REG64(u->base) & u->imm))                                                       \
+	X(b, and64_rr_n, SETREG64(u->dst, REG64(u->base) & REG64(u->src)))                                                \
+	X(b, and64_ri_f, SETREG64(u->dst, REG64(u->base) & u->imm), fa = REG64(u->dst), fb = 0, KIND(FK_RES))             \
+	X(b, and32_rr_f, SETREG32(u->dst, REG32(u->base) & REG32(u->src)), RESULT32)                                      \
+	X(b, or32_rr_f, SETREG32(u->dst, REG32(u->base) | REG32(u->src)), RESULT32)                                       \
+	X(b, test64_rr, fa = REG64(u->dst) & REG64(u->src), fb = 0, KIND(FK_RES))                                         \
+	X(b, test32_rr, fa = SX(32, REG32(u->dst) & REG32(u->src)), fb = 0, KIND(FK_RES))                                 \
+	X(b, cmp64_ri, fa = REG64(u->dst), fb = u->imm, KIND(FK_SUB + LG64))                                              \
+	X(b, cmp32_ri, fa = (u64)SREG32(u->dst), fb = SX(32, u->imm), KIND(FK_SUB + LG32))                                \
+	X(b, sar64_i_n, ea = u->sh, SETREG64(u->dst, (u64)((s64)REG64(u->base) >> (ea & 63))))                            \
+	X(b, cdqe, SETREG64(REG_OFF(RAX), SREG32(REG_OFF(RAX))))                                                          \
+	X(b, setcc_RES_z, SETREG8_WIDE(u->dst, (fa == 0) ^ (u->sh & 1)))                                                  \
+	X(b, setcc_SUB_z, SETREG8_WIDE(u->dst, (fa == fb) ^ (u->sh & 1)))                                                 \
+	X(b, cmov_RES_z, ea = (fa == 0) != (u->sh & 1) ? REG64(u->src) : REG64(u->dst), REG64(u->dst) = ea & u->imm)      \
+	X(b, cmov_SUB_z, ea = (fa == fb) != (u->sh & 1) ? REG64(u->src) : REG64(u->dst), REG64(u->dst) = ea & u->imm)     \
+	X(b, cmov_SUB_be, ea = (fa <= fb) != (u->sh & 1) ? REG64(u->src) : REG64(u->dst), REG64(u->dst) = ea & u->imm)
+#define RARER_MEMORY_FIRSTS(X, b)                                                                                         \
+	X(b, push64_i, PUSH, u->imm)                                                                                      \
+	X(b, movsx32_64_rm_bd, LOAD, EA_bd, s32, SETREG64(u->dst, (s64)m))                                                \
+	X(b, movsx32_64_rm_bis, LOAD, EA_bis, s32, SETREG64(u->dst, (s64)m))                                              \
+	X(b, sub64_rm_f_bis, LOAD, EA_bis, u64, fa = REG64(u->dst), fb = m, SETREG64(u->dst, fa - fb), KIND(FK_SUB + LG64)) \
+	X(b, sub64_rm_n_bd, LOAD, EA_bd, u64, SETREG64(u->dst, REG64(u->dst) - m))                                        \
+	X(b, sub64_rm_n_bis, LOAD, EA_bis, u64, SETREG64(u->dst, REG64(u->dst) - m))                                      \
+	X(b, xor64_rm_n_bis, LOAD, EA_bis, u64, SETREG64(u->dst, REG64(u->dst) ^ m))                                      \
+	X(b, add64_rm_f_bd, LOAD, EA_bd, u64, fb = m, SETREG64(u->dst, REG64(u->dst) + m), SUM(64))                       \
+	X(b, mov64_mr_bis, STORE, EA_bis, u64, REG64(u->src))                                                             \
+	X(b, mov32_mr_bis, STORE, EA_bis, u32, REG32(u->src))                                                             \
+	X(b, mov8_mr_bd, STORE, EA_bd, u8, REG8(u->src))                                                                  \
+	X(b, mov8_mr_bis, STORE, EA_bis, u8, REG8(u->src))                                                                \
+	X(b, mov64_mi_bd, STORE, EA_bd, u64, u->imm)                                                                      \
+	X(b, mov32_mi_bd, STORE, EA_bd, u32, (u32)u->imm)                                                                 \
+	X(b, mov8_mi_bd, STORE, EA_bd, u8, (u8)u->imm)
+
+#define COMMON_SECONDS(X)                                                                          \
+	X(mov64_rr) X(mov32_rr) X(mov32_ri) X(zero32_f) X(lea64_bd) X(add64_ri_f)                  \
+	X(mov64_rm_bd) X(mov64_rm_bis) X(mov32_rm_bd) X(mov64_mr_bd) X(mov32_mr_bd)                \
+	X(push64_r) X(pop64_r) X(jcc_RES_z) X(jcc_SUB_z) X(jmp_direct) X(call_direct64)            \
+	X(ret64) X(j_test_z64_rr) X(j_test_z32_rr) X(j_test_z8_ri) X(j_cmp_z64_rr)                 \
+	X(j_cmp_z32_ri) X(j_cmp_be64_ri) X(jmp_indirect)
+#define RARER_SECONDS(X)                                                                           \
+	X(sub32_ri_f) X(and64_ri_n) X(and64_rr_n) X(and64_ri_f) X(and32_rr_f) X(or32_rr_f)         \
+	X(or64_ri_f) X(test64_rr) X(test32_rr) X(cmp64_ri) X(cmp32_ri) X(sar64_i_n)                \
+	X(shl64_i_f) X(imul64_rr) X(setcc_RES_z) X(setcc_SUB_z) X(cmov_RES_z) X(cmov_SUB_z)        \
+	X(cmov_SUB_be) X(push64_i) X(movsx32_64_rm_bd) X(movsx32_64_rm_bis)                        \
+	X(sub64_rm_f_bis) X(sub64_rm_n_bd) X(sub64_rm_n_bis) X(xor64_rm_n_bis)                     \
+	X(add64_rm_f_bd) X(add64_mr_f_bd) X(add64_mr_n_bis) X(mov64_mr_bis) X(mov32_mr_bis)        \
+	X(mov8_mr_bd) X(mov8_mr_bis) X(mov32_mi_bd) X(mov8_mi_bd) X(inc32_m_bis)                   \
+	X(dec32_m_bis) X(cmpxchg32_m_bd) X(jcc_RES_s) X(jcc_SUB_be) X(jcc_SUB_l)                   \
+	X(jcc_SUB_le) X(call_indirect64) X(j_test_z64_ri) X(j_test_z32_ri) X(j_test_s32_rr)        \
+	X(j_test_le32_rr) X(j_cmp_z64_mr_bd) X(j_cmp_z64_mi_bd) X(j_cmp_z64_rm_bd)                 \
+	X(j_cmp_z32_mi_bd) X(j_cmp_b64_ri) X(j_cmp_b32_ri) X(j_cmp_be64_rr) X(uop_call)            \
+	X(uop_call_flags) X(uop_call_end)
+
 #define RESULT32      fa = (u64)SREG32(u->dst), fb = 0, KIND(FK_RES)
 #define SUM(bits)     fa = (u64)SREG##bits(u->dst), KIND(FK_ADD + LG##bits)
 
@@ -111,7 +175,7 @@
 	if (TLB_MISS(e, sizeof(type)))                                                             \
 		return a(UOP_PASS);                                                                \
 	HOST(type, e->host + ea) = value
-#define HALF_PUSH(a) HALF_STORE(a, cpu->r[RSP] - 8, u64, REG64(u->src)), cpu->r[RSP] = ea
+#define HALF_PUSH(a, value) HALF_STORE(a, cpu->r[RSP] - 8, u64, value), cpu->r[RSP] = ea
 #define HALF_POP(a)  HALF_LOAD(a, cpu->r[RSP], u64, cpu->r[RSP] = ea + 8, REG64(u->dst) = m)
 
 typedef void uop_handler(UOP_ARGS);
@@ -120,6 +184,9 @@ typedef void uop_handler(UOP_ARGS);
 OTHER_SECONDS(DECLARE)
 REGISTER_FIRSTS(DECLARE_FIRST, )
 MEMORY_FIRSTS(DECLARE_FIRST, )
+RARER_SECONDS(DECLARE)
+RARER_REGISTER_FIRSTS(DECLARE_FIRST, )
+RARER_MEMORY_FIRSTS(DECLARE_FIRST, )
 
 /* The register operations once more, to be done on the spot and followed by something else. */
 #define INLINE(b, name, ...)                                                                       \
@@ -144,6 +211,11 @@ REGISTER_FIRSTS(INLINE, )
 #define ALL_JUMP(b)                         REGISTER_FIRSTS(AFTER_REGISTER_JUMP, b) MEMORY_FIRSTS(AFTER_MEMORY_JUMP, b)
 REGISTER_SECONDS(ALL_THEN)
 OTHER_SECONDS(ALL_JUMP)
+
+#define RARER_JUMP(b)  RARER_REGISTER_FIRSTS(AFTER_REGISTER_JUMP, b) RARER_MEMORY_FIRSTS(AFTER_MEMORY_JUMP, b)
+#define COMMON_JUMP(b) COMMON_REGISTER_FIRSTS(AFTER_REGISTER_JUMP, b) COMMON_MEMORY_FIRSTS(AFTER_MEMORY_JUMP, b)
+COMMON_SECONDS(RARER_JUMP)
+RARER_SECONDS(COMMON_JUMP)
 
 /* ---- runs --------------------------------------------------------------------------------- */
 
@@ -224,14 +296,30 @@ static void fuse_run(struct builder *b, unsigned i, unsigned n)
 #define NAME_PAIR(b, a, ...)     a##__##b,
 #define ROW(b)                   {REGISTER_FIRSTS(NAME_PAIR, b) MEMORY_FIRSTS(NAME_PAIR, b)},
 
+#define RARER_ROW(b)             {RARER_REGISTER_FIRSTS(NAME_PAIR, b) RARER_MEMORY_FIRSTS(NAME_PAIR, b)},
+#define COMMON_ROW(b)            {COMMON_REGISTER_FIRSTS(NAME_PAIR, b) COMMON_MEMORY_FIRSTS(NAME_PAIR, b)},
+
 static const uop_fn firsts[] = {REGISTER_FIRSTS(NAME_FIRST, ) MEMORY_FIRSTS(NAME_FIRST, )};
 static const uop_fn seconds[] = {REGISTER_SECONDS(NAME) OTHER_SECONDS(NAME)};
 static const uop_fn pairs[][ARRAY_SIZE(firsts)] = {REGISTER_SECONDS(ROW) OTHER_SECONDS(ROW)};
+static const uop_fn rarer_firsts[] = {RARER_REGISTER_FIRSTS(NAME_FIRST, ) RARER_MEMORY_FIRSTS(NAME_FIRST, )};
+static const uop_fn common_seconds[] = {COMMON_SECONDS(NAME)};
+static const uop_fn rarer_common[][ARRAY_SIZE(rarer_firsts)] = {COMMON_SECONDS(RARER_ROW)};
+static const uop_fn common_firsts[] = {COMMON_REGISTER_FIRSTS(NAME_FIRST, ) COMMON_MEMORY_FIRSTS(NAME_FIRST, )};
+static const uop_fn rarer_seconds[] = {RARER_SECONDS(NAME)};
+static const uop_fn common_rarer[][ARRAY_SIZE(common_firsts)] = {RARER_SECONDS(COMMON_ROW)};
+
+#define TABLE(f, s, p) {f, s, &p[0][0], ARRAY_SIZE(f), ARRAY_SIZE(s)}
+static const struct pair_table ours[] = {
+    TABLE(firsts, seconds, pairs),
+    TABLE(rarer_firsts, common_seconds, rarer_common),
+    TABLE(common_firsts, rarer_seconds, common_rarer),
+};
 
 /* Those of 256-bit operations come from vec_pairs.c, and are absent where nobody wrote them. */
-static const struct pair_table ours = {firsts, seconds, &pairs[0][0], ARRAY_SIZE(firsts), ARRAY_SIZE(seconds)};
+enum { YMM_TABLE = 3 };
 extern const struct pair_table ymm_pairs __attribute__((weak));
-static const struct pair_table *const tables[PAIR_TABLES] = {&ours, &ymm_pairs};
+static const struct pair_table *const tables[PAIR_TABLES] = {&ours[0], &ours[1], &ours[2], [YMM_TABLE] = &ymm_pairs};
 uop_fn ymm_run(const struct uop *u, unsigned left, unsigned *n) __attribute__((weak));
 
 _Static_assert(ARRAY_SIZE(firsts) < 255 && ARRAY_SIZE(seconds) < 255,
@@ -283,7 +371,7 @@ void fuse_pairs(struct builder *b)
 		const struct pair_index *x = b->u[i].fn ? find(b, b->u[i].fn) : NULL;
 		unsigned n;
 
-		if (!x || !(x->first[0] | x->first[1]) || !b->u[i + 1].fn || !may_begin(b, i))
+		if (!x || !x->fn || !b->u[i + 1].fn || !may_begin(b, i))
 			continue;
 		n = run_length(b, i);
 		if (n > 1) {
@@ -291,14 +379,14 @@ void fuse_pairs(struct builder *b)
 			i += n - 1;
 			continue;
 		}
-		uop_fn run = x->first[1] ? ymm_run(&b->u[i], b->n - i, &n) : NULL;
+		uop_fn run = x->first[YMM_TABLE] ? ymm_run(&b->u[i], b->n - i, &n) : NULL;
 		if (run) {
 			b->u[i].fn = run;
 			i += n - 1;
 			continue;
 		}
 		const struct pair_index *y = find(b, b->u[i + 1].fn);
-		if (y->first[1] && ymm_run(&b->u[i + 1], b->n - i - 1, &n))
+		if (y->first[YMM_TABLE] && ymm_run(&b->u[i + 1], b->n - i - 1, &n))
 			continue; /* the next one's run is worth more */
 		for (unsigned t = 0; t < PAIR_TABLES; t++) {
 			if (!x->first[t] || !y->second[t])
