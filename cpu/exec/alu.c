@@ -1708,30 +1708,20 @@ CMPXCHG_MEM(16)
 CMPXCHG_MEM(32)
 CMPXCHG_MEM(64)
 
-static void emit_exchange(struct builder *b, const struct insn *in, const uop_fn fns[EAM_COUNT], enum static_flags after)
+static void gen_exchange(struct builder *b, const struct insn *in, u32 compare)
 {
-	emit_mem(b, in, fns, in->op[0].size, ACC_RW)->src = operand_off(&in->op[1]);
-	set_sf(b, after, in->op[0].size);
+	static const uop_fn mem[2][4][EAM_COUNT] = {
+		{EAM3(xadd8_m), EAM3(xadd16_m), EAM3(xadd32_m), EAM3(xadd64_m)},
+		{EAM3(cmpxchg8_m), EAM3(cmpxchg16_m), EAM3(cmpxchg32_m), EAM3(cmpxchg64_m)},
+	};
+	unsigned size = in->op[0].size;
+
+	if (in->op[0].kind != OPK_MEM) {
+		emit_call(b, in, insn_exec(in)->op);
+		return;
+	}
+	emit_mem(b, in, mem[compare][lg(size)], size, ACC_RW)->src = operand_off(&in->op[1]);
+	set_sf(b, compare ? SF_SUB : SF_ADD, size);
 }
-
-static void gen_xadd(struct builder *b, const struct insn *in, u32 arg)
-{
-	static const uop_fn mem[4][EAM_COUNT] = {EAM3(xadd8_m), EAM3(xadd16_m), EAM3(xadd32_m), EAM3(xadd64_m)};
-
-	if (in->op[0].kind == OPK_MEM)
-		emit_exchange(b, in, mem[lg(in->op[0].size)], SF_ADD);
-	else
-		emit_call(b, in, op_xadd);
-}
-const struct exec_desc exec_xadd = {.gen = gen_xadd, .op = op_xadd};
-
-static void gen_cmpxchg(struct builder *b, const struct insn *in, u32 arg)
-{
-	static const uop_fn mem[4][EAM_COUNT] = {EAM3(cmpxchg8_m), EAM3(cmpxchg16_m), EAM3(cmpxchg32_m), EAM3(cmpxchg64_m)};
-
-	if (in->op[0].kind == OPK_MEM)
-		emit_exchange(b, in, mem[lg(in->op[0].size)], SF_SUB);
-	else
-		emit_call(b, in, op_cmpxchg);
-}
-const struct exec_desc exec_cmpxchg = {.gen = gen_cmpxchg, .op = op_cmpxchg};
+const struct exec_desc exec_xadd = {.gen = gen_exchange, .op = op_xadd, .arg = 0};
+const struct exec_desc exec_cmpxchg = {.gen = gen_exchange, .op = op_cmpxchg, .arg = 1};

@@ -476,18 +476,15 @@ static int op_swapgs(struct cpu *cpu, const struct insn *in)
 	return 0;
 }
 
-/* At CPL 0 it is always allowed; else the call behind it faults. */
-static void swapgs_cpl0(UOP_ARGS)
+/* The row's gate (emit_gates()) stands in front of it and has looked at the CPL. */
+static void swapgs(UOP_ARGS)
 {
-	if (unlikely(cpu->cpl))
-		NEXT;
 	exchange_gs(cpu);
-	return u[2].fn(cpu, u + 2, fa, ea, fb, cd);
+	NEXT;
 }
 
 static void gen_swapgs(struct builder *b, const struct insn *in, u32 arg)
 {
-	emit(b, swapgs_cpl0);
-	emit_call(b, in, op_swapgs);
+	emit(b, swapgs);
 }
 const struct exec_desc exec_swapgs = {.gen = gen_swapgs, .op = op_swapgs};
