@@ -211,10 +211,12 @@ static const char *start_image(u8 cd, const u8 *e)
 	m.load_sectors = MAX((u16)(e[6] | e[7] << 8), 1);
 	if (m.media > 4)
 		return "its boot image has an unknown kind of emulation";
-	u32 room = (POST_DATA - m.load_segment * 16u) / 512;
-	u16 sectors = (u16)MIN((u32)m.load_sectors, room), cd_sectors = (u16)((sectors + 3) / 4);
+	if (m.load_segment < 0x60)
+		return "its boot image wants to lie where the BIOS keeps its vectors and data";
 	if (m.load_segment >= 0x7000)
 		return "its boot image wants to lie above 448 KiB";
+	u32 room = (POST_DATA - m.load_segment * 16u) / 2048;
+	u16 cd_sectors = (u16)MIN((m.load_sectors + 3u) / 4, room);
 	for (u16 done = 0; done < cd_sectors;) {
 		u16 n = MIN((u16)(cd_sectors - done), 16);
 		if (read_sectors(cd, m.lba + done, n, (u16)(m.load_segment + done * 128)))

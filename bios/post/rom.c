@@ -16,6 +16,17 @@ static bool valid(u32 at, u32 space)
 	return MEM16(at) == 0xaa55 && size && size <= space;
 }
 
+/* PCI Firmware 3.0, 5.2.1.22: all bytes add up to zero. */
+static bool sum_is_good(u32 at)
+{
+	u32 sum = 0, n = MEM8(at + 2) * 512u;
+	for (u32 i = 0; i < n; i += 4) {
+		u32 v = MEM32(at + i);
+		sum += v + (v >> 8) + (v >> 16) + (v >> 24);
+	}
+	return !(sum & 0xff);
+}
+
 static u32 pnp_expansion(u32 rom)
 {
 	u32 h = rom + MEM16(rom + 0x1a);
@@ -37,7 +48,7 @@ static void run(u32 rom, u16 bdf)
 	u8 disks = MEM8(0x475);
 	debug("option ROM at %x for %04x\n", rom, bdf);
 	real_rom(seg, 3, &r);
-	next_rom = (rom + MAX(MEM8(rom + 2) * 512u, 2048u) + 2047) & ~2047u;
+	next_rom = MIN((rom + MAX(MEM8(rom + 2) * 512u, 2048u) + 2047) & ~2047u, (u32)OPTION_END);
 	u32 h = pnp_expansion(rom);
 	if (!h)
 		return;
@@ -94,13 +105,16 @@ static void pci_rom(u16 bdf)
 	pci_write32(bdf, reg, window | 1);
 	u32 image = pc_image(window, size, bdf);
 	u32 n = image ? MEM8(image + 2) * 512u : 0;
-	bool fits = image && n <= OPTION_END - next_rom;
+	bool good = image && sum_is_good(image), fits = good && n <= OPTION_END - next_rom;
 	if (fits)
 		memcpy(PTR(next_rom), PTR(image), n);
 	pci_write32(bdf, reg, window); /* decoding off; the address may stay */
 	pci_write16(bdf, 4, command);
 	if (fits)
 		run(next_rom, bdf);
+	else if (image && !good)
+		print("The option ROM of PCI device %02x:%02x.%u is damaged (its checksum is wrong): left out\n", bdf >> 8,
+		      bdf >> 3 & 31, bdf & 7);
 	else if (image)
 		print("No room for the option ROM of PCI device %02x:%02x.%u (%u KiB)\n", bdf >> 8,
 		      bdf >> 3 & 31, bdf & 7, n / 1024);
@@ -111,7 +125,7 @@ static void fw_rom(u16 selector, u32 size)
 	if (size > OPTION_END - next_rom || size < 512)
 		return;
 	fw_item(selector, PTR(next_rom), size);
-	if (valid(next_rom, size))
+	if (valid(next_rom, size) && sum_is_good(next_rom))
 		run(next_rom, 0);
 }
 
