@@ -654,6 +654,12 @@ u64 block_sectors(const struct block *b)
 	return b->image->bytes / BLOCK_SECTOR;
 }
 
+u64 block_bytes(const struct block *b)
+{
+	const struct image *im = b->image->format == &format_overlay ? b->image->backing : b->image;
+	return im->format == &format_raw ? im->file->size : im->bytes;
+}
+
 bool block_read_only(const struct block *b)
 {
 	return b->read_only;

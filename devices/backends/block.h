@@ -52,6 +52,8 @@ struct block *block_memory(u64 bytes);
 void block_close(struct block *b);
 
 u64 block_sectors(const struct block *b);
+/** What a message should say: of a raw image, whose last sector may be cut off, the file's own size. */
+u64 block_bytes(const struct block *b);
 bool block_read_only(const struct block *b);
 /** "raw", "qcow2", ... */
 const char *block_format(const struct block *b);

@@ -797,8 +797,8 @@ int floppy_attach(struct device *dev, const struct drive *drive, char *err, size
 			 "%s: %s has %llu bytes, which no diskette has (160K to 2880K); a disk "
 			 "image goes to -hda",
 			 drive->id, drive->path ? drive->path : "the image",
-			 (unsigned long long)block_sectors(drive->block) * SECTOR);
-		return -EINVAL;
+			 (unsigned long long)block_bytes(drive->block));
+		return -ENOEXEC;
 	}
 	d->block = drive->block;
 	d->type = d->format ? d->format->type : 4;

@@ -315,8 +315,8 @@ int pflash_attach(struct device *d, const struct drive *drive, u64 top, bool bel
 		snprintf(
 		    err, n,
 		    "%s: a flash image has a multiple of 4 KiB up to 64 MiB, this has %llu bytes",
-		    path, (unsigned long long)bytes);
-		return -EINVAL;
+		    path, (unsigned long long)(drive->block ? block_bytes(drive->block) : 0));
+		return -ENOEXEC;
 	}
 	f->data = malloc(bytes);
 	if (!f->data) {

@@ -273,7 +273,7 @@ START_TEST(sizes_no_diskette_has_are_refused)
 	char err[300] = "";
 	const struct drive fd = {
 	    .id = "floppy0", .interface = DRIVE_FLOPPY, .path = "big.img", .block = big};
-	ck_assert_int_eq(floppy_attach(b->pc.fdc, &fd, err, sizeof(err)), -EINVAL);
+	ck_assert_int_eq(floppy_attach(b->pc.fdc, &fd, err, sizeof(err)), -ENOEXEC);
 	ck_assert_ptr_nonnull(strstr(err, "big.img"));
 	board_free(b);
 	block_close(big);
