@@ -81,6 +81,8 @@ static void hook_init(void *ctx, unsigned cpu)
 {
 	struct machine *m = ctx;
 	pc_lapic_init_reset(&m->pc, cpu);
+	if (cpu < m->cpu_count)
+		cpu_event_clear(m->cpus[cpu], CPU_EV_SIPI); /* sent before: a halted processor has not looked, and ignores it */
 	raise_event_at(m, cpu, CPU_EV_INIT);
 }
 

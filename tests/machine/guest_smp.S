@@ -107,10 +107,37 @@ run:
 	ret
 
 programs:
-	.long A(nothing), A(race), A(patched), A(ipis), A(monitored), A(long_wait), A(spin), A(timed)
+	.long A(nothing), A(race), A(patched), A(ipis), A(monitored), A(long_wait), A(spin), A(timed), A(late_start)
 
 nothing:
 	ret
+
+/* 8: a start-up message to a halted processor is lost: INIT leaves it waiting for one that comes later (SDM Vol. 3A, 11.6.1) */
+late_start:
+	test %ebp, %ebp
+	jz 2f
+	cmpl $0, A(value) /* started once more */
+	jne 4f
+	lock incl A(atomic)
+1:	cli
+	hlt
+	jmp 1b
+2:	pause
+	cmpl $0, A(atomic)
+	je 2b
+	mov $1000, %ecx
+	loop .
+	movl $(0xc4600 + TRAMPOLINE / 4096), APIC + 0x300
+	movl $0xc4500, APIC + 0x300
+	mov $1000, %ecx
+3:	pause
+	loop 3b
+	decl A(online)
+	cmpl $1, A(online)
+	setne A(errors)
+	movl $1, A(value)
+	movl $(0xc4600 + TRAMPOLINE / 4096), APIC + 0x300
+4:	ret
 
 /* 1: the same counter with and without LOCK */
 race:

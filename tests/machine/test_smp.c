@@ -15,7 +15,7 @@ extern const u8 smp_guest[], smp_guest_end[];
 
 #define LOAD 0x100000u
 enum { PROGRAM = 32, CPUS = 36, DONE = 40, ATOMIC = 44, RACY = 48, ERRORS = 52, ONLINE = 60, SEEN = 128 };
-enum program { NOTHING, RACE, PATCHED, IPIS, MONITORED, LONG_WAIT, SPIN, TIMED };
+enum program { NOTHING, RACE, PATCHED, IPIS, MONITORED, LONG_WAIT, SPIN, TIMED, LATE_START };
 
 static FILE *log_file;
 static u8 *image;
@@ -74,6 +74,15 @@ static struct machine_result finish(struct machine *m, unsigned cpus)
 	ck_assert_uint_eq(word(m, ERRORS), 0);
 	return r;
 }
+
+/* OVMF starts its processors again and again, the last time with other code elsewhere. */
+START_TEST(a_start_before_init_is_lost)
+{
+	struct machine *m = create(LATE_START, 2);
+	finish(m, 2);
+	machine_destroy(m);
+}
+END_TEST
 
 START_TEST(all_start)
 {
@@ -249,7 +258,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-	    all_start,
+	    all_start, a_start_before_init_is_lost,
 	    locked_operations_lose_nothing_others_may,
 	    a_race_repeats_to_the_bit,
 	    code_written_by_another_is_seen,
