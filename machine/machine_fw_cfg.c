@@ -115,6 +115,16 @@ static int put_feature_control(struct machine *m)
 					     : 0;
 }
 
+/*
+ * For S0 to S5: bit 7, there is this state; below it, its SLP_TYP (QEMU's hw/acpi/piix4.c; OVMF's QemuFwCfgS3Enabled() looks at S3).
+ * As \_S3_ and \_S5_ of machine/acpi.c have it.
+ */
+static int put_system_states(struct machine *m)
+{
+	const u8 states[6] = {0x80, 0, 0, 0x80 | 1, 0, 0x80};
+	return put_file(m, "etc/system-states", states, sizeof(states));
+}
+
 static int put_items(struct machine *m)
 {
 	const u64 ram = m->ram.size_bytes;
@@ -131,6 +141,7 @@ int machine_fill_fw_cfg(struct machine *m, struct errtext *e)
 	r = r ? r : put_smbios(m);
 	r = r ? r : put_boot(m);
 	r = r ? r : put_feature_control(m);
+	r = r ? r : put_system_states(m);
 	if (r)
 		return err_set(e, r, "fw_cfg refuses its items");
 	pc_fw_cfg_on_select(&m->pc, file_selected, m);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Linux suspends to memory and wakes up through the firmware.
 
-usage: sleep.py ORRERY GUEST short|full [--bios FILE] [--cpus N] [--log FILE]
+usage: sleep.py ORRERY GUEST short|full|uefi [--bios FILE] [--cpus N] [--log FILE]
 
 GUEST is the path of GUEST.kernel and GUEST.initrd (tests/linux/fetch): build/guests/amd64 or i386 for "short", build/guests/sleep for
 "full". They start from a CD with ISOLINUX.
@@ -10,6 +10,7 @@ short: twice the same: memory is filled, the RTC's alarm set, `echo mem >/sys/po
 are the processors; both runs end with the same state, to the bit.
 full: with a disk that is written before and after, a graphics driver whose picture must come back, two sleeps, the second of which the
 power button ends; and the machine that was saved asleep wakes up once more from its file.
+uefi: from OVMF's shell, twice asleep; memory and processors are the same afterwards.
 """
 import argparse
 import json
@@ -143,6 +144,27 @@ def woken_from_file(a, top, saved, machine):
         g.kill()
 
 
+def uefi(a, top, bios):
+    foreign.need(foreign.OVMF_CODE, foreign.OVMF_VARS, "mcopy", a.guest + ".kernel", a.guest + ".initrd")
+    shutil.copy(foreign.OVMF_VARS, top / "vars.fd")
+    foreign.fat(top / "disk.img", 64 << 10, b"")
+    (top / "startup.nsh").write_text("fs0:\r\nlinux.efi initrd=\\initrd.gz mitigations=off console=ttyS0,115200\r\n")
+    for source, name in ((a.guest + ".kernel", "linux.efi"), (a.guest + ".initrd", "initrd.gz"), (top / "startup.nsh", "startup.nsh")):
+        foreign.make("mcopy", "-i", top / "disk.img", source, "::" + name)
+    g = Console(a.emulator, a.log or top / "console.log", 280, "-drive", f"if=pflash,format=raw,readonly=on,file={foreign.OVMF_CODE}",
+                "-drive", f"if=pflash,format=raw,file={top}/vars.fd", "-hda", top / "disk.img", "-m", "256", "-smp", a.cpus)
+    try:
+        g.expect("guest# ")
+        g.do("dd if=/dev/urandom of=/tmp/r bs=1M count=8 2>/dev/null; md5sum /tmp/r >/tmp/sum; nproc >/tmp/cpus")
+        for _ in range(2):
+            g.do("echo +4 >/sys/class/rtc/rtc0/wakealarm; echo mem >/sys/power/state", "Waking up from system sleep state S3")
+            g.do("md5sum -c /tmp/sum && [ $(nproc) = $(cat /tmp/cpus) ] && echo AWA''KE", "AWAKE")
+        g.type("poweroff -f\n")
+        g.ends()
+    finally:
+        g.kill()
+
+
 def monitor(top, *commands):
     import socket
     with socket.socket(socket.AF_UNIX) as s:
@@ -157,7 +179,7 @@ def main():
     a = argparse.ArgumentParser()
     a.add_argument("emulator")
     a.add_argument("guest")
-    a.add_argument("kind", choices=("short", "full"))
+    a.add_argument("kind", choices=("short", "full", "uefi"))
     a.add_argument("--bios")
     a.add_argument("--cpus", default="1")
     a.add_argument("--log", type=pathlib.Path)
@@ -165,7 +187,7 @@ def main():
     bios = ["-bios", a.bios] if a.bios else []
     with tempfile.TemporaryDirectory() as folder:
         try:
-            (short if a.kind == "short" else full)(a, pathlib.Path(folder), bios)
+            {"short": short, "full": full, "uefi": uefi}[a.kind](a, pathlib.Path(folder), bios)
         except foreign.Missing as e:
             print(f"sleep: {e}")
             return 77
