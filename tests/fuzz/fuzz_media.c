@@ -14,7 +14,8 @@
 #include "bios/image.h"
 #include "machine/machine_internal.h"
 
-#define INSNS      2000000u /* the BIOS needs 0.4 million of them to the first sector */
+#define INSNS      3000000u /* the BIOS needs 0.4 million of them to the first sector */
+#define INSNS_ANY  1000000u /* for any code: it may be one exception after the other */
 #define STEP       250000u
 #define IMAGE_LBA  24u      /* of the CD's boot image */
 #define CATALOG    (19u * 2048)
@@ -221,7 +222,7 @@ static void switch_on(struct machine_config *cfg, bool whole)
 		return;
 	}
 	bool refused = false; /* and waits for another medium, which takes the host long */
-	for (u64 limit = STEP; !refused && limit <= INSNS; limit += STEP) {
+	for (u64 limit = STEP; !refused && limit <= (whole ? INSNS : INSNS_ANY); limit += STEP) {
 		machine_set_limits(m, limit, 0);
 		if (machine_run(m) != END_MAX_INSNS)
 			break;
