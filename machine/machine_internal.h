@@ -126,6 +126,7 @@ struct machine {
 	u64 slice_end; /* instruction count at which the running slice ends */
 	u64 next_poll; /* instruction count of the next look at the host */
 	u64 polled_insns, polled_ns; /* when the last one was */
+	u64 drawn_icount;            /* when the screen was last drawn */
 	u64 started_real_ns, spent_real_ns, asleep_real_ns;
 	u64 sync_real_ns,
 	    sync_virtual_ns; /* a pair of equal instants, for sleeping through idle time */

@@ -20,7 +20,7 @@
 #define SYNC_SLACK_NS                                                                              \
 	200000000ull /* virtual time may lag behind the host by this much before the pair is       \
 			renewed */
-#define WATCHED_POLL_NS 16000000ull /* the same while somebody looks at the screen */
+#define WATCHED_POLL_NS 16000000ull /* the same while a change may wait to be drawn for who looks at the screen */
 #define PACE_AHEAD_NS 4000000ull   /* how far a busy guest runs ahead before it has to wait */
 #define PACE_LOST_NS  2000000000ull /* a jump, such as skipped time: not to be waited for */
 #define IDLE_POLL_NS                                                                               \
@@ -49,8 +49,10 @@ static void poll_host(struct machine *m)
 {
 	poll_chardevs(m);
 	u64 real = host_monotonic_ns();
-	if (display_due(m->display, real))
+	if (display_due(m->display, real)) {
 		display_draw(m->display, real);
+		m->drawn_icount = machine_icount(m);
+	}
 	if (atomic_load_explicit(&m->quit, memory_order_relaxed))
 		m->end = END_QUIT;
 	else if (m->cfg.timeout_ns && real_spent(m) >= m->cfg.timeout_ns)
@@ -95,7 +97,8 @@ static void sleep_for_input(struct machine *m, u64 ns)
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		if (m->serial[i].chardev && (machine_serial_room(m, i) || (!i && m->cfg.typed && m->serial[i].held_count < SERIAL_HELD)))
 			n += chardev_pollfds(m->serial[i].chardev, p + n);
-	ns = MIN(ns, display_watched(m->display) ? WATCHED_POLL_NS : IDLE_POLL_NS);
+	bool undrawn = display_watched(m->display) && machine_icount(m) != m->drawn_icount;
+	ns = MIN(ns, undrawn ? WATCHED_POLL_NS : IDLE_POLL_NS);
 	n += machine_net_pollfds(m, p + n, (unsigned)ARRAY_SIZE(p) - n, &ns);
 	u64 from = host_monotonic_ns();
 	host_poll(p, n, ns);

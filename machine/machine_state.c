@@ -18,7 +18,8 @@
 	H(pc_ready) P(7) H(serial) H(debugcon) H(display) H(audio) H(saved) H(output_failed) P(2) H(shots_taken) H(net) H(net_kick) P(7) \
 	H(kernel) H(bios) H(module_file) H(module) H(module_count) P(4) H(initrd_text) H(kind) P(4) H(rom) \
 	H(dirty) H(recorder) H(reverse) H(closed_icount) H(closed_ns) \
-	V(idle_ns) H(slice_end) H(next_poll) H(polled_insns) H(polled_ns) H(started_real_ns) H(spent_real_ns) H(asleep_real_ns) H(sync_real_ns) H(sync_virtual_ns) \
+	V(idle_ns) H(slice_end) H(next_poll) H(polled_insns) H(polled_ns) H(drawn_icount) \
+	H(started_real_ns) H(spent_real_ns) H(asleep_real_ns) H(sync_real_ns) H(sync_virtual_ns) \
 	V(halt_virtual_ns) H(steps) V(reset_wanted) V(reset_cpu_only) V(off_wanted) P(1) V(acpi_pm_base) V(suspended) P(3) \
 	V(triple_faults) H(end) V(debug_code) H(quit) P(MACHINE_PAD_THREADS) H(threads) H(observer) H(return_when_stopped) H(explanation) P(7)
 /* clang-format on */

@@ -32,6 +32,8 @@ struct display {
 	u64 last_ns;
 	atomic_uint viewers;
 	atomic_bool requested;
+	void (*changed)(void *ctx); /* under the lock, as its ctx */
+	void *changed_ctx;
 };
 
 /* ---- rectangles -------------------------------------------------------------------------- */
@@ -91,6 +93,8 @@ static void commit(struct display *d)
 	s->generation++;
 	d->history[s->generation % HISTORY] = (struct change){s->generation, d->drawn};
 	d->drawn = (struct display_rect){0};
+	if (d->changed)
+		d->changed(d->changed_ctx);
 }
 
 struct display *display_create(void)
@@ -189,6 +193,14 @@ void display_attach(struct display *d)
 void display_detach(struct display *d)
 {
 	atomic_fetch_sub(&d->viewers, 1);
+}
+
+void display_on_change(struct display *d, void (*changed)(void *ctx), void *ctx)
+{
+	host_monitor_enter(d->lock);
+	d->changed = changed;
+	d->changed_ctx = ctx;
+	host_monitor_leave(d->lock);
 }
 
 bool display_watched(const struct display *d)

@@ -56,6 +56,8 @@ void display_end(struct display *d);
 /** A viewer comes or goes. */
 void display_attach(struct display *d);
 void display_detach(struct display *d);
+/** @changed(@ctx) hears of each drawing that changed the picture, on the machine's thread, which waits for it. One listener: NULL ends it. */
+void display_on_change(struct display *d, void (*changed)(void *ctx), void *ctx);
 /** True while a viewer is attached. */
 bool display_watched(const struct display *d);
 /** Asks for one drawing though nobody watches. */

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FRAME_MS 16
+#define QUIET_MS 100 /* without events, of which a changed picture is one: for the status bar, messages that go away, ... */
 #define MIN_W    320 /* of the window, in window units */
 #define MIN_H    200
 
@@ -327,6 +327,14 @@ static void run_machine(void *ctx)
 	SDL_PushEvent(&(SDL_Event){.type = w->ended_event});
 }
 
+/* On the machine's thread. */
+static void picture_changed(void *ctx)
+{
+	struct window *w = ctx;
+	if (!atomic_exchange(&w->picture_waits, true) && SDL_PushEvent(&(SDL_Event){.type = w->picture_event}) < 1)
+		atomic_store(&w->picture_waits, false); /* the queue is full: the window is awake */
+}
+
 static void on_ended(struct window *w)
 {
 	struct machine_result r;
@@ -363,6 +371,10 @@ static void on_event(struct window *w, SDL_Event *e)
 {
 	if (e->type == w->ended_event) {
 		on_ended(w);
+		return;
+	}
+	if (e->type == w->picture_event) {
+		atomic_store(&w->picture_waits, false); /* tick() looks at it */
 		return;
 	}
 	switch (e->type) {
@@ -405,7 +417,7 @@ static void loop(struct window *w)
 {
 	SDL_Event e;
 	while (!w->done) {
-		if (SDL_WaitEventTimeout(&e, w->typing.text ? 4 : FRAME_MS))
+		if (SDL_WaitEventTimeout(&e, w->typing.text ? 4 : QUIET_MS))
 			do
 				on_event(w, &e);
 			while (!w->done && SDL_PollEvent(&e));
@@ -433,7 +445,8 @@ static bool open_window(struct window *w)
 	SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0"); /* what is drawn in software goes to the screen, not through OpenGL */
 	if (SDL_Init(SDL_INIT_VIDEO))
 		return false;
-	w->ended_event = SDL_RegisterEvents(1);
+	w->ended_event = SDL_RegisterEvents(2);
+	w->picture_event = w->ended_event + 1;
 	w->asked_w = 720;
 	w->asked_h = 400;
 	w->sdl =
@@ -468,11 +481,13 @@ static void close_window(struct window *w)
 
 static int run_behind(struct window *w, struct errtext *e)
 {
+	display_on_change(w->display, picture_changed, w);
 	display_attach(w->display);
 	machine_set_pace(w->m, PACE_REAL_TIME);
 	w->runner = host_thread_start(run_machine, w);
 	if (!w->runner) {
 		display_detach(w->display);
+		display_on_change(w->display, NULL, NULL);
 		machine_set_pace(w->m, PACE_FREE);
 		return err_set(e, -ENODEV, "no thread for the machine beside its window");
 	}
@@ -484,6 +499,7 @@ static int run_behind(struct window *w, struct errtext *e)
 	snapshot_end(w);
 	json_decref(w->panel.view);
 	display_detach(w->display);
+	display_on_change(w->display, NULL, NULL);
 	return 0;
 }
 

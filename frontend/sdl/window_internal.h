@@ -93,7 +93,8 @@ struct window {
 	struct display *display;
 	const struct window_options *o;
 	struct host_thread *runner;
-	Uint32 ended_event;
+	Uint32 ended_event, picture_event;
+	atomic_bool picture_waits; /* a picture_event is in SDL's queue */
 	bool ended; /* machine_run() has returned */
 	bool done;
 

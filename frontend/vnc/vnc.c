@@ -1,7 +1,7 @@
 /*
  * RFB server: the picture is copied out of the display as it changes, small old modes doubled; keys and pointer go into the
  * machine's input queue. Everything of libvncserver happens on one thread, which wakes 60 times a second while somebody
- * looks, and 10 times otherwise.
+ * looks at what changes, 20 times if nothing does, and 10 times otherwise.
  *
  * Not modelled: clipboard, resizing by the viewer. A guest that asks the tablet is told where the viewer's pointer is. A PS/2
  * mouse only knows motion, so there the guest's pointer is led by differences, and pushed against the edges to find it again.
@@ -18,6 +18,8 @@
 
 #define BASE_PORT    5900
 #define WATCHED_US   16000
+#define QUIET_US     50000
+#define QUIET_AFTER  30 /* looks that found nothing new */
 #define UNWATCHED_US 100000
 #define EDGE_PUSH    64 /* counts against an edge */
 #define PASSWORD_MAX 64
@@ -29,7 +31,7 @@ struct vnc {
 	rfbScreenInfoPtr screen;
 	struct host_thread *thread;
 	atomic_bool stop;
-	unsigned viewers;
+	unsigned viewers, quiet; /* quiet: looks since the picture or a viewer did something */
 	u32 *pixels;
 	u32 w, h, fx, fy; /* of the served picture; how often each pixel is repeated */
 	u64 generation, geometry;
@@ -93,6 +95,7 @@ static void update(struct vnc *v)
 	bool resized = s->geometry != v->geometry;
 	if (resized)
 		r = (struct display_rect){0, 0, s->width, s->height};
+	v->quiet = r.w ? 0 : v->quiet + 1;
 	if (r.w && fit(v, s)) {
 		copy_rect(v, s, &r);
 		v->generation = s->generation;
@@ -112,6 +115,7 @@ static void on_key(rfbBool down, rfbKeySym key, rfbClientPtr client)
 {
 	struct vnc *v = client->screen->screenData;
 	u16 code = vnc_key(v->keymap, key);
+	v->quiet = 0;
 	if (code)
 		machine_send_key(v->m, code, down);
 }
@@ -132,6 +136,7 @@ static void on_pointer(int mask, int x, int y, rfbClientPtr client)
 	int wheel = mask & 8 && !(v->buttons & 8) ? -1 : mask & 16 && !(v->buttons & 16) ? 1 : 0, dx = 0, dy = 0;
 	struct machine_stats s;
 	machine_stats(v->m, &s);
+	v->quiet = 0;
 	if (s.pointer_wanted) {
 		unsigned px = (unsigned)MAX(x, 0) * 32767u / MAX(v->w - 1, 1u), py = (unsigned)MAX(y, 0) * 32767u / MAX(v->h - 1, 1u);
 		if (machine_send_pointer(v->m, MIN(px, 32767u), MIN(py, 32767u), wheel, buttons))
@@ -173,7 +178,7 @@ static void serve(void *ctx)
 {
 	struct vnc *v = ctx;
 	while (!atomic_load(&v->stop)) {
-		rfbProcessEvents(v->screen, v->viewers ? WATCHED_US : UNWATCHED_US);
+		rfbProcessEvents(v->screen, !v->viewers ? UNWATCHED_US : v->quiet > QUIET_AFTER ? QUIET_US : WATCHED_US);
 		if (v->viewers)
 			update(v);
 	}

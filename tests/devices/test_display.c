@@ -50,6 +50,36 @@ START_TEST(draws_only_when_due)
 }
 END_TEST
 
+static void count(void *ctx)
+{
+	++*(unsigned *)ctx;
+}
+
+START_TEST(a_listener_hears_of_changes_only)
+{
+	struct display *d = display_create();
+	struct painter p = {.w = 32, .h = 16, .what = {1, 1, 2, 2}};
+	const struct display_source src = {paint, &p};
+	unsigned heard = 0;
+	display_set_source(d, &src);
+	display_draw(d, 0);
+	display_on_change(d, count, &heard);
+	display_draw(d, 0);
+	ck_assert_uint_eq(heard, 1);
+	p.what.w = 0;
+	display_draw(d, 0);
+	ck_assert_uint_eq(heard, 1);
+	p.h = 17; /* a new size */
+	display_draw(d, 0);
+	ck_assert_uint_eq(heard, 2);
+	display_on_change(d, NULL, NULL);
+	p.what.w = 2;
+	display_draw(d, 0);
+	ck_assert_uint_eq(heard, 2);
+	display_destroy(d);
+}
+END_TEST
+
 START_TEST(each_viewer_learns_what_it_missed)
 {
 	struct display *d = display_create();
@@ -146,7 +176,7 @@ END_TEST
 int main(void)
 {
 	Suite *s = suite_create("display");
-	ADD_ALL(s, draws_only_when_due, each_viewer_learns_what_it_missed, damage_outside_is_cut,
+	ADD_ALL(s, draws_only_when_due, a_listener_hears_of_changes_only, each_viewer_learns_what_it_missed, damage_outside_is_cut,
 		png_holds_the_pixels);
 	return run_suite(s);
 }
