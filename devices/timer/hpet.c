@@ -105,7 +105,7 @@ static void schedule(struct hpet *h, unsigned n)
 	u64 mask = mask_of(t), at = counter(h);
 	u64 wait =
 	    (t->comparator - at) & mask; /* 0: matched just now; the next time is a wrap away */
-	bool useless = !(t->config & (T_ENABLE | T_LEVEL)) && !(t->config & T_PERIODIC);
+	bool useless = !(t->config & (T_ENABLE | T_LEVEL)); /* who reads the comparator gets what it would be */
 	if (!wait)
 		wait = mask;
 	u128 ns = (u128)wait * TICK_NS + h->start_ns + (u128)(at - h->counter) * TICK_NS;
@@ -113,6 +113,21 @@ static void schedule(struct hpet *h, unsigned n)
 		timer_disarm(&h->event[n]);
 	else
 		timer_arm(&h->event[n], (u64)ns);
+}
+
+/* The comparator as it stands now: that of a periodic timer moves on though no event is scheduled, for nobody wants its interrupt. */
+static u64 comparator(const struct hpet *h, const struct hpet_timer *t)
+{
+	u64 mask = mask_of(t), period = t->period & mask, behind = (counter(h) - t->comparator) & mask;
+	if (!(h->config & CFG_ENABLE) || t->config & (T_ENABLE | T_LEVEL) || !(t->config & T_PERIODIC) || !period || behind > mask / 2)
+		return t->comparator;
+	return (t->comparator + (behind / period + 1) * period) & mask;
+}
+
+static void settle(struct hpet *h)
+{
+	for (unsigned n = 0; n < TIMERS; n++)
+		h->t[n].comparator = comparator(h, &h->t[n]);
 }
 
 /* Periodic: the comparator moves on by whole periods until it lies ahead. */
@@ -167,7 +182,7 @@ static u64 read_reg(struct hpet *h, unsigned reg)
 		return 0;
 	if ((reg & 0x18) == 0)
 		return h->t[n].config | T_CAP_PERIODIC | T_CAP_64 | ROUTES << 32;
-	return (reg & 0x18) == 8 ? h->t[n].comparator : 0;
+	return (reg & 0x18) == 8 ? comparator(h, &h->t[n]) : 0;
 }
 
 static void write_config(struct hpet *h, u64 v)
@@ -246,6 +261,7 @@ static void write_counter(struct hpet *h, u64 v)
 static void write_reg(struct hpet *h, unsigned reg, u64 v, u64 mask)
 {
 	unsigned n = (reg - 0x100) / 0x20;
+	settle(h);
 	switch (reg) {
 	case 0x010: write_config(h, v); return;
 	case 0x020: write_status(h, v); return;

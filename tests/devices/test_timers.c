@@ -307,6 +307,30 @@ START_TEST(hpet_legacy_periodic_replaces_the_pit)
 }
 END_TEST
 
+/* Linux leaves one behind: it must not wake an idle machine 250 times a second. */
+START_TEST(hpet_periodic_without_interrupt_needs_no_event)
+{
+	struct board *b = board_new(1);
+	u64 others = clock_next_deadline(&b->clock);
+	mm_write(b, HPET + 0x100, 0x148); /* periodic, set value, 32 bits */
+	mm_write(b, HPET + 0x108, 100000);
+	mm_write(b, HPET + 0x108, 100000); /* 1 ms */
+	mm_write(b, HPET + 0x10, 1);
+	ck_assert_uint_eq(clock_next_deadline(&b->clock), others);
+	board_wait(b, 10500000);
+	ck_assert_uint_eq(mm_read(b, HPET + 0x108), 1100000);
+	board_wait(b, 500000); /* just now it matches, and moves on */
+	ck_assert_uint_eq(mm_read(b, HPET + 0x108), 1200000);
+	mm_write(b, HPET + 0x100, 0x10c); /* the interrupt is wanted */
+	ck_assert_uint_eq(clock_next_deadline(&b->clock), clock_now(&b->clock) + 1000000);
+	mm_write(b, HPET + 0x100, 0x108);
+	mm_write(b, HPET + 0x10, 0);
+	board_wait(b, 10000000);
+	ck_assert_uint_eq(mm_read(b, HPET + 0x108), 1200000);
+	board_free(b);
+}
+END_TEST
+
 START_TEST(hpet_level_interrupt_has_status)
 {
 	struct board *b = board_new(1);
@@ -347,7 +371,7 @@ int main(void)
 		refresh_bit_toggles, rtc_shows_the_start_time, rtc_formats, rtc_can_be_set,
 		rtc_update_in_progress_precedes_the_tick, rtc_periodic_interrupt,
 		rtc_alarm_and_update_flags, cmos_tells_memory_size, hpet_counts_when_enabled,
-		hpet_legacy_periodic_replaces_the_pit, hpet_level_interrupt_has_status,
+		hpet_legacy_periodic_replaces_the_pit, hpet_periodic_without_interrupt_needs_no_event, hpet_level_interrupt_has_status,
 		pm_timer_runs_at_its_frequency);
 	return run_suite(s);
 }

@@ -15,7 +15,7 @@
 #include "machine/machine_internal.h"
 
 #define INSNS      3000000u /* the BIOS needs 0.4 million of them to the first sector */
-#define INSNS_ANY  1000000u /* for any code: it may be one exception after the other */
+#define INSNS_ANY  750000u  /* for any code: it may be one exception after the other */
 #define STEP       250000u
 #define IMAGE_LBA  24u      /* of the CD's boot image */
 #define CATALOG    (19u * 2048)
