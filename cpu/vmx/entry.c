@@ -378,7 +378,7 @@ static void save_guest(struct cpu *cpu, u8 shadow)
 		VF(GUEST_PAT) = cpu->pat;
 	if (VMX_EXIT(SAVE_EFER))
 		VF(GUEST_EFER) = cpu->efer;
-	/* 27.2.? "IA-32e mode guest" follows the guest's mode, for an unrestricted guest may change it. */
+	/* 27.2: "IA-32e mode guest" follows the guest's mode, for an unrestricted guest may change it. */
 	if (VMX_P2(UNRESTRICTED) && VMX_ENTRY(IA32E) != cpu_lma(cpu)) {
 		VF(ENTRY_CTLS) ^= BIT64(ENTRY_IA32E_BIT);
 		vmx->known.controls = false;
