@@ -266,6 +266,15 @@ struct jump_cache_entry;
 struct vmx;
 struct cpu_watchers;
 
+/* Where a block goes on when the CALL in its middle returns; valid as a jump cache entry is. */
+struct call_return {
+	u64 rip;
+	u64 key;                /* cpu->jump_key then */
+	const struct uop *uops;
+	u64 before;             /* instructions of the block before it */
+};
+#define RETURNS 16
+
 struct cpu {
 	u64 r[NREGS];          /* enum reg */
 
@@ -283,6 +292,8 @@ struct cpu {
 	struct jump_cache_entry *jump_cache; /* cpu/exec/uop.h */
 	u64 jump_key;          /* names the translations and the mode that jump cache entries must agree with */
 	struct uop *link_from; /* the unresolved link that the chain left through */
+	struct call_return returns[RETURNS]; /* of the calls not returned from yet: a ring */
+	u64 return_top;        /* byte offset in it of the last */
 
 	u64 rip;               /* exact outside handler chains; inside simple operations: the next instruction */
 	u64 insn_rip;          /* inside simple operations: the running instruction */

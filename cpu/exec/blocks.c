@@ -14,6 +14,7 @@
 #include "base/host.h"
 #include "base/log.h"
 #include "cpu/exec/blocks.h"
+#include "cpu/exec/watch.h"
 
 #define ARENA_SIZE (64u << 20)
 #define HASH_BITS 16
@@ -136,6 +137,7 @@ void cpu_blocks_flush(struct cpu *cpu)
 	do { /* key 0 of a jump cache is never current: generations start at 1 */
 		if (!empty)
 			memset(p->jump_cache, 0, JUMP_CACHE_BYTES);
+		memset(p->returns, 0, sizeof(p->returns));
 		monitor_triggered(p, cpu);
 		p->link_from = NULL;
 		p = p->peer;
@@ -276,6 +278,16 @@ static unsigned hash_index(u64 phys, u32 mode)
 	return (unsigned)((phys * 0x9e3779b97f4a7c15ull >> 40) ^ mode) & ((1u << HASH_BITS) - 1);
 }
 
+static void forget_returns(struct cpu *cpu)
+{
+	struct cpu *p = cpu;
+
+	do { /* key 0 is never current */
+		memset(p->returns, 0, sizeof(p->returns));
+		p = p->peer;
+	} while (p != cpu);
+}
+
 static void drop_block(struct cpu *cpu, struct block *b)
 {
 	struct block **p = &cpu->blocks->hash[hash_index(b->phys, b->mode)];
@@ -287,11 +299,14 @@ static void drop_block(struct cpu *cpu, struct block *b)
 	for (struct link *l = b->in; l; l = l->next) {
 		if (l->slot)
 			*l->slot = l->stub;
+		if (l->stub->sh == LINK_BRANCH)
+			(l->stub - l->stub->off)->phys = NO_LINK;
 		l->stub->fn = uop_unlinked;
 	}
 	b->in = NULL;
 	b->cached = false;
 	b->uops[0].fn = uop_dead;
+	forget_returns(cpu);
 	cpu->attn = 1; /* it may be the running one */
 }
 
@@ -336,16 +351,6 @@ void cpu_ram_written(struct cpu *cpu, u64 gpa, u64 n)
 
 /* ---- links ------------------------------------------------------------------------------------------------- */
 
-/* The pointer, in the branch before @stub, that leads to it. */
-static struct uop **slot_of(struct uop *stub)
-{
-	struct uop *u = stub - 1;
-
-	if (u->target == stub)
-		return &u->target;
-	return &(u - 1)->alt; /* the second stub of two */
-}
-
 static bool in_arena(const struct block_cache *c, const struct uop *u)
 {
 	return (const u8 *)u >= c->arena && (const u8 *)u < c->arena + c->used;
@@ -355,7 +360,8 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b)
 {
 	struct block_cache *c = cpu->blocks;
 
-	bool same_page = stub->sh;
+	const bool same_page = stub->sh == LINK_SAME;
+	struct uop *branch = stub - stub->off;
 
 	if (!in_arena(c, stub) || !b->cached || (b->phys2 != NO_PAGE && code_not_flat(b->mode)) || stub->fn != uop_unlinked ||
 	    (b->mode & MODE_TF) || (!same_page && code_not_flat(b->mode)))
@@ -367,9 +373,11 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b)
 	}
 	*l = (struct link){.next = b->in, .stub = stub};
 	b->in = l;
-	if (same_page) {
-		l->slot = slot_of(stub);
+	if (stub->sh != LINK_ACROSS) {
+		l->slot = &branch->target;
 		*l->slot = b->uops;
+		if (!same_page)
+			branch->phys = b->phys & ~0xfffull;
 	} else {
 		stub->target = b->uops;
 		stub->phys = b->phys & ~0xfffull;
@@ -392,13 +400,30 @@ const struct uop *block_rest_of_insn(struct cpu *cpu, const struct uop *u)
 
 /* ---- building --------------------------------------------------------------------------------------------------- */
 
-extern const struct exec_desc exec_jmp_rel;
+extern const struct exec_desc exec_jmp_rel, exec_jcc, exec_call_rel, exec_call_ind;
+
+#define EXTENDED_INSNS 32
+#define EXTENDED_BRANCHES 4
 
 static bool ends_block(const struct insn *in)
 {
 	const struct insn_row *r = &insn_rows[in->row];
 	return (r->attr & (IA_END | IA_BRANCH)) ||
 	       ((r->attr & IA_REP) && (in->prefixes & (PFX_REP | PFX_REPNE)));
+}
+
+/*
+ * Does the block go on behind its @branches-th branch @in, where it is not taken or comes back to? For a while: what is further on is
+ * decoded once more where something else leads to it. Blocks for one use would not be there when the call returns; who counts
+ * blocks wants them executed from end to end.
+ */
+static bool goes_on_behind(const struct cpu *cpu, const struct insn *in, unsigned branches, unsigned max)
+{
+	const struct exec_desc *x = insn_exec(in);
+
+	if (cpu->blocks->builder.count >= EXTENDED_INSNS || branches > EXTENDED_BRANCHES || max < BLOCK_MAX_INSNS || watch_on(cpu, WATCH_BLOCK))
+		return false;
+	return x == &exec_jcc || ((x == &exec_call_rel || x == &exec_call_ind) && !code_not_flat(cpu->mode) && in->opsize >= 4);
 }
 
 /* An invalid encoding executes as #UD (or #GP for an over-long one). */
@@ -444,7 +469,7 @@ static enum decode_status decode_run(struct cpu *cpu, const u8 *code, unsigned a
 	u64 limit_room = code_room(cpu);
 	enum decode_status first = DECODE_OK;
 	const struct decode_mode m = decode_mode_of(cpu);
-	unsigned pos = off, end = off + avail;
+	unsigned pos = off, end = off + avail, branches = 0;
 
 	b->count = 0;
 	while (b->count < max) {
@@ -466,7 +491,7 @@ static enum decode_status decode_run(struct cpu *cpu, const u8 *code, unsigned a
 			break;
 		}
 		pos += in->len;
-		if (ends_block(in)) {
+		if (ends_block(in) && !goes_on_behind(cpu, in, ++branches, max)) {
 			unsigned target = max > 1 ? successor(cpu, in, pos) : 0;
 			if (!target)
 				break;
@@ -486,11 +511,10 @@ static void place(struct builder *b, struct uop *to, struct insn *insns, unsigne
 		switch ((enum uop_pointer)b->pointers[i]) {
 		case UP_NONE: break;
 		case UP_INSN: u->insn = insns + (u->insn - b->insn); break;
-		case UP_BOTH: u->alt = to + (u->alt - b->u); /* fall through */
 		case UP_TARGET: u->target = to + (u->target - b->u); break;
 		}
-		if (u->fn == uop_unlinked)
-			u->sh = u->disp >= 0 && (unsigned)u->disp < page_off_limit;
+		if (u->fn == uop_unlinked && u->sh == LINK_ACROSS && u->disp >= 0 && (unsigned)u->disp < page_off_limit)
+			u->sh = LINK_SAME;
 	}
 	memcpy(insns, b->insn, b->count * sizeof(*insns));
 }

@@ -4,7 +4,7 @@
  * A condition is compiled against what the builder knows of the lazy flags: after a compare it is one compare of the
  * operands, after a result one test of the result; only where nothing is known does it look at cpu->flag_kind.
  *
- * A branch takes two slots (u[1] holds `alt`, where not taken goes, and `target`), then its two link stubs.
+ * A block goes on behind a conditional branch that is not taken; the link stub of one that is stands at the block's end.
  */
 #include "cpu/exec/builder.h"
 
@@ -66,43 +66,49 @@ static bool condition_dynamic(struct cpu *cpu, unsigned cc, u64 fa, u64 fb)
 
 /* ---- Jcc -------------------------------------------------------------------------------------------- */
 
-/* The second slot counts the branch itself, which for a fused pair is not the first slot's instruction. */
-#define TAKE_BRANCH(cond)                                                                         \
-	do {                                                                                       \
-		if (cond)                                                                           \
-			CONTINUE_AT(u[1].target, u[1].icnt + 1);                                    \
-		CONTINUE_AT(u[1].alt, u[1].icnt + 1);                                               \
-	} while (0)
-
+/* Each twice: jcc_ is taken where the condition holds, jncc_ where it does not. */
 #define JCC(kind, c)                                                                              \
-	void jcc_##kind##_##c(UOP_ARGS)                                                     \
+	void jcc_##kind##_##c(UOP_ARGS)                                                            \
 	{                                                                                          \
-		TAKE_BRANCH(kind##_##c);                                                            \
+		TAKE_BRANCH(kind##_##c, 1);                                                         \
+	}                                                                                          \
+	void jncc_##kind##_##c(UOP_ARGS)                                                           \
+	{                                                                                          \
+		TAKE_BRANCH(!kind##_##c, 1);                                                        \
 	}
 FOR_SHORT_CONDITIONS(JCC)
 
 static NOINLINE void jcc_DYN_any(UOP_ARGS)
 {
-	if (condition_dynamic(cpu, u->sh & ~1u, fa, fb))
-		CONTINUE_AT(u[1].target, u[1].icnt + 1);
-	CONTINUE_AT(u[1].alt, u[1].icnt + 1);
+	TAKE_BRANCH(condition_dynamic(cpu, u->sh, fa, fb), 1);
+}
+
+static NOINLINE void jncc_DYN_any(UOP_ARGS)
+{
+	TAKE_BRANCH(!condition_dynamic(cpu, u->sh, fa, fb), 1);
 }
 
 /* Most flags that reach a block's start were left by a compare. */
-#define JCC_DYN(c)                                                                                \
-	static void jcc_DYN_##c(UOP_ARGS)                                                          \
+#define JCC_DYN(name, not, c)                                                                     \
+	static void name##_DYN_##c(UOP_ARGS)                                                       \
 	{                                                                                          \
 		if (unlikely(cpu->flag_kind < FK_SUB))                                              \
-			return jcc_DYN_any(UOP_PASS);                                               \
-		TAKE_BRANCH(SUB_##c);                                                               \
+			return name##_DYN_any(UOP_PASS);                                            \
+		TAKE_BRANCH(not SUB_##c, 1);                                                        \
 	}
-JCC_DYN(b)
-JCC_DYN(z)
-JCC_DYN(be)
-JCC_DYN(l)
-JCC_DYN(le)
+JCC_DYN(jcc, , b)
+JCC_DYN(jncc, !, b)
+JCC_DYN(jcc, , z)
+JCC_DYN(jncc, !, z)
+JCC_DYN(jcc, , be)
+JCC_DYN(jncc, !, be)
+JCC_DYN(jcc, , l)
+JCC_DYN(jncc, !, l)
+JCC_DYN(jcc, , le)
+JCC_DYN(jncc, !, le)
 
-static const uop_fn jcc_fns[SF_KINDS][8] = COND_TABLE(jcc);
+/* [negated] */
+static const uop_fn jcc_fns[2][SF_KINDS][8] = {COND_TABLE(jcc), COND_TABLE(jncc)};
 
 /* ---- compare and branch in one ------------------------------------------------------------------------ */
 
@@ -117,7 +123,7 @@ static const uop_fn jcc_fns[SF_KINDS][8] = COND_TABLE(jcc);
 #define test_s RES_s
 #define test_le LOGIC_le
 
-#define FUSED_MEM(name, eam, bits, op, c, aval, bval)                                             \
+#define FUSED_MEM(name, not, eam, bits, op, c, aval, bval)                                            \
 	static COLD void name##_slow(UOP_ARGS)                                                     \
 	{                                                                                          \
 		u##bits m;                                                                          \
@@ -127,7 +133,7 @@ static const uop_fn jcc_fns[SF_KINDS][8] = COND_TABLE(jcc);
 		DO_##op(bits);                                                                      \
 		if (cpu->attn) /* between the two */                                                \
 			return uop_leave_next(UOP_PASS);                                            \
-		TAKE_BRANCH(op##_##c);                                                              \
+		TAKE_BRANCH(not op##_##c, 2);                                                           \
 	}                                                                                          \
 	void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
@@ -138,30 +144,32 @@ static const uop_fn jcc_fns[SF_KINDS][8] = COND_TABLE(jcc);
 		u##bits m = HOST(u##bits, e->host + ea);                                          \
 		u##bits a = aval, b = bval;                                                         \
 		DO_##op(bits);                                                                      \
-		TAKE_BRANCH(op##_##c);                                                              \
+		TAKE_BRANCH(not op##_##c, 2);                                                           \
 	}
-#define FUSED_MEM3(name, bits, op, c, aval, bval)                                                 \
-	FUSED_MEM(name##_bd, bd, bits, op, c, aval, bval)                                          \
-	FUSED_MEM(name##_bis, bis, bits, op, c, aval, bval)                                        \
-	FUSED_MEM(name##_pre, pre, bits, op, c, aval, bval)
+#define FUSED_MEM3(name, not, bits, op, c, aval, bval)                                                \
+	FUSED_MEM(name##_bd, not, bd, bits, op, c, aval, bval)                                          \
+	FUSED_MEM(name##_bis, not, bis, bits, op, c, aval, bval)                                        \
+	FUSED_MEM(name##_pre, not, pre, bits, op, c, aval, bval)
 
-#define FUSED(op, c, bits)                                                                        \
-	void j_##op##_##c##bits##_rr(UOP_ARGS)                                              \
+#define FUSED(j, not, op, c, bits)                                                                     \
+	void j##_##op##_##c##bits##_rr(UOP_ARGS)                                              \
 	{                                                                                          \
 		u##bits a = REG##bits(u->dst), b = REG##bits(u->src);                               \
 		DO_##op(bits);                                                                      \
-		TAKE_BRANCH(op##_##c);                                                              \
+		TAKE_BRANCH(not op##_##c, 2);                                                           \
 	}                                                                                          \
-	void j_##op##_##c##bits##_ri(UOP_ARGS)                                              \
+	void j##_##op##_##c##bits##_ri(UOP_ARGS)                                              \
 	{                                                                                          \
-		u##bits a = REG##bits(u->dst), b = (u##bits)u->imm;                                 \
+		u##bits a = REG##bits(u->dst), b = (u##bits)u->disp;                                \
 		DO_##op(bits);                                                                      \
-		TAKE_BRANCH(op##_##c);                                                              \
+		TAKE_BRANCH(not op##_##c, 2);                                                           \
 	}                                                                                          \
-	FUSED_MEM3(j_##op##_##c##bits##_rm, bits, op, c, REG##bits(u->dst), m)                     \
-	FUSED_MEM3(j_##op##_##c##bits##_mr, bits, op, c, m, REG##bits(u->src))                     \
-	FUSED_MEM3(j_##op##_##c##bits##_mi, bits, op, c, m, (u##bits)u->imm)
-#define FUSED_SIZES(op, c) FUSED(op, c, 8) FUSED(op, c, 16) FUSED(op, c, 32) FUSED(op, c, 64)
+	FUSED_MEM3(j##_##op##_##c##bits##_rm, not, bits, op, c, REG##bits(u->dst), m)                     \
+	FUSED_MEM3(j##_##op##_##c##bits##_mr, not, bits, op, c, m, REG##bits(u->src))                     \
+	FUSED_MEM3(j##_##op##_##c##bits##_mi, not, bits, op, c, m, (u##bits)u->imm32)
+#define FUSED_SIZES(op, c)                                                                        \
+	FUSED(j, , op, c, 8) FUSED(j, , op, c, 16) FUSED(j, , op, c, 32) FUSED(j, , op, c, 64)      \
+	FUSED(jn, !, op, c, 8) FUSED(jn, !, op, c, 16) FUSED(jn, !, op, c, 32) FUSED(jn, !, op, c, 64)
 FUSED_SIZES(cmp, b)
 FUSED_SIZES(cmp, z)
 FUSED_SIZES(cmp, be)
@@ -174,19 +182,21 @@ FUSED_SIZES(test, le)
 struct fused_fns {
 	uop_fn rr, ri, rm[EAM_COUNT], mr[EAM_COUNT], mi[EAM_COUNT];
 };
-#define FUSED_FNS(op, c, bits)                                                                    \
-	{j_##op##_##c##bits##_rr, j_##op##_##c##bits##_ri, EAM3(j_##op##_##c##bits##_rm),          \
-	 EAM3(j_##op##_##c##bits##_mr), EAM3(j_##op##_##c##bits##_mi)}
-#define FUSED_ROW(op, c)                                                                          \
-	{FUSED_FNS(op, c, 8), FUSED_FNS(op, c, 16), FUSED_FNS(op, c, 32), FUSED_FNS(op, c, 64)}
+#define FUSED_FNS(j, op, c, bits)                                                                 \
+	{j##_##op##_##c##bits##_rr, j##_##op##_##c##bits##_ri, EAM3(j##_##op##_##c##bits##_rm),    \
+	 EAM3(j##_##op##_##c##bits##_mr), EAM3(j##_##op##_##c##bits##_mi)}
+#define FUSED_ROW(j, op, c)                                                                       \
+	{FUSED_FNS(j, op, c, 8), FUSED_FNS(j, op, c, 16), FUSED_FNS(j, op, c, 32), FUSED_FNS(j, op, c, 64)}
+#define FUSED_TABLE(j)                                                                            \
+	{                                                                                          \
+		{[C_B] = FUSED_ROW(j, cmp, b), [C_Z] = FUSED_ROW(j, cmp, z), [C_BE] = FUSED_ROW(j, cmp, be), \
+		 [C_L] = FUSED_ROW(j, cmp, l), [C_LE] = FUSED_ROW(j, cmp, le)},                     \
+		{[C_Z] = FUSED_ROW(j, test, z), [C_S] = FUSED_ROW(j, test, s),                       \
+		 [C_L] = FUSED_ROW(j, test, s), [C_LE] = FUSED_ROW(j, test, le)},                    \
+	}
 
-/* [0 cmp, 1 test][condition][log2 size] */
-static const struct fused_fns fused_fns[2][8][4] = {
-	{[C_B] = FUSED_ROW(cmp, b), [C_Z] = FUSED_ROW(cmp, z), [C_BE] = FUSED_ROW(cmp, be),
-	 [C_L] = FUSED_ROW(cmp, l), [C_LE] = FUSED_ROW(cmp, le)},
-	{[C_Z] = FUSED_ROW(test, z), [C_S] = FUSED_ROW(test, s), [C_L] = FUSED_ROW(test, s),
-	 [C_LE] = FUSED_ROW(test, le)},
-};
+/* [negated][0 cmp, 1 test][condition][log2 size] */
+static const struct fused_fns fused_fns[2][2][8][4] = {FUSED_TABLE(j), FUSED_TABLE(jn)};
 
 /* ---- building branches --------------------------------------------------------------------------------- */
 
@@ -212,15 +222,6 @@ static bool branch_target(const struct builder *b, const struct insn *in, s64 *d
 	}
 	*disp = d;
 	return d == (s32)d;
-}
-
-/* The second slot and the two stubs of a branch whose first slot is @u. */
-static void emit_branch_tail(struct builder *b, s64 taken, s64 not_taken)
-{
-	struct uop *links = emit(b, NULL), *t = emit_stub(b, taken), *n = emit_stub(b, not_taken);
-
-	uop_set_branch(b, links, t, n);
-	b->ended = true;
 }
 
 static u64 branch_mask(const struct insn *in)
@@ -255,15 +256,15 @@ static int op_jcc(struct cpu *cpu, const struct insn *in)
 static void gen_jcc(struct builder *b, const struct insn *in, u32 arg)
 {
 	unsigned cc = in->opcode & 15;
-	s64 taken, not_taken = next_off(b);
+	s64 taken;
 
 	if (!branch_target(b, in, &taken)) {
 		emit_call_end(b, in, op_jcc);
 		return;
 	}
-	struct uop *u = emit(b, jcc_fns[b->sf][cc >> 1]);
-	u->sh = (u8)cc;
-	emit_branch_tail(b, cc & 1 ? not_taken : taken, cc & 1 ? taken : not_taken);
+	struct uop *u = emit(b, jcc_fns[cc & 1][b->sf][cc >> 1]);
+	u->sh = (u8)(cc & ~1u);
+	uop_set_exit(b, u, taken);
 }
 const struct exec_desc exec_jcc = {.gen = gen_jcc};
 
@@ -273,7 +274,7 @@ bool fuse_compare_branch(struct builder *b, const struct insn *in, bool is_test)
 		return false;
 	const struct insn *j = &b->insn[b->cur + 1];
 	unsigned cc = j->opcode & 15;
-	const struct fused_fns *f = &fused_fns[is_test][cc >> 1][lg(in->op[0].size)];
+	const struct fused_fns *f = &fused_fns[cc & 1][is_test][cc >> 1][lg(in->op[0].size)];
 	const struct operand *d = &in->op[0], *s = &in->op[1];
 	struct uop *u;
 	s64 taken;
@@ -282,7 +283,6 @@ bool fuse_compare_branch(struct builder *b, const struct insn *in, bool is_test)
 		return false;
 	b->cur++; /* the branch's own position, for its target */
 	bool ok = branch_target(b, j, &taken);
-	s64 not_taken = next_off(b);
 	b->cur--;
 	if (!ok)
 		return false;
@@ -291,7 +291,7 @@ bool fuse_compare_branch(struct builder *b, const struct insn *in, bool is_test)
 		bool imm = s->kind == OPK_IMM;
 		u = emit_mem(b, in, imm ? f->mi : f->mr, d->size, ACC_R);
 		if (imm)
-			u->imm = in->imm;
+			u->imm32 = (s32)in->imm;
 		else
 			u->src = operand_off(s);
 	} else if (s->kind == OPK_MEM) {
@@ -301,12 +301,14 @@ bool fuse_compare_branch(struct builder *b, const struct insn *in, bool is_test)
 		u = emit(b, s->kind == OPK_IMM ? f->ri : f->rr);
 		u->dst = operand_off(d);
 		if (s->kind == OPK_IMM)
-			u->imm = in->imm;
+			u->disp = (s32)in->imm;
 		else
 			u->src = operand_off(s);
 	}
+	uop_set_exit(b, u, taken);
 	b->cur++;
-	emit_branch_tail(b, cc & 1 ? not_taken : taken, cc & 1 ? taken : not_taken);
+	b->sf = is_test ? SF_LOGIC : SF_SUB;
+	b->sf_lg = lg(in->op[0].size);
 	return true;
 }
 
@@ -421,9 +423,14 @@ const struct exec_desc exec_cmovcc = {.gen = gen_cmovcc};
 
 /* ---- JMP, CALL, RET ---------------------------------------------------------------------------------------- */
 
-void jmp_direct(UOP_ARGS)
+void jmp_direct64(UOP_ARGS)
 {
-	CONTINUE_ACROSS(64, u->target, u->icnt + 1);
+	FOLLOW_LINK(64, u->icnt + 1);
+}
+
+static void jmp_direct(UOP_ARGS)
+{
+	CONTINUE_AT(u->target, u->icnt + 1);
 }
 
 static void gen_jmp_rel(struct builder *b, const struct insn *in, u32 arg)
@@ -437,8 +444,10 @@ static void gen_jmp_rel(struct builder *b, const struct insn *in, u32 arg)
 		emit_call_end(b, in, op_jump_rel);
 		return;
 	}
-	struct uop *u = emit(b, jmp_direct);
-	uop_set_target(b, u, emit_stub(b, taken));
+	if ((b->mode & MODE_BITS) == MODE_64)
+		uop_set_link(b, emit(b, jmp_direct64), taken);
+	else
+		uop_set_exit(b, emit(b, jmp_direct), taken);
 	b->ended = true;
 }
 const struct exec_desc exec_jmp_rel = {.gen = gen_jmp_rel};
@@ -511,32 +520,58 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 
 #define RSP_REG cpu->r[RSP]
 
-/* The return address is R_CODE + disp. */
-#define CALLS(bits, stack)                                                                        \
-	static COLD void call_direct##bits##_slow(UOP_ARGS)                                        \
+/* The return address of the CALL @u; sh is its length. */
+#define RETURN_ADDRESS(bits) ((u##bits)(cpu->r[R_CODE] + u->off + u->sh))
+
+/* Where the block goes on behind the CALL @u, the @n-th instruction, for its RET to find. */
+#define REMEMBER_RETURN(back, n)                                                                  \
+	do {                                                                                       \
+		ea = (cpu->return_top + sizeof(struct call_return)) % sizeof(cpu->returns);         \
+		cpu->return_top = ea;                                                               \
+		struct call_return *r_ = LAST_CALL(ea);                                             \
+		r_->rip = back;                                                                     \
+		IN_ORDER;                                                                           \
+		r_->key = cpu->jump_key;                                                            \
+		r_->uops = u + 1;                                                                   \
+		r_->before = n;                                                                     \
+	} while (0)
+#define FORGET_RETURN(back, n) (void)0
+
+/* Keeps what the compiler would compute early, in registers that a leaf does not have. */
+#define IN_ORDER __asm__ volatile("" ::: "memory")
+#define LAST_CALL(top) ((struct call_return *)((char *)cpu->returns + (top)))
+
+/* Twice: for a CALL that ends its block, and for one behind which it goes on. */
+#define CALLS(bits, name, remember)                                                               \
+	static COLD void call_direct##bits##name##_slow(UOP_ARGS)                                  \
 	{                                                                                          \
-		u##bits m = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);                               \
+		u##bits m = RETURN_ADDRESS(bits);                                                   \
 		if (SLOW_WRITE(m))                                                                  \
 			return;                                                                     \
 		RSP_REG = ea;                                                                       \
 		if (cpu->attn)                                                                      \
 			cd = uop_clip(cpu, cd, u->icnt + 1);                                        \
-		CONTINUE_AT(u->target, u->icnt + 1);                                                \
+		FOLLOW_LINK(bits, u->icnt + 1);                                                     \
 	}                                                                                          \
-	void call_direct##bits(UOP_ARGS)                                                    \
+	void call_direct##bits##name(UOP_ARGS)                                                     \
 	{                                                                                          \
 		ea = (u##bits)(RSP_REG - bits / 8);                                                 \
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
 		if (TLB_MISS(e, bits / 8))                                                          \
-			return call_direct##bits##_slow(UOP_PASS);                                  \
-		HOST(u##bits, e->host + ea) = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);           \
+			return call_direct##bits##name##_slow(UOP_PASS);                            \
 		RSP_REG = ea;                                                                       \
-		CONTINUE_ACROSS(bits, u->target, u->icnt + 1);                                      \
+		ea += e->host;                                                                      \
+		IN_ORDER;                                                                           \
+		u##bits back = RETURN_ADDRESS(bits);                                                \
+		HOST(u##bits, ea) = back;                                                           \
+		remember(back, u->icnt + 1u);                                                       \
+		IN_ORDER;                                                                           \
+		FOLLOW_LINK(bits, u->icnt + 1);                                                     \
 	}                                                                                          \
-	static COLD void call_indirect##bits##_slow(UOP_ARGS)                                      \
+	static COLD void call_indirect##bits##name##_slow(UOP_ARGS)                                \
 	{                                                                                          \
 		u64 target = REG64(u->src) & u->imm;                                                \
-		u##bits m = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);                               \
+		u##bits m = RETURN_ADDRESS(bits);                                                   \
 		ea = (u##bits)(RSP_REG - bits / 8);                                                 \
 		if (SLOW_WRITE(m))                                                                  \
 			return;                                                                     \
@@ -546,18 +581,23 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 		ea = target;                                                                        \
 		return uop_leave_rip(UOP_PASS);                                                     \
 	}                                                                                          \
-	void call_indirect##bits(UOP_ARGS)                                                         \
+	void call_indirect##bits##name(UOP_ARGS)                                                   \
 	{                                                                                          \
 		u64 target = REG64(u->src) & u->imm;                                                \
 		ea = (u##bits)(RSP_REG - bits / 8);                                                 \
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
 		if (TLB_MISS(e, bits / 8))                                                          \
-			return call_indirect##bits##_slow(UOP_PASS);                                \
-		JUMP_INDIRECT(target, call_indirect##bits##_slow, {                                 \
-			HOST(u##bits, e->host + ea) = (u##bits)(cpu->r[R_CODE] + (s64)u->disp);   \
+			return call_indirect##bits##name##_slow(UOP_PASS);                          \
+		JUMP_INDIRECT(target, call_indirect##bits##name##_slow, {                           \
+			u##bits back = RETURN_ADDRESS(bits);                                        \
+			HOST(u##bits, e->host + ea) = back;                                         \
 			RSP_REG = ea;                                                               \
+			remember(back, u->icnt + 1u);                                               \
 		});                                                                                 \
-	}                                                                                          \
+	}
+
+/* A RET mostly belongs to the last CALL. Others go through the jump cache. */
+#define RETS(bits)                                                                                \
 	static COLD void ret##bits##_slow(UOP_ARGS)                                                \
 	{                                                                                          \
 		u##bits m;                                                                          \
@@ -570,18 +610,53 @@ const struct exec_desc exec_jmp_ind = {.gen = gen_jmp_ind};
 		ea = m;                                                                             \
 		return uop_leave_rip(UOP_PASS);                                                     \
 	}                                                                                          \
-	void ret##bits(UOP_ARGS)                                                            \
+	static NOINLINE void ret##bits##_elsewhere(UOP_ARGS)                                       \
+	{                                                                                          \
+		ea = (u##bits)RSP_REG;                                                              \
+		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \
+		u64 target = HOST(u##bits, e->host + ea);                                           \
+		JUMP_INDIRECT(target, ret##bits##_slow,                                             \
+			      RSP_REG = (u##bits)(ea + bits / 8 + u->imm));                         \
+	}                                                                                          \
+	void ret##bits(UOP_ARGS)                                                                   \
 	{                                                                                          \
 		ea = (u##bits)RSP_REG;                                                              \
 		const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];                            \
 		if (TLB_MISS(e, bits / 8))                                                          \
 			return ret##bits##_slow(UOP_PASS);                                          \
-		u64 target = HOST(u##bits, e->host + ea);                                         \
-		JUMP_INDIRECT(target, ret##bits##_slow,                                             \
-			      RSP_REG = (u##bits)(ea + bits / 8 + u->imm));                         \
+		u64 target = HOST(u##bits, e->host + ea);                                           \
+		const struct call_return *r = LAST_CALL(cpu->return_top);                           \
+		if (unlikely(r->rip != target || cd < 2 * BLOCK_MAX_INSNS))                         \
+			return ret##bits##_elsewhere(UOP_PASS);                                     \
+		IN_ORDER;                                                                           \
+		if (unlikely(r->key != cpu->jump_key))                                              \
+			return ret##bits##_elsewhere(UOP_PASS);                                     \
+		RSP_REG = (u##bits)(ea + bits / 8 + u->imm);                                        \
+		cpu->r[R_CODE] = target & ~0xfffull;                                                \
+		cd += (s64)r->before - u->icnt - 1;                                                 \
+		u = r->uops;                                                                        \
+		IN_ORDER;                                                                           \
+		cpu->return_top = (cpu->return_top - sizeof(struct call_return)) % sizeof(cpu->returns); \
+		return u->fn(UOP_PASS);                                                             \
 	}
-CALLS(32, u32)
-CALLS(64, u64)
+#define NEAR(bits)                                                                                \
+	CALLS(bits, , FORGET_RETURN) CALLS(bits, _on, REMEMBER_RETURN) RETS(bits)                    \
+	static const uop_fn call_direct##bits##_fns[] = {call_direct##bits, call_direct##bits##_on}; \
+	static const uop_fn call_indirect##bits##_fns[] = {call_indirect##bits, call_indirect##bits##_on};
+NEAR(32)
+NEAR(64)
+
+/* Appends a CALL, from the handlers of one that ends its block and of one behind which it goes on. */
+static struct uop *emit_near_call(struct builder *b, const struct insn *in, const uop_fn fns[2])
+{
+	bool on = b->cur + 1 < b->count;
+	struct uop *u = emit(b, fns[on]);
+
+	u->sh = in->len;
+	b->sf = SF_DYNAMIC;
+	b->ended = !on;
+	return u;
+}
 
 static int op_call_rel(struct cpu *cpu, const struct insn *in)
 {
@@ -632,10 +707,7 @@ static void gen_call_rel(struct builder *b, const struct insn *in, u32 arg)
 		emit_call_end(b, in, op_call_rel);
 		return;
 	}
-	struct uop *u = emit(b, in->opsize == 8 ? call_direct64 : call_direct32);
-	u->disp = (s32)next_off(b);
-	uop_set_target(b, u, emit_stub(b, taken));
-	b->ended = true;
+	uop_set_link(b, emit_near_call(b, in, in->opsize == 8 ? call_direct64_fns : call_direct32_fns), taken);
 }
 const struct exec_desc exec_call_rel = {.gen = gen_call_rel};
 
@@ -646,11 +718,9 @@ static void gen_call_ind(struct builder *b, const struct insn *in, u32 arg)
 		return;
 	}
 	u16 src = emit_load_tmp(b, in, 0);
-	struct uop *u = emit(b, in->opsize == 8 ? call_indirect64 : call_indirect32);
+	struct uop *u = emit_near_call(b, in, in->opsize == 8 ? call_indirect64_fns : call_indirect32_fns);
 	u->src = src;
-	u->disp = (s32)next_off(b);
 	u->imm = branch_mask(in);
-	b->ended = true;
 }
 const struct exec_desc exec_call_ind = {.gen = gen_call_ind};
 

@@ -40,17 +40,19 @@ void uop_set_insn(struct builder *b, struct uop *u, const struct insn *in)
 	b->pointers[u - b->u] = UP_INSN;
 }
 
-void uop_set_target(struct builder *b, struct uop *u, struct uop *target)
+void uop_set_exit(struct builder *b, struct uop *u, s64 disp)
 {
-	u->target = target;
-	b->pointers[u - b->u] = UP_TARGET;
+	struct uop_exit *x = &b->exit[b->nexits++];
+
+	*x = (struct uop_exit){.u = u, .disp = (s32)disp, .kind = LINK_ACROSS};
 }
 
-void uop_set_branch(struct builder *b, struct uop *u, struct uop *target, struct uop *alt)
+void uop_set_link(struct builder *b, struct uop *u, s64 disp)
 {
-	u->target = target;
-	u->alt = alt;
-	b->pointers[u - b->u] = UP_BOTH;
+	u->phys = NO_LINK;
+	u->disp = (s32)disp;
+	uop_set_exit(b, u, disp);
+	b->exit[b->nexits - 1].kind = LINK_BRANCH;
 }
 
 struct uop *emit_pure(struct builder *b, uop_fn fn)
@@ -62,12 +64,18 @@ struct uop *emit_pure(struct builder *b, uop_fn fn)
 	return u;
 }
 
-struct uop *emit_stub(struct builder *b, s64 disp)
+/* The link stubs of all exits, behind the block. */
+static void emit_stubs(struct builder *b)
 {
-	struct uop *u = emit(b, uop_unlinked);
+	for (unsigned i = 0; i < b->nexits; i++) {
+		struct uop *u = b->exit[i].u, *stub = emit(b, uop_unlinked);
 
-	u->disp = (s32)disp;
-	return u;
+		stub->disp = b->exit[i].disp;
+		stub->off = (u16)(stub - u);
+		stub->sh = (u8)b->exit[i].kind;
+		u->target = stub;
+		b->pointers[u - b->u] = UP_TARGET;
+	}
 }
 
 /* ---- addresses ------------------------------------------------------------------------------------ */
@@ -512,7 +520,7 @@ static void emit_watch(struct builder *b)
 void builder_emit_all(struct builder *b)
 {
 	find_live_flags(b);
-	b->n = 0;
+	b->n = b->nexits = 0;
 	b->sf = SF_DYNAMIC;
 	b->ended = false;
 	b->cur = 0;
@@ -522,11 +530,10 @@ void builder_emit_all(struct builder *b)
 		emit_watch(b);
 		emit_insn(b, &b->insn[b->cur]); /* for a NOP, or what has become useless: nothing */
 	}
-	if (b->ended) {
+	if (b->ended)
 		emit(b, NULL); /* tells where the last instruction's micro-operations end */
-	} else {
-		struct uop *u = emit(b, fall_through);
-		uop_set_target(b, u, emit_stub(b, b->off[b->count]));
-	}
+	else
+		uop_set_exit(b, emit(b, fall_through), b->off[b->count]);
 	fuse_pairs(b);
+	emit_stubs(b);
 }

@@ -36,6 +36,13 @@ struct pair_index {
 	u8 first[PAIR_TABLES], second[PAIR_TABLES];
 };
 
+/* What is linked: @sh of a stub. */
+enum link_kind {
+	LINK_ACROSS,  /* the stub itself, which looks at the target's page */
+	LINK_SAME,    /* the branch's target, in the same page */
+	LINK_BRANCH,  /* the branch's target and phys: FOLLOW_LINK */
+};
+
 struct builder {
 	struct cpu *cpu;
 	u32 mode;
@@ -54,16 +61,24 @@ struct builder {
 	struct uop u[BUILDER_MAX_UOPS];
 	bool pure[BUILDER_MAX_UOPS];   /* reads and writes registers only, never faults or leaves */
 	u8 pointers[BUILDER_MAX_UOPS]; /* enum uop_pointer: what of each moves with the block */
+	struct uop_exit {
+		struct uop *u;         /* whose target it is */
+		s32 disp;              /* of the continuation, from the page's first byte */
+		enum link_kind kind;
+	} exit[BLOCK_MAX_INSNS + 1];
+	unsigned nexits;
 	struct pair_index pairs[1u << PAIR_INDEX_BITS];
 };
 
-/* Which pointers into the builder a micro-operation holds. */
-enum uop_pointer { UP_NONE, UP_INSN, UP_TARGET, UP_BOTH /* target and alt: the slot behind a branch */ };
+/* Which pointer into the builder a micro-operation holds. */
+enum uop_pointer { UP_NONE, UP_INSN, UP_TARGET };
 
-/** Gives the micro-operation @u its instruction, or its continuation. */
+/** Gives the micro-operation @u its instruction. */
 void uop_set_insn(struct builder *b, struct uop *u, const struct insn *in);
-void uop_set_target(struct builder *b, struct uop *u, struct uop *target);
-void uop_set_branch(struct builder *b, struct uop *u, struct uop *target, struct uop *alt);
+/** Makes @u's target the continuation at @disp bytes from the page's first byte: a stub behind the block, to be linked. */
+void uop_set_exit(struct builder *b, struct uop *u, s64 disp);
+/** The same for what is its own link across pages (FOLLOW_LINK). */
+void uop_set_link(struct builder *b, struct uop *u, s64 disp);
 
 /** Appends a micro-operation of the current instruction, zeroed but for fn, off, icnt. */
 struct uop *emit(struct builder *b, uop_fn fn);
@@ -104,13 +119,13 @@ void emit_call(struct builder *b, const struct insn *in, exec_op op);
 /** The same where @op sets rip or changes what the block was built for: the block ends. */
 void emit_call_end(struct builder *b, const struct insn *in, exec_op op);
 
+/* For lists of handlers: a conditional branch that compares or tests, and its negated twin. */
+#define BRANCHES(X, name) X(j_##name) X(jn_##name)
+
 /** Last of all: gives micro-operations that often stand side by side a handler that does both (pairs.c). */
 void fuse_pairs(struct builder *b);
 /** Prepares what fuse_pairs() looks up; once. */
 void pairs_init(struct builder *b);
-
-/** Appends an unlinked stub for the continuation at @disp bytes from the page's first byte. */
-struct uop *emit_stub(struct builder *b, s64 disp);
 
 /** How the row of @in executes; NULL if it is not implemented. */
 const struct exec_desc *insn_exec(const struct insn *in);

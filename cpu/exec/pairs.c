@@ -89,17 +89,17 @@
 			    X(zero32_f) X(xor32_rr_f) X(and32_ri_f) X(add32_rr_f) X(add32_ri_f)    \
 				X(add64_rr_f) X(add64_ri_f) X(sub64_rr_f)
 #define OTHER_SECONDS(X)                                                                           \
-	X(mov64_ri)                                                                                \
-	X(sub64_ri_f)                                                                              \
-	X(shr64_i_f) X(shr32_i_f) X(cmov_SUB_b) X(push64_r) X(pop64_r) X(mov64_rm_bd)              \
-	    X(mov64_rm_bis) X(mov32_rm_bd) X(mov32_rm_bis) X(movzx8_32_rm_bd) X(movzx8_32_rm_bis)  \
-		X(add32_rm_n_bd) X(mov64_mr_bd) X(mov32_mr_bd) X(mov64_mi_bd) X(jcc_RES_z)         \
-		    X(jcc_SUB_z) X(jcc_SUB_b) X(jmp_direct) X(jmp_indirect) X(call_direct64)       \
-			X(ret64) X(j_cmp_z64_rr) X(j_cmp_z64_ri) X(j_cmp_z32_rr) X(j_cmp_z32_ri)   \
-			    X(j_cmp_z8_ri) X(j_cmp_b64_rr) X(j_cmp_b32_rr) X(j_cmp_be64_ri)        \
-				X(j_cmp_be32_ri) X(j_cmp_be8_ri) X(j_cmp_z8_mr_bd)                 \
-				    X(j_cmp_b32_mr_bd) X(j_test_z64_rr) X(j_test_z32_rr)           \
-					X(j_test_z8_rr) X(j_test_z8_ri) X(j_test_z8_mi_bd)
+	X(mov64_ri) X(sub64_ri_f) X(shr64_i_f) X(shr32_i_f) X(cmov_SUB_b) X(push64_r) X(pop64_r)   \
+	X(mov64_rm_bd) X(mov64_rm_bis) X(mov32_rm_bd) X(mov32_rm_bis) X(movzx8_32_rm_bd)           \
+	X(movzx8_32_rm_bis) X(add32_rm_n_bd) X(mov64_mr_bd) X(mov32_mr_bd) X(mov64_mi_bd)          \
+	X(jcc_RES_z) X(jncc_RES_z) X(jcc_SUB_z) X(jncc_SUB_z) X(jcc_SUB_b) X(jncc_SUB_b)           \
+	X(jmp_direct64) X(jmp_indirect) X(call_direct64_on) X(ret64)                                    \
+	BRANCHES(X, cmp_z64_rr) BRANCHES(X, cmp_z64_ri) BRANCHES(X, cmp_z32_rr)                    \
+	BRANCHES(X, cmp_z32_ri) BRANCHES(X, cmp_z8_ri) BRANCHES(X, cmp_b64_rr)                     \
+	BRANCHES(X, cmp_b32_rr) BRANCHES(X, cmp_be64_ri) BRANCHES(X, cmp_be32_ri)                  \
+	BRANCHES(X, cmp_be8_ri) BRANCHES(X, cmp_z8_mr_bd) BRANCHES(X, cmp_b32_mr_bd)               \
+	BRANCHES(X, test_z64_rr) BRANCHES(X, test_z32_rr) BRANCHES(X, test_z8_rr)                  \
+	BRANCHES(X, test_z8_ri) BRANCHES(X, test_z8_mi_bd)
 
 /* Rarer ones, with the commonest second halves; and rarer second halves, behind the commonest first ones. */
 #define RARER_REGISTER_FIRSTS(X, b)                                                                                       \
@@ -139,25 +139,28 @@
 	X(b, mov32_mi_bd, STORE, EA_bd, u32, (u32)u->imm)                                                                 \
 	X(b, mov8_mi_bd, STORE, EA_bd, u8, (u8)u->imm)
 
-#define COMMON_SECONDS(X)                                                                          \
-	X(mov64_rr) X(mov32_rr) X(mov32_ri) X(zero32_f) X(lea64_bd) X(add64_ri_f)                  \
-	X(mov64_rm_bd) X(mov64_rm_bis) X(mov32_rm_bd) X(mov64_mr_bd) X(mov32_mr_bd)                \
-	X(push64_r) X(pop64_r) X(jcc_RES_z) X(jcc_SUB_z) X(jmp_direct) X(call_direct64)            \
-	X(ret64) X(j_test_z64_rr) X(j_test_z32_rr) X(j_test_z8_ri) X(j_cmp_z64_rr)                 \
-	X(j_cmp_z32_ri) X(j_cmp_be64_ri) X(jmp_indirect)
-#define RARER_SECONDS(X)                                                                           \
-	X(sub32_ri_f) X(and64_ri_n) X(and64_rr_n) X(and64_ri_f) X(and32_rr_f) X(or32_rr_f)         \
-	X(or64_ri_f) X(test64_rr) X(test32_rr) X(cmp64_ri) X(cmp32_ri) X(sar64_i_n)                \
-	X(shl64_i_f) X(imul64_rr) X(setcc_RES_z) X(setcc_SUB_z) X(cmov_RES_z) X(cmov_SUB_z)        \
-	X(cmov_SUB_be) X(push64_i) X(movsx32_64_rm_bd) X(movsx32_64_rm_bis)                        \
-	X(sub64_rm_f_bis) X(sub64_rm_n_bd) X(sub64_rm_n_bis) X(xor64_rm_n_bis)                     \
-	X(add64_rm_f_bd) X(add64_mr_f_bd) X(add64_mr_n_bis) X(mov64_mr_bis) X(mov32_mr_bis)        \
-	X(mov8_mr_bd) X(mov8_mr_bis) X(mov32_mi_bd) X(mov8_mi_bd) X(inc32_m_bis)                   \
-	X(dec32_m_bis) X(cmpxchg32_m_bd) X(jcc_RES_s) X(jcc_SUB_be) X(jcc_SUB_l)                   \
-	X(jcc_SUB_le) X(call_indirect64) X(j_test_z64_ri) X(j_test_z32_ri) X(j_test_s32_rr)        \
-	X(j_test_le32_rr) X(j_cmp_z64_mr_bd) X(j_cmp_z64_mi_bd) X(j_cmp_z64_rm_bd)                 \
-	X(j_cmp_z32_mi_bd) X(j_cmp_b64_ri) X(j_cmp_b32_ri) X(j_cmp_be64_rr) X(uop_call)            \
-	X(uop_call_flags) X(uop_call_end)
+#define COMMON_SECONDS(X)                                                                  \
+	X(mov64_rr) X(mov32_rr) X(mov32_ri) X(zero32_f) X(lea64_bd) X(add64_ri_f)          \
+	X(mov64_rm_bd) X(mov64_rm_bis) X(mov32_rm_bd) X(mov64_mr_bd) X(mov32_mr_bd)        \
+	X(push64_r) X(pop64_r) X(jcc_RES_z) X(jncc_RES_z) X(jcc_SUB_z) X(jncc_SUB_z)       \
+	X(jmp_direct64) X(call_direct64_on) X(ret64) BRANCHES(X, test_z64_rr)                   \
+	BRANCHES(X, test_z32_rr) BRANCHES(X, test_z8_ri) BRANCHES(X, cmp_z64_rr)           \
+	BRANCHES(X, cmp_z32_ri) BRANCHES(X, cmp_be64_ri) X(jmp_indirect)
+#define RARER_SECONDS(X)                                                                   \
+	X(sub32_ri_f) X(and64_ri_n) X(and64_rr_n) X(and64_ri_f) X(and32_rr_f) X(or32_rr_f) \
+	X(or64_ri_f) X(test64_rr) X(test32_rr) X(cmp64_ri) X(cmp32_ri) X(sar64_i_n)        \
+	X(shl64_i_f) X(imul64_rr) X(setcc_RES_z) X(setcc_SUB_z) X(cmov_RES_z)              \
+	X(cmov_SUB_z) X(cmov_SUB_be) X(push64_i) X(movsx32_64_rm_bd) X(movsx32_64_rm_bis)  \
+	X(sub64_rm_f_bis) X(sub64_rm_n_bd) X(sub64_rm_n_bis) X(xor64_rm_n_bis)             \
+	X(add64_rm_f_bd) X(add64_mr_f_bd) X(add64_mr_n_bis) X(mov64_mr_bis)                \
+	X(mov32_mr_bis) X(mov8_mr_bd) X(mov8_mr_bis) X(mov32_mi_bd) X(mov8_mi_bd)          \
+	X(inc32_m_bis) X(dec32_m_bis) X(cmpxchg32_m_bd) X(jcc_RES_s) X(jncc_RES_s)         \
+	X(jcc_SUB_be) X(jncc_SUB_be) X(jcc_SUB_l) X(jncc_SUB_l) X(jcc_SUB_le)              \
+	X(jncc_SUB_le) X(call_indirect64_on) BRANCHES(X, test_z64_ri)                         \
+	BRANCHES(X, test_z32_ri) BRANCHES(X, test_s32_rr) BRANCHES(X, test_le32_rr)        \
+	BRANCHES(X, cmp_z64_mr_bd) BRANCHES(X, cmp_z64_mi_bd) BRANCHES(X, cmp_z64_rm_bd)   \
+	BRANCHES(X, cmp_z32_mi_bd) BRANCHES(X, cmp_b64_ri) BRANCHES(X, cmp_b32_ri)         \
+	BRANCHES(X, cmp_be64_rr) X(uop_call) X(uop_call_flags) X(uop_call_end)
 
 #define RESULT32      fa = (u64)SREG32(u->dst), fb = 0, KIND(FK_RES)
 #define SUM(bits)     fa = (u64)SREG##bits(u->dst), KIND(FK_ADD + LG##bits)

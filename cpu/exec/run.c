@@ -84,6 +84,24 @@ NOINLINE void uop_cross_link_slow(UOP_ARGS)
 	return u->target->fn(cpu, u->target, fa, ea, fb, cd);
 }
 
+NOINLINE void uop_follow_slow(UOP_ARGS)
+{
+	const struct uop *t = u->target;
+
+	if (u->phys == NO_LINK) {
+		if (cd < BLOCK_MAX_INSNS)
+			return uop_leave_at(cpu, t, fa, ea, fb, cd);
+		return t->fn(cpu, t, fa, ea, fb, cd);
+	}
+	if (cd < BLOCK_MAX_INSNS || !mmu_code_again(cpu, ea, u->phys)) {
+		cpu->rip = code_rip(cpu, u->disp);
+		save_state(cpu, fa, fb, cd);
+		return;
+	}
+	cpu->r[R_CODE] = ea;
+	return t->fn(cpu, t, fa, ea, fb, cd);
+}
+
 #define CROSS_LINK(name, type)                                                                    \
 	void name(UOP_ARGS)                                                                        \
 	{                                                                                          \

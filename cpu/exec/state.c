@@ -38,7 +38,7 @@ SNAPSHOT(vm_fault_snapshot, "vm-exit", 1, struct vm_fault, VM_FAULT_FIELDS);
 
 #define CPU_FIELDS(V, S, H, P) \
 	V(r) V(fa) V(fb) V(flag_kind) V(rflags) V(cd) V(icount_end) H(tlb) P(CPU_PAD_SLOW) H(slow) \
-	H(attn) V(fault_pending) P(3) H(jump_cache) H(jump_key) H(link_from) \
+	H(attn) V(fault_pending) P(3) H(jump_cache) H(jump_key) H(link_from) H(returns) H(return_top) \
 	V(rip) H(insn_rip) H(mode) V(cpl) V(int_shadow) V(nmi_blocked) V(activity) V(events) \
 	V(sipi_vector) V(smm) V(a20_masked) P(1) \
 	S(seg, seg_snapshot) S(gdtr, dtr_snapshot) S(idtr, dtr_snapshot) \

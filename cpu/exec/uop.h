@@ -30,7 +30,7 @@ struct uop {
 		struct {
 			u16 dst, src, base, index; /* byte offsets into struct cpu */
 		};
-		struct uop *alt;  /* in the slot after a branch: where not taken goes */
+		s32 imm32;        /* in place of dst and src: the constant of a branch that compares memory with it */
 		u64 phys;         /* in a cross-page link: the target's physical page */
 	};
 	s32 disp;
@@ -112,6 +112,14 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are address
 		return t_->fn(cpu, t_, fa, ea, fb, cd);                                             \
 	} while (0)
 
+/* Ends the conditional branch @u, which is @n instructions: the block goes on behind it, unless it is taken. */
+#define TAKE_BRANCH(cond, n)                                                                      \
+	do {                                                                                       \
+		if (cond)                                                                           \
+			CONTINUE_AT(u->target, u->icnt + (n));                                      \
+		NEXT;                                                                               \
+	} while (0)
+
 /* What a cross-page link @u does; addresses are of @type. */
 #define CROSS_PAGE(type)                                                                          \
 	do {                                                                                       \
@@ -123,15 +131,20 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are address
 		return u->target->fn(cpu, u->target, fa, ea, fb, cd);                               \
 	} while (0)
 
-/* CONTINUE_AT for calls and jumps, which mostly lead to another page: such a link is done on the spot. */
-#define CONTINUE_ACROSS(bits, t, n)                                                               \
+/*
+ * Continues where the branch @u leads after @n instructions of its block: a call or jump of flat code, which are their own
+ * links across pages: phys is the target's page, NO_LINK while target is a stub not linked yet.
+ */
+#define NO_LINK (~0ull)
+#define FOLLOW_LINK(bits, n)                                                                      \
 	do {                                                                                       \
-		const struct uop *s_ = (t);                                                         \
-		if (unlikely(cd - (n) < BLOCK_MAX_INSNS) || s_->fn != uop_cross_link##bits)         \
-			CONTINUE_AT(s_, n);                                                         \
+		ea = (u##bits)(cpu->r[R_CODE] + (s64)u->disp) & ~0xfffull;                           \
+		const struct itlb_entry *x_ = &cpu->tlb->x[itlb_index(ea)];                         \
 		cd -= (n);                                                                          \
-		u = s_;                                                                             \
-		CROSS_PAGE(u##bits);                                                                \
+		if (unlikely(cd < BLOCK_MAX_INSNS || x_->tag != ea || x_->phys != u->phys))         \
+			return uop_follow_slow(UOP_PASS);                                           \
+		cpu->r[R_CODE] = ea;                                                                \
+		return u->target->fn(cpu, u->target, fa, ea, fb, cd);                               \
 	} while (0)
 
 /** Ends the chain in front of @u, a block start or a stub (cd already charged). */
@@ -147,6 +160,8 @@ void uop_cross_link64(UOP_ARGS);
 void uop_cross_link32(UOP_ARGS);
 /** The same where the first level of the TLB has lost the target's page (in ea). */
 void uop_cross_link_slow(UOP_ARGS);
+/** Continues where the call or jump @u leads, to page @ea; already charged. */
+void uop_follow_slow(UOP_ARGS);
 /** In front of an instruction across two pages: holds while the second is still mapped to the frame @phys. */
 void uop_second_page64(UOP_ARGS);
 void uop_second_page32(UOP_ARGS);

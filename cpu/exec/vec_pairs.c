@@ -59,7 +59,9 @@
 	X(b, storea_bis, STORE, EA_bis, 32A)
 
 /* Second halves that are jumped to. */
-#define OTHERS(X) X(j_test_z32_rr) X(j_cmp_z64_rr) X(j_cmp_z32_ri) X(j_cmp_b64_rr) X(add64_ri_n) X(sub64_ri_n) X(sub32_ri_f) X(sub64_ri_f)
+#define OTHERS(X)                                                                                  \
+	BRANCHES(X, test_z32_rr) BRANCHES(X, cmp_z64_rr) BRANCHES(X, cmp_z32_ri) BRANCHES(X, cmp_b64_rr) \
+	X(add64_ri_n) X(sub64_ri_n) X(sub32_ri_f) X(sub64_ri_f)
 
 #define PUT(v) YMM(u->dst) = (v)
 #define COUNT                  _mm_cvtsi64_si128((s64)u->imm)
@@ -191,7 +193,7 @@ SAME_PAGE(mov4_up, r, 32, 0, 3, ymm_mov_bd, YMM(u->dst) = HOST(__m256i, AT_DISP(
  * Runs whose values go from one operation to the next in registers, because what waits for them is long: branches on the mask of a
  * comparison, which are mispredicted now and then. @fits says that they are connected so.
  */
-#define MASK_BRANCH(v)                                                                            \
+#define MASK_BRANCH(v, taken)                                                                     \
 	do {                                                                                       \
 		u32 mask = (u32)_mm256_movemask_epi8(v);                                            \
 		REG64(u->dst) = mask;                                                               \
@@ -199,9 +201,7 @@ SAME_PAGE(mov4_up, r, 32, 0, 3, ymm_mov_bd, YMM(u->dst) = HOST(__m256i, AT_DISP(
 		fb = 0;                                                                             \
 		KIND(FK_RES);                                                                       \
 		u++;                                                                                \
-		if (!mask)                                                                          \
-			CONTINUE_AT(u[1].target, u[1].icnt + 1);                                    \
-		CONTINUE_AT(u[1].alt, u[1].icnt + 1);                                               \
+		TAKE_BRANCH(taken, 2);                                                              \
 	} while (0)
 
 static bool mask_tested(const struct uop *u)
@@ -253,20 +253,22 @@ static bool search_down(const struct uop *u)
 	return down(u) && two_compared(u);
 }
 
-#define COMBINED(name, op)                                                                        \
+#define COMBINED(name, op, taken)                                                                 \
 	static void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
 		__m256i v = op(YMM(u->src), YMM(u->base));                                          \
 		YMM(u->dst) = v;                                                                    \
 		u++;                                                                                \
-		MASK_BRANCH(v);                                                                     \
+		MASK_BRANCH(v, taken);                                                              \
 	}
-COMBINED(or_mask_branch, _mm256_or_si256)
-COMBINED(eq_mask_branch, _mm256_cmpeq_epi8)
+COMBINED(or_mask_jz, _mm256_or_si256, !mask)
+COMBINED(or_mask_jnz, _mm256_or_si256, mask)
+COMBINED(eq_mask_jz, _mm256_cmpeq_epi8, !mask)
+COMBINED(eq_mask_jnz, _mm256_cmpeq_epi8, mask)
 
 #undef RUN_END
 #define RUN_END (void)0
-#define SEARCH2(name, lo, hi)                                                                     \
+#define SEARCH2(name, lo, hi, taken)                                                              \
 	SAME_PAGE(name, r, 32, lo, hi, ymm_pcmpeqb_bd,                                              \
 		  __m256i v = _mm256_cmpeq_epi8(YMM(u->src), HOST(__m256i, AT_DISP(0)));            \
 		  YMM(u->dst) = v;                                                                  \
@@ -275,9 +277,11 @@ COMBINED(eq_mask_branch, _mm256_cmpeq_epi8)
 		  v = _mm256_or_si256(v, w);                                                        \
 		  YMM(u[2].dst) = v;                                                                \
 		  u += 3;                                                                           \
-		  MASK_BRANCH(v))
-SEARCH2(search2_up, 0, 1)
-SEARCH2(search2_down, 1, 0)
+		  MASK_BRANCH(v, taken))
+SEARCH2(search2_up_jz, 0, 1, !mask)
+SEARCH2(search2_up_jnz, 0, 1, mask)
+SEARCH2(search2_down_jz, 1, 0, !mask)
+SEARCH2(search2_down_jnz, 1, 0, mask)
 
 /* A result that is copied at once: both registers have it without waiting for the first. */
 #undef PUT
@@ -315,10 +319,13 @@ static const struct {
 	u8 n;
 	bool (*fits)(const struct uop *u);
 } runs[] = {
-	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd, ymm_por_rr, ymm_pmovmskb, j_test_z32_rr}, search2_up, 5, search_up},
-	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd, ymm_por_rr, ymm_pmovmskb, j_test_z32_rr}, search2_down, 5, search_down},
-	{{ymm_por_rr, ymm_pmovmskb, j_test_z32_rr}, or_mask_branch, 3, combined_and_tested},
-	{{ymm_pcmpeqb_rr, ymm_pmovmskb, j_test_z32_rr}, eq_mask_branch, 3, combined_and_tested},
+#define SEARCHES(j, jcc)                                                                           \
+	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd, ymm_por_rr, ymm_pmovmskb, j}, search2_up_##jcc, 5, search_up}, \
+	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd, ymm_por_rr, ymm_pmovmskb, j}, search2_down_##jcc, 5, search_down}, \
+	{{ymm_por_rr, ymm_pmovmskb, j}, or_mask_##jcc, 3, combined_and_tested},                     \
+	{{ymm_pcmpeqb_rr, ymm_pmovmskb, j}, eq_mask_##jcc, 3, combined_and_tested}
+	SEARCHES(j_test_z32_rr, jz),
+	SEARCHES(jn_test_z32_rr, jnz),
 	{{ymm_mov_bd, ymm_mov_bd, ymm_mov_bd, ymm_mov_bd}, mov4_up, 4, four_up},
 	{{ymm_store_bd, ymm_store_bd, ymm_store_bd, ymm_store_bd}, store4_up, 4, four_up},
 #define UP_DOWN(fn, name) {{fn, fn}, name##_up, 2, up}, {{fn, fn}, name##_down, 2, down}
