@@ -6,6 +6,7 @@
 #include "cpu/exec/blocks.h"
 #include "cpu/exec/system.h"
 #include "cpu/vmx/vmx.h"
+#include "debug/calltree.h"
 #include "debug/debugger.h"
 #include "debug/explain_values.h"
 
@@ -536,7 +537,11 @@ static void add_before(json_t *o, struct cpu *cpu, const struct fault_record *r,
 	for (unsigned i = r->before > BEFORE_MAX ? r->before - BEFORE_MAX : 0; i < r->before; i++) {
 		u64 at = r->rip - (lin & 0xfff) + offs[i];
 
-		if (dbg_decode(cpu, at + base, 16u << (r->mode & MODE_BITS), &in, NULL))
+		if (!dbg_decode(cpu, at + base, 16u << (r->mode & MODE_BITS), &in, NULL))
+			continue;
+		if (call_kind_of(&in) == CALL_CALL)
+			json_array_clear(list); /* a block goes on where a call returns to: what ran last is in the function called */
+		else
 			add_line(list, cpu, at, base, &in, false, names);
 	}
 }
