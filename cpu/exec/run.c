@@ -315,7 +315,7 @@ static bool nothing_between(struct cpu *cpu)
 	const bool masked = !guest && cpu->events == CPU_EV_INTR && !(cpu->rflags & FL_IF);
 
 	return !cpu->attn && (!cpu->events || masked) && cpu->cd >= BLOCK_MAX_INSNS && cpu->activity == CPU_ACTIVE &&
-	       !(guest && cpu->int_shadow) && !must_step(cpu);
+	       !must_step(cpu);
 }
 
 /* Mostly a system call, or the way back from one: the block that follows is known to the jump cache. */
@@ -334,6 +334,11 @@ void uop_call_end(UOP_ARGS)
 	j = &cpu->jump_cache[jump_cache_index(cpu->rip, key)];
 	if (j->rip != cpu->rip || j->key != key || cpu->vmx_mode != vmx_mode || !nothing_between(cpu))
 		return;
+	if (unlikely(cpu->int_shadow)) { /* STI's, in a guest: as run_chain() notes it */
+		cpu->vmx_shadow = cpu->int_shadow;
+		cpu->vmx_shadow_end = cpu_icount(cpu);
+		cpu->int_shadow = 0;
+	}
 	cpu->jump_key = key;
 	cpu->r[R_CODE] = cpu->rip & ~0xfffull;
 	u = j->uops;
@@ -592,10 +597,10 @@ static void run_chain(struct cpu *cpu, u64 end)
 	enter(cpu, b);
 	if (unlikely(cpu->dr6_pending))
 		trap_after(cpu, 0);
-	if (unlikely(shadow) && !cpu->fault_pending) {
+	if (unlikely(shadow || cpu->vmx_shadow_end != now) && !cpu->fault_pending) {
+		if (cpu_icount(cpu) == cpu->vmx_shadow_end) /* a probe stopped in front of it */
+			cpu->int_shadow = cpu->vmx_shadow;
 		cpu->vmx_shadow = 0;
-		if (cpu_icount(cpu) == now) /* a probe stopped in front of it */
-			cpu->int_shadow = shadow;
 	}
 }
 
