@@ -540,7 +540,7 @@ static void add_before(json_t *o, struct cpu *cpu, const struct fault_record *r,
 		if (!dbg_decode(cpu, at + base, 16u << (r->mode & MODE_BITS), &in, NULL))
 			continue;
 		if (call_kind_of(&in) == CALL_CALL)
-			json_array_clear(list); /* a block goes on where a call returns to: what ran last is in the function called */
+			json_array_clear(list); /* the block goes on behind it: what ran last is in the function called */
 		else
 			add_line(list, cpu, at, base, &in, false, names);
 	}

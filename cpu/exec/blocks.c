@@ -413,15 +413,16 @@ static bool ends_block(const struct insn *in)
 }
 
 /*
- * Does the block go on behind its @branches-th branch @in, where it is not taken or comes back to? For a while: what is further on is
- * decoded once more where something else leads to it. Blocks for one use would not be there when the call returns; who counts
+ * Does the block go on behind its @branches-th branch @in, which is not taken, or comes back? For a while: what is further on is
+ * decoded once more where something else leads to it. A block for one use would not be there when the call returns; who counts
  * blocks wants them executed from end to end.
  */
 static bool goes_on_behind(const struct cpu *cpu, const struct insn *in, unsigned branches, unsigned max)
 {
 	const struct exec_desc *x = insn_exec(in);
 
-	if (cpu->blocks->builder.count >= EXTENDED_INSNS || branches > EXTENDED_BRANCHES || max < BLOCK_MAX_INSNS || watch_on(cpu, WATCH_BLOCK))
+	if (cpu->blocks->builder.count >= EXTENDED_INSNS || branches > EXTENDED_BRANCHES || max < BLOCK_MAX_INSNS ||
+	    watch_on(cpu, WATCH_BLOCK))
 		return false;
 	return x == &exec_jcc || ((x == &exec_call_rel || x == &exec_call_ind) && !code_not_flat(cpu->mode) && in->opsize >= 4);
 }
