@@ -205,3 +205,37 @@ GUEST halts, 64
 	hlt
 	incl	%ebx
 END_GUEST halts
+
+/*
+ * Returns: from calls nested deeper than anything remembers, to another place than behind the call, by way of a pushed address,
+ * through a pointer; with instructions behind the calls that leave nothing to execute.
+ */
+GUEST returns, 64
+	movl	$40, %ecx
+	call	1f
+	call	3f
+9:	hlt				/* not here */
+4:	leaq	5f(%rip), %rax
+	pushq	%rax
+	ret
+	hlt
+5:	leaq	6f(%rip), %rax
+	movl	$200, %ecx
+7:	call	*%rax
+	nop
+	nop
+	addl	$1, %r9d
+	decl	%ecx
+	jnz	7b
+	hlt
+1:	decl	%ecx
+	jz	2f
+	call	1b
+	nop
+	addl	$1, %r8d
+2:	ret
+3:	addq	$4b - 9b, (%rsp)
+	ret
+6:	addl	%ecx, %r10d
+	ret
+END_GUEST returns

@@ -159,3 +159,16 @@ GUEST smc_fragment, 64
 	addl	%eax, %edx
 	jmp	guest_smc_fragment + 64
 END_GUEST smc_fragment
+
+/* A function changes what its caller does next: the block it returns into. */
+GUEST smc_return, 64
+	movl	$100, %ecx
+1:	call	3f
+2:	movl	$1, %eax
+	addl	%eax, %edx
+	decl	%ecx
+	jnz	1b
+	hlt
+3:	movl	%ecx, 2b+1(%rip)
+	ret
+END_GUEST smc_return

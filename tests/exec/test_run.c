@@ -11,6 +11,7 @@ GUEST(counts32);
 GUEST(loop16);
 GUEST(counts16);
 GUEST(repeats);
+GUEST(returns);
 GUEST(halts);
 
 #define COUNTER       0x1a000
@@ -275,6 +276,31 @@ START_TEST(interrupts_count)
 	ck_assert_uint_eq(b->acknowledged, 50);
 	ck_assert_uint_eq(b->cpu.r[RSP], STACK0 - 50 * 12);
 	box_free(b);
+}
+END_TEST
+
+/* However it is cut into slices: the same instructions, the same count. */
+START_TEST(returns)
+{
+	static const u64 slices[] = {1u << 20, 1, 3, 70, 130, 1000};
+	u64 count = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(slices); i++) {
+		struct box *b = guest_long(0);
+		unsigned runs = 0;
+
+		LOAD(b, CODE, returns);
+		while (cpu_run(&b->cpu, slices[i]) != CPU_EXIT_HALT)
+			ck_assert_uint_lt(++runs, 10000);
+		ck_assert_int_eq(halted_in(b), -1);
+		ck_assert_uint_eq(b->cpu.r[R8], 39);
+		ck_assert_uint_eq(b->cpu.r[R9], 200);
+		ck_assert_uint_eq(b->cpu.r[R10], 200 * 201 / 2);
+		if (!count)
+			count = cpu_icount(&b->cpu);
+		ck_assert_uint_eq(cpu_icount(&b->cpu), count);
+		box_free(b);
+	}
 }
 END_TEST
 
@@ -661,6 +687,7 @@ int main(void)
 	    nops_count,
 	    faults_count,
 	    interrupts_count,
+	    returns,
 	    sti_shadow,
 	    mov_ss_shadow,
 	    nmi_is_masked_until_iret,

@@ -13,6 +13,7 @@ GUEST(smc_alias);
 GUEST(smc_data_beside);
 GUEST(smc_stack_on_code);
 GUEST(smc_fragment);
+GUEST(smc_return);
 
 #define BUDGET 1000000
 
@@ -59,6 +60,14 @@ START_TEST(next_block)
 	run_program();
 	ck_assert_uint_eq(c->r[RDX], 200 * 201 / 2 + 200);
 	ck_assert_uint_eq(c->r[RSI], 200 * 201 / 2 + 200);
+}
+END_TEST
+
+START_TEST(changed_by_callee)
+{
+	LOAD(b, CODE, smc_return);
+	run_program();
+	ck_assert_uint_eq(c->r[RDX], 100 * 101 / 2);
 }
 END_TEST
 
@@ -354,6 +363,7 @@ int main(void)
 	    same_block,
 	    own_start,
 	    next_block,
+	    changed_by_callee,
 	    every_kind_of_store,
 	    straddling_instruction,
 	    straddling_into_physical_page_0,
