@@ -121,6 +121,16 @@ static void monitor_triggered(struct cpu *cpu, struct cpu *by)
 	by->others_wait = true;
 }
 
+static void forget_returns(struct cpu *cpu)
+{
+	struct cpu *p = cpu;
+
+	do { /* key 0 is never current */
+		memset(p->returns, 0, sizeof(p->returns));
+		p = p->peer;
+	} while (p != cpu);
+}
+
 void cpu_blocks_flush(struct cpu *cpu)
 {
 	struct block_cache *c = cpu->blocks;
@@ -134,10 +144,10 @@ void cpu_blocks_flush(struct cpu *cpu)
 		memset(c->code, 0, sizeof(c->code));
 	}
 	c->scratch_page = NO_PAGE;
+	forget_returns(cpu);
 	do { /* key 0 of a jump cache is never current: generations start at 1 */
 		if (!empty)
 			memset(p->jump_cache, 0, JUMP_CACHE_BYTES);
-		memset(p->returns, 0, sizeof(p->returns));
 		monitor_triggered(p, cpu);
 		p->link_from = NULL;
 		p = p->peer;
@@ -276,16 +286,6 @@ static bool register_code(struct cpu *cpu, struct block *b, u64 page, u8 *host)
 static unsigned hash_index(u64 phys, u32 mode)
 {
 	return (unsigned)((phys * 0x9e3779b97f4a7c15ull >> 40) ^ mode) & ((1u << HASH_BITS) - 1);
-}
-
-static void forget_returns(struct cpu *cpu)
-{
-	struct cpu *p = cpu;
-
-	do { /* key 0 is never current */
-		memset(p->returns, 0, sizeof(p->returns));
-		p = p->peer;
-	} while (p != cpu);
 }
 
 static void drop_block(struct cpu *cpu, struct block *b)

@@ -70,7 +70,7 @@ const struct uop *block_rest_of_insn(struct cpu *cpu, const struct uop *u);
 void uop_insn_end(UOP_ARGS);
 
 /**
- * Page offset of the instruction behind that of @u, a micro-operation of a block that is not yet its branch. (The next micro-operation
+ * Page offset of the instruction behind that of @u, a micro-operation of a block but none of its stubs. (The next micro-operation
  * need not be of the next instruction: a NOP has none.)
  */
 unsigned block_next_insn(const struct uop *u);

@@ -93,7 +93,7 @@
 	X(mov64_rm_bd) X(mov64_rm_bis) X(mov32_rm_bd) X(mov32_rm_bis) X(movzx8_32_rm_bd)           \
 	X(movzx8_32_rm_bis) X(add32_rm_n_bd) X(mov64_mr_bd) X(mov32_mr_bd) X(mov64_mi_bd)          \
 	X(jcc_RES_z) X(jncc_RES_z) X(jcc_SUB_z) X(jncc_SUB_z) X(jcc_SUB_b) X(jncc_SUB_b)           \
-	X(jmp_direct64) X(jmp_indirect) X(call_direct64_on) X(ret64)                                    \
+	X(jmp_direct64) X(jmp_indirect) X(call_direct64_on) X(ret64)                             \
 	BRANCHES(X, cmp_z64_rr) BRANCHES(X, cmp_z64_ri) BRANCHES(X, cmp_z32_rr)                    \
 	BRANCHES(X, cmp_z32_ri) BRANCHES(X, cmp_z8_ri) BRANCHES(X, cmp_b64_rr)                     \
 	BRANCHES(X, cmp_b32_rr) BRANCHES(X, cmp_be64_ri) BRANCHES(X, cmp_be32_ri)                  \
@@ -143,7 +143,7 @@
 	X(mov64_rr) X(mov32_rr) X(mov32_ri) X(zero32_f) X(lea64_bd) X(add64_ri_f)          \
 	X(mov64_rm_bd) X(mov64_rm_bis) X(mov32_rm_bd) X(mov64_mr_bd) X(mov32_mr_bd)        \
 	X(push64_r) X(pop64_r) X(jcc_RES_z) X(jncc_RES_z) X(jcc_SUB_z) X(jncc_SUB_z)       \
-	X(jmp_direct64) X(call_direct64_on) X(ret64) BRANCHES(X, test_z64_rr)                   \
+	X(jmp_direct64) X(call_direct64_on) X(ret64) BRANCHES(X, test_z64_rr)              \
 	BRANCHES(X, test_z32_rr) BRANCHES(X, test_z8_ri) BRANCHES(X, cmp_z64_rr)           \
 	BRANCHES(X, cmp_z32_ri) BRANCHES(X, cmp_be64_ri) X(jmp_indirect)
 #define RARER_SECONDS(X)                                                                   \
@@ -156,7 +156,7 @@
 	X(mov32_mr_bis) X(mov8_mr_bd) X(mov8_mr_bis) X(mov32_mi_bd) X(mov8_mi_bd)          \
 	X(inc32_m_bis) X(dec32_m_bis) X(cmpxchg32_m_bd) X(jcc_RES_s) X(jncc_RES_s)         \
 	X(jcc_SUB_be) X(jncc_SUB_be) X(jcc_SUB_l) X(jncc_SUB_l) X(jcc_SUB_le)              \
-	X(jncc_SUB_le) X(call_indirect64_on) BRANCHES(X, test_z64_ri)                         \
+	X(jncc_SUB_le) X(call_indirect64_on) BRANCHES(X, test_z64_ri)                      \
 	BRANCHES(X, test_z32_ri) BRANCHES(X, test_s32_rr) BRANCHES(X, test_le32_rr)        \
 	BRANCHES(X, cmp_z64_mr_bd) BRANCHES(X, cmp_z64_mi_bd) BRANCHES(X, cmp_z64_rm_bd)   \
 	BRANCHES(X, cmp_z32_mi_bd) BRANCHES(X, cmp_b64_ri) BRANCHES(X, cmp_b32_ri)         \

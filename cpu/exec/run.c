@@ -88,11 +88,8 @@ NOINLINE void uop_follow_slow(UOP_ARGS)
 {
 	const struct uop *t = u->target;
 
-	if (u->phys == NO_LINK) {
-		if (cd < BLOCK_MAX_INSNS)
-			return uop_leave_at(cpu, t, fa, ea, fb, cd);
-		return t->fn(cpu, t, fa, ea, fb, cd);
-	}
+	if (u->phys == NO_LINK)
+		CONTINUE_AT(t, 0);
 	if (cd < BLOCK_MAX_INSNS || !mmu_code_again(cpu, ea, u->phys)) {
 		cpu->rip = code_rip(cpu, u->disp);
 		save_state(cpu, fa, fb, cd);

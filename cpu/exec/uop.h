@@ -31,12 +31,12 @@ struct uop {
 			u16 dst, src, base, index; /* byte offsets into struct cpu */
 		};
 		s32 imm32;        /* in place of dst and src: the constant of a branch that compares memory with it */
-		u64 phys;         /* in a cross-page link: the target's physical page */
+		u64 phys;         /* in a cross-page link, a call or a jump: the target's physical page, or NO_LINK */
 	};
 	s32 disp;
-	u16 off;  /* page offset of the instruction it belongs to */
+	u16 off;  /* page offset of the instruction it belongs to; in a stub: micro-operations back to its branch */
 	u8 icnt;  /* instructions of the block before it */
-	u8 sh;    /* index << sh */
+	u8 sh;    /* index << sh; a call's length; in a stub: enum link_kind */
 	union {
 		u64 imm;
 		struct uop *target;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "bios/image.h"
 #include "machine/machine_internal.h"
+#include "tests/fuzz/input.h"
 
 #define INSNS      3000000u /* the BIOS needs 0.4 million of them to the first sector */
 #define INSNS_ANY  750000u  /* for any code: it may be one exception after the other */
@@ -29,21 +30,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 enum medium { DISK, CD, FLOPPY, ROM };
 
-struct input {
-	const u8 *p;
-	size_t n;
-};
-
-static u64 take(struct input *in, unsigned bytes)
-{
-	u64 v = 0;
-	bytes = (unsigned)MIN((size_t)bytes, in->n);
-	memcpy(&v, in->p, bytes);
-	in->p += bytes;
-	in->n -= bytes;
-	return v;
-}
-
 static void put(u8 *p, unsigned bytes, u64 v)
 {
 	memcpy(p, &v, bytes);
@@ -57,7 +43,7 @@ static u32 get(const u8 *p, unsigned bytes)
 }
 
 /* INT 13h functions 08h, 02h (into segment 3000h), 4B01h and 15h of the drive in DL; then the end: 2Ah to isa-debug-exit. */
-static const u8 stub[] = {0x52, 0xb4, 0x08, 0xcd, 0x13, 0x5a, 0x52, 0xb8, 0x00, 0x30, 0x8e, 0xc0, 0x8e, 0xd8, 0xb8, 0x01,
+static const u8 boot_code[] = {0x52, 0xb4, 0x08, 0xcd, 0x13, 0x5a, 0x52, 0xb8, 0x00, 0x30, 0x8e, 0xc0, 0x8e, 0xd8, 0xb8, 0x01,
 			  0x02, 0xb9, 0x01, 0x00, 0xb6, 0x00, 0x31, 0xdb, 0xcd, 0x13, 0x5a, 0x52, 0xb8, 0x01, 0x4b, 0x31,
 			  0xf6, 0xcd, 0x13, 0x5a, 0xb4, 0x15, 0xcd, 0x13, 0xb0, 0x2a, 0xe6, 0xf4, 0xf4, 0xeb, 0xfd};
 
@@ -74,8 +60,8 @@ static u8 image[3 << 20], rom[ROM_ROOM];
 static void fill(u32 bytes)
 {
 	memset(image, 0, bytes);
-	for (u32 at = 0; at + sizeof(stub) <= bytes; at += 512)
-		memcpy(image + at, stub, sizeof(stub));
+	for (u32 at = 0; at + sizeof(boot_code) <= bytes; at += 512)
+		memcpy(image + at, boot_code, sizeof(boot_code));
 }
 
 static const struct area disk_areas[] = {{0x1b8, 72}, {0x1be, 16}, {0x1fe, 2}};
@@ -100,7 +86,7 @@ static u32 make_floppy(struct input *in)
 	memcpy(image, "\xeb\x3c\x90", 3);
 	memset(image + 3, 0, 0x3b);
 	memcpy(image + 0x0b, bpb, sizeof(bpb));
-	memcpy(image + 0x3e, stub, sizeof(stub));
+	memcpy(image + 0x3e, boot_code, sizeof(boot_code));
 	put(image + 0x1fe, 2, 0xaa55);
 	return bytes;
 }

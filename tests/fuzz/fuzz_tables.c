@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include "machine/acpi.h"
 #include "machine/smbios.h"
+#include "tests/fuzz/input.h"
 
 #define ARENA     0x200000000000ull /* no low 32 bits; where a sanitizer keeps nothing */
 #define RAM_BYTES (8u << 20)
@@ -231,21 +232,6 @@ static void check_mp(void)
 }
 
 /* ---- one input ---------------------------------------------------------------------------------------------------- */
-
-struct input {
-	const u8 *p;
-	size_t n;
-};
-
-static u64 take(struct input *in, unsigned bytes)
-{
-	u64 v = 0;
-	bytes = (unsigned)MIN((size_t)bytes, in->n);
-	memcpy(&v, in->p, bytes);
-	in->p += bytes;
-	in->n -= bytes;
-	return v;
-}
 
 static void built_in_place(const struct acpi_config *cfg)
 {
