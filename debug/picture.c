@@ -78,7 +78,7 @@ static void processors(const struct canvas *c, const json_t *view)
 {
 	size_t i;
 	json_t *cpu;
-	char buf[20];
+	char buf[24];
 	json_array_foreach(json_object_get(json_object_get(view, "now"), "cpus"), i, cpu) {
 		double turn = -0.27 - 0.14 * (double)(i % 40), r = radius[view_integer(cpu, "cpl") & 3] - 18;
 		double x = CENTRE + r * sin(turn), y = CENTRE - r * cos(turn);
@@ -112,7 +112,7 @@ static void way(const struct canvas *c, const json_t *e, size_t i, size_t n, boo
 	double turn = 0.35 + 5.3 * (double)i / (double)n, a = from ? radius[from] - 18 : 46, b = to ? radius[to] - 18 : 46;
 	double s = sin(turn), k = -cos(turn), out = (a > b ? a : b) + 9;
 	u32 colour = newest ? RED : view_true(e, "root") ? BLACK : NONROOT;
-	char buf[20];
+	char buf[24];
 	c->line(c->ctx, CENTRE + a * s, CENTRE + a * k, CENTRE + b * s, CENTRE + b * k, colour, newest ? 3 : 1.6, LINE_ARROW);
 	snprintf(buf, sizeof(buf), "%zu", i + 1);
 	c->text(c->ctx, CENTRE + out * s, CENTRE + out * k + 4, 11, colour, TEXT_MIDDLE | (newest ? TEXT_BOLD : 0), buf);
