@@ -140,9 +140,17 @@ struct x87 {
 	struct x87_reg r[8]; /* physical registers R0..R7: ST(i) is r[(top + i) & 7] */
 	u16 cw, sw;          /* sw holds TOP in bits 13:11 and the B/ES bits as stored by FNSTSW */
 	u8 valid;            /* abridged tag word: bit i set when physical r[i] is not empty */
+	u8 top;              /* TOP again, for who needs no more of sw: that waits for the last operation's C1 */
 	u16 fop, fcs, fds;
 	u64 fip, fdp;
 };
+
+/** Sets the status word as a whole. */
+static inline void x87_set_sw(struct x87 *f, unsigned sw)
+{
+	f->sw = (u16)sw;
+	f->top = sw >> 11 & 7;
+}
 
 union vec { /* one ZMM register; XMM and YMM are its low parts */
 	u8 b[64];

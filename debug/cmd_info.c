@@ -138,7 +138,7 @@ static void group_debug(json_t *v, struct cpu *cpu)
 static void group_fpu(json_t *v, struct cpu *cpu)
 {
 	json_t *o = view_object(v, "fpu"), *a = view_array(v, "st");
-	unsigned top = cpu->x87.sw >> 11 & 7;
+	unsigned top = cpu->x87.top;
 	view_num(o, "_flat", 4);
 	view_hex(o, "control", cpu->x87.cw, 4);
 	view_hex(o, "status", cpu->x87.sw, 4);

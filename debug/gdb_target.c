@@ -63,7 +63,7 @@ const struct gdb_register *gdb_register_at(enum gdb_arch arch, unsigned n)
 
 static struct x87_reg *st(struct cpu *cpu, unsigned i)
 {
-	return &cpu->x87.r[((cpu->x87.sw >> 11) + i) & 7];
+	return &cpu->x87.r[(cpu->x87.top + i) & 7];
 }
 
 /* The full tag word (SDM Vol. 1, 8.1.7) from the abridged one and the contents. */
@@ -205,7 +205,7 @@ static bool write_plain(struct debugger *d, struct cpu *cpu, const struct gdb_re
 	case K_FLAGS: rflags_load(cpu, (u32)v, ~(u32)FL_VM); return true;
 	case K_SEL: return write_selector(cpu, r->index, (u16)v);
 	case K_FCTRL: cpu->x87.cw = (u16)v; return true;
-	case K_FSTAT: cpu->x87.sw = (u16)v; return true;
+	case K_FSTAT: x87_set_sw(&cpu->x87, (u16)v); return true;
 	case K_FTAG:
 		cpu->x87.valid = 0;
 		for (unsigned i = 0; i < 8; i++)

@@ -611,7 +611,7 @@ static u8 *put_vector(struct cpu *cpu, const struct operand *o, u8 *p)
 		memcpy(p, &cpu->v[o->reg & 31], n);
 		return p + n;
 	}
-	unsigned top = o->kind == OPK_MM ? 0 : cpu->x87.sw >> 11 & 7;
+	unsigned top = o->kind == OPK_MM ? 0 : cpu->x87.top;
 	const struct x87_reg *r = &cpu->x87.r[(top + o->reg) & 7];
 	*p++ = o->reg & 7;
 	memcpy(p, &r->mant, 8);

@@ -79,7 +79,7 @@ static void x87_store(const struct cpu *cpu, u8 *buf, bool rexw)
 		put_bytes(buf, 20, &f->fds, 2);
 	}
 	for (unsigned i = 0; i < 8; i++) {
-		const struct x87_reg *r = &f->r[((f->sw >> 11) + i) & 7];
+		const struct x87_reg *r = &f->r[(f->top + i) & 7];
 
 		put_bytes(buf, 32 + 16 * i, &r->mant, 8);
 		put_bytes(buf, 40 + 16 * i, &r->se, 2);
@@ -89,10 +89,11 @@ static void x87_store(const struct cpu *cpu, u8 *buf, bool rexw)
 static void x87_load(struct cpu *cpu, const u8 *buf, bool rexw)
 {
 	struct x87 *f = &cpu->x87;
-	u16 cw;
+	u16 cw, sw;
 
 	memcpy(&cw, buf, 2);
-	memcpy(&f->sw, buf + 2, 2);
+	memcpy(&sw, buf + 2, 2);
+	x87_set_sw(f, sw);
 	memcpy(&f->fop, buf + 6, 2);
 	f->cw = (cw & 0x1f3f) | 0x40;
 	f->fop &= 0x7ff;
@@ -106,7 +107,7 @@ static void x87_load(struct cpu *cpu, const u8 *buf, bool rexw)
 		memcpy(&f->fds, buf + 20, 2);
 	}
 	for (unsigned i = 0; i < 8; i++) {
-		struct x87_reg *r = &f->r[((f->sw >> 11) + i) & 7];
+		struct x87_reg *r = &f->r[(f->top + i) & 7];
 
 		memcpy(&r->mant, buf + 32 + 16 * i, 8);
 		memcpy(&r->se, buf + 40 + 16 * i, 2);
@@ -599,6 +600,6 @@ SIMPLE(stmxcsr)
 SIMPLE(emms)
 {
 	cpu->x87.valid = 0;
-	cpu->x87.sw &= (u16)~X87_TOP;
+	x87_set_sw(&cpu->x87, cpu->x87.sw & ~X87_TOP);
 	return 0;
 }

@@ -22,7 +22,7 @@ SNAPSHOT(dtr_snapshot, "descriptor-table", 1, struct dtr, DTR_FIELDS);
 SNAPSHOT(x87_reg_snapshot, "x87-register", 1, struct x87_reg, X87_REG_FIELDS);
 
 #define X87_FIELDS(V, S, H, P) \
-	S(r, x87_reg_snapshot) V(cw) V(sw) V(valid) P(1) V(fop) V(fcs) V(fds) P(4) V(fip) V(fdp)
+	S(r, x87_reg_snapshot) V(cw) V(sw) V(valid) H(top) V(fop) V(fcs) V(fds) P(4) V(fip) V(fdp)
 SNAPSHOT(x87_snapshot, "x87", 1, struct x87, X87_FIELDS);
 
 #define VEC_FIELDS(V, S, H, P) V(b)
@@ -134,7 +134,7 @@ static bool plausible(const struct cpu *c)
 	if (c->cpl > 3 || c->activity > CPU_UMWAIT || c->int_shadow > 2 || c->nmi_blocked > 1 || c->flag_kind != FK_EXACT)
 		return false;
 	if (c->vmx_mode > VMX_NONROOT || (c->vmx_mode != VMX_OFF && !v) ||
-	    (c->fault_pending && c->fault.vector > EXC_VMEXIT) || (c->x87.sw >> 11 & 7) > 7)
+	    (c->fault_pending && c->fault.vector > EXC_VMEXIT))
 		return false;
 	return !v || ((c->vmx_mode != VMX_NONROOT || v->current != VMCS_NONE) && v->trap_pending <= VT_VIRTUAL_EOI &&
 		      v->off_in_smm <= VMX_NONROOT);
@@ -144,6 +144,7 @@ static void derive(struct cpu *cpu)
 {
 	memset(&cpu->r[R_ZERO], 0, (R_SEGBASE - R_ZERO) * sizeof(cpu->r[0]));
 	cpu->r[R_4GIB] = BIT64(32);
+	x87_set_sw(&cpu->x87, cpu->x87.sw);
 	cpu->fault.why = NULL;
 	memset(cpu->triple, 0, sizeof(cpu->triple));
 	cpu->attn = 1;

@@ -12,7 +12,7 @@ COLD void vec_misaligned(UOP_ARGS)
 void vec_mmx_enter(struct cpu *cpu, int reg)
 {
 	cpu->x87.valid = 0xff;
-	cpu->x87.sw &= (u16)~0x3800;
+	x87_set_sw(&cpu->x87, cpu->x87.sw & ~0x3800u);
 	if (reg >= 0)
 		cpu->x87.r[reg].se = 0xffff;
 }
@@ -20,14 +20,14 @@ void vec_mmx_enter(struct cpu *cpu, int reg)
 static void mmx_done(UOP_ARGS)
 {
 	cpu->x87.valid = 0xff;
-	cpu->x87.sw &= (u16)~0x3800;
+	x87_set_sw(&cpu->x87, cpu->x87.sw & ~0x3800u);
 	NEXT;
 }
 
 static void mmx_done_written(UOP_ARGS)
 {
 	cpu->x87.valid = 0xff;
-	cpu->x87.sw &= (u16)~0x3800;
+	x87_set_sw(&cpu->x87, cpu->x87.sw & ~0x3800u);
 	AT(struct x87_reg, u->dst).se = 0xffff;
 	NEXT;
 }
@@ -35,7 +35,7 @@ static void mmx_done_written(UOP_ARGS)
 /* Before a store: hardware has reset TOP, but not the tags, when the store faults. */
 static void mmx_top(UOP_ARGS)
 {
-	cpu->x87.sw &= (u16)~0x3800;
+	x87_set_sw(&cpu->x87, cpu->x87.sw & ~0x3800u);
 	NEXT;
 }
 

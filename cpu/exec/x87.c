@@ -1262,7 +1262,7 @@ void x87_init(struct cpu *cpu)
 
 	clear_summary(cpu);
 	f->cw = CW_INIT;
-	f->sw = 0;
+	x87_set_sw(f, 0);
 	f->valid = 0;
 	f->fop = f->fcs = f->fds = 0;
 	f->fip = f->fdp = 0;
@@ -1415,7 +1415,7 @@ static void env_load(struct cpu *cpu, unsigned opsize, const u8 *buf)
 	struct x87 *f = &cpu->x87;
 	u32 tw = get16(buf, 2 * step);
 
-	f->sw = (u16)get16(buf, step);
+	x87_set_sw(f, (unsigned)get16(buf, step));
 	f->valid = 0;
 	for (unsigned i = 0; i < 8; i++)
 		f->valid |= (u8)((tw >> (2 * i) & 3) != 3) << i;

@@ -11,7 +11,7 @@
 
 static ALWAYS_INLINE unsigned phys(const struct x87 *f, unsigned i)
 {
-	return ((f->sw >> 11) + i) & 7;
+	return (f->top + i) & 7;
 }
 
 static ALWAYS_INLINE bool full(const struct x87 *f, unsigned p)
@@ -28,12 +28,15 @@ static ALWAYS_INLINE void put(struct x87 *f, unsigned p, struct f80 v)
 {
 	f->r[p].mant = v.mant;
 	f->r[p].se = v.se;
-	f->valid |= (u8)BIT(p);
+	f->valid = (u8)(f->valid | BIT(p));
 }
 
 static ALWAYS_INLINE void move_top(struct x87 *f, int by)
 {
-	f->sw = (u16)((f->sw & ~X87_TOP) | ((f->sw + (unsigned)by * 0x800u) & X87_TOP));
+	const unsigned top = (f->top + (unsigned)by) & 7;
+
+	f->top = (u8)top;
+	f->sw = (u16)((f->sw & ~X87_TOP) | top << 11);
 }
 
 static ALWAYS_INLINE void pop(struct x87 *f)

@@ -408,7 +408,7 @@ static void prepare(const struct form *f, u32 at)
 		c->v[i].q[0] = c->v[i].q[1] = 0x3ff123456789abcdull + i;
 	memset(c->x87.r, 0, sizeof(c->x87.r));
 	c->x87.valid = 0x3f;
-	c->x87.sw = 0;
+	x87_set_sw(&c->x87, 0);
 	c->x87.cw = 0x37f;
 	c->rip = CODE;
 	c->activity = CPU_ACTIVE;

@@ -43,7 +43,7 @@ static void fill(void)
 	for (unsigned i = 0; i < 8; i++)
 		c->x87.r[i] =
 		    (struct x87_reg){.mant = 0x8000000000000000ull + i, .se = (u16)(0x3f00 + i)};
-	c->x87.sw = 3 << 11 | 0x4100;
+	x87_set_sw(&c->x87, 3 << 11 | 0x4100);
 	c->x87.valid = 0xb5;
 	c->x87.fop = 0x123;
 	c->x87.fip = 0x1122334455667788ull;

@@ -485,7 +485,7 @@ START_TEST(mmx_write_marks_registers_valid_and_resets_top)
 
 	memset(feat, 0xff, sizeof(feat));
 	random_regs(&r, false);
-	rig.cpu->x87.sw = 0x3800;
+	x87_set_sw(&rig.cpu->x87, 0x3800);
 	rig.cpu->x87.valid = 0;
 	ck_assert_int_eq(insn_decode(&mode, (const u8 *)"\x0f\xfc\xca", 3, &in), DECODE_OK); /* paddb mm1, mm2 */
 	run_emulated(&r, &in, 0);

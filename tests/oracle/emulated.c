@@ -210,7 +210,7 @@ static void set_user(struct cpu *cpu, const struct test_case *tc)
 	cpu->rip = tc->start;
 	cpu->mxcsr = s->mxcsr;
 	cpu->x87.cw = s->cw;
-	cpu->x87.sw = s->sw;
+	x87_set_sw(&cpu->x87, s->sw);
 	cpu->x87.valid = s->valid;
 	for (unsigned i = 0; i < 8; i++) {
 		memcpy(&cpu->x87.r[(top + i) & 7].mant, s->st[i], 8);
