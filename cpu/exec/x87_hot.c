@@ -9,8 +9,18 @@
 #include "cpu/exec/builder.h"
 #include "cpu/exec/x87_ops.h"
 
-#define DONE      return u[2].fn(cpu, u + 2, fa, ea, fb, cd)
-#define FALL_BACK NEXT
+/* The address in ea has served: its register, which shifts want, need not be kept. */
+#define EA_SERVED asm("" : "=r"(ea))
+#define DONE                                                                                       \
+	do {                                                                                       \
+		EA_SERVED;                                                                         \
+		return u[2].fn(cpu, u + 2, fa, ea, fb, cd);                                        \
+	} while (0)
+#define FALL_BACK                                                                                  \
+	do {                                                                                       \
+		EA_SERVED;                                                                         \
+		NEXT;                                                                              \
+	} while (0)
 
 /* Rounding, precision and masks of FNINIT; unmasked bits would also let ES be set. */
 #define CW_MATTERS 0xf3fu
@@ -52,21 +62,34 @@ static ALWAYS_INLINE u16 refused(const struct x87 *f)
 }
 
 /* All went well: the guest gets C1. */
-static ALWAYS_INLINE bool accepted(struct x87 *f, u16 hsw)
+static ALWAYS_INLINE bool accepted(struct x87 *f, unsigned hsw)
 {
 	f->sw = (u16)((f->sw & ~X87_C1) | (hsw & X87_C1));
 	return true;
 }
 
+/* C1 and, with it, a new TOP. */
+static ALWAYS_INLINE void set_c1_and_top(struct x87 *f, unsigned c1, unsigned top)
+{
+	f->top = (u8)top;
+	f->sw = (u16)((f->sw & ~(X87_C1 | X87_TOP)) | c1 | top << 11);
+}
+
 /* ---- arithmetic -------------------------------------------------------------------------- */
 
-static ALWAYS_INLINE bool arith_reg(struct x87 *f, enum fp_op op, unsigned d, unsigned s)
+static ALWAYS_INLINE bool arith_reg(struct x87 *f, enum fp_op op, unsigned d, unsigned s, bool pops)
 {
+	const u32 valid = f->valid;
 	u16 hsw = 0;
 
-	if (unlikely(!usual(f) || !(f->valid >> d & f->valid >> s & 1)))
+	if (unlikely(!usual(f) || !(valid >> d & 1) || !(valid >> s & 1)) ||
+	    unlikely(host_x87_in_place(op, &f->r[d], &f->r[s], refused(f), &hsw)))
 		return false;
-	return likely(!host_x87_in_place(op, &f->r[d], &f->r[s], refused(f), &hsw)) && accepted(f, hsw);
+	if (!pops)
+		return accepted(f, hsw);
+	f->valid = (u8)(valid & ~(1u << s));
+	set_c1_and_top(f, hsw & X87_C1, (s + 1) & 7);
+	return true;
 }
 
 #define ARITH_REG(name, op)                                                                        \
@@ -74,7 +97,7 @@ static ALWAYS_INLINE bool arith_reg(struct x87 *f, enum fp_op op, unsigned d, un
 	{                                                                                          \
 		struct x87 *f = &cpu->x87;                                                         \
                                                                                                    \
-		if (!arith_reg(f, op, phys(f, 0), phys(f, u->sh)))                                 \
+		if (!arith_reg(f, op, f->top, phys(f, u->sh), false))                              \
 			FALL_BACK;                                                                 \
 		note_pointers(cpu, u);                                                             \
 		DONE;                                                                              \
@@ -83,7 +106,7 @@ static ALWAYS_INLINE bool arith_reg(struct x87 *f, enum fp_op op, unsigned d, un
 	{                                                                                          \
 		struct x87 *f = &cpu->x87;                                                         \
                                                                                                    \
-		if (!arith_reg(f, op, phys(f, u->sh), phys(f, 0)))                                 \
+		if (!arith_reg(f, op, phys(f, u->sh), f->top, false))                              \
 			FALL_BACK;                                                                 \
 		note_pointers(cpu, u);                                                             \
 		DONE;                                                                              \
@@ -92,10 +115,9 @@ static ALWAYS_INLINE bool arith_reg(struct x87 *f, enum fp_op op, unsigned d, un
 	{                                                                                          \
 		struct x87 *f = &cpu->x87;                                                         \
                                                                                                    \
-		if (!arith_reg(f, op, phys(f, u->sh), phys(f, 0)))                                 \
+		if (!arith_reg(f, op, phys(f, u->sh), f->top, true))                               \
 			FALL_BACK;                                                                 \
 		note_pointers(cpu, u);                                                             \
-		pop(f);                                                                            \
 		DONE;                                                                              \
 	}
 
@@ -170,6 +192,15 @@ static ALWAYS_INLINE bool can_push(const struct x87 *f)
 	return likely(!(f->sw & X87_ES) && !full(f, phys(f, 7)));
 }
 
+/* As push(), and clears C1. */
+static ALWAYS_INLINE void push_plain(struct x87 *f, struct f80 v)
+{
+	const unsigned p = phys(f, 7);
+
+	set_c1_and_top(f, 0, p);
+	put(f, p, v);
+}
+
 static ALWAYS_INLINE bool x87_load_f64(struct x87 *f, const u8 *m)
 {
 	struct f80 v;
@@ -178,8 +209,7 @@ static ALWAYS_INLINE bool x87_load_f64(struct x87 *f, const u8 *m)
 	memcpy(&raw, m, 8);
 	if (!can_push(f) || !f80_fast_from_f64(raw, &v))
 		return false;
-	clear_c1(f);
-	push(f, v);
+	push_plain(f, v);
 	return true;
 }
 
@@ -191,8 +221,7 @@ static ALWAYS_INLINE bool x87_load_f32(struct x87 *f, const u8 *m)
 	memcpy(&raw, m, 4);
 	if (!can_push(f) || !f80_fast_from_f32(raw, &v))
 		return false;
-	clear_c1(f);
-	push(f, v);
+	push_plain(f, v);
 	return true;
 }
 
@@ -204,8 +233,7 @@ static ALWAYS_INLINE bool x87_load_f80(struct x87 *f, const u8 *m)
 		return false;
 	memcpy(&v.mant, m, 8);
 	memcpy(&v.se, m + 8, 2);
-	clear_c1(f);
-	push(f, v);
+	push_plain(f, v);
 	return true;
 }
 
@@ -213,8 +241,7 @@ static ALWAYS_INLINE bool load_int(struct x87 *f, s64 v)
 {
 	if (!can_push(f))
 		return false;
-	clear_c1(f);
-	push(f, f80_from_s64(v));
+	push_plain(f, f80_from_s64(v));
 	return true;
 }
 
@@ -256,8 +283,7 @@ static void x87_load_sti(UOP_ARGS)
 
 	if (!can_push(f) || !full(f, p))
 		FALL_BACK;
-	clear_c1(f);
-	push(f, get(f, p));
+	push_plain(f, get(f, p));
 	note_pointers(cpu, u);
 	DONE;
 }
@@ -450,8 +476,7 @@ static void x87_fld1(UOP_ARGS)
 
 	if (!can_push(f))
 		FALL_BACK;
-	clear_c1(f);
-	push(f, (struct f80){BIT64(63), 0x3fff});
+	push_plain(f, (struct f80){BIT64(63), 0x3fff});
 	note_pointers(cpu, u);
 	DONE;
 }
@@ -462,8 +487,7 @@ static void x87_fldz(UOP_ARGS)
 
 	if (!can_push(f))
 		FALL_BACK;
-	clear_c1(f);
-	push(f, (struct f80){0, 0});
+	push_plain(f, (struct f80){0, 0});
 	note_pointers(cpu, u);
 	DONE;
 }

@@ -28,7 +28,7 @@ static ALWAYS_INLINE void put(struct x87 *f, unsigned p, struct f80 v)
 {
 	f->r[p].mant = v.mant;
 	f->r[p].se = v.se;
-	f->valid = (u8)(f->valid | BIT(p));
+	f->valid = (u8)(f->valid | 1u << p);
 }
 
 static ALWAYS_INLINE void move_top(struct x87 *f, int by)
@@ -41,7 +41,7 @@ static ALWAYS_INLINE void move_top(struct x87 *f, int by)
 
 static ALWAYS_INLINE void pop(struct x87 *f)
 {
-	f->valid &= (u8)~BIT(phys(f, 0));
+	f->valid = (u8)(f->valid & ~(1u << f->top));
 	move_top(f, 1);
 }
 
