@@ -171,7 +171,7 @@ static ALWAYS_INLINE u16 host_x87_op(enum fp_op op, const struct f80 *a, const s
 #define HOST_X87_UNLESS(what, ...)                                                                 \
 	__asm__ volatile("fldt %[d]\n\t" what "\n\tfnstsw %%ax\n\ttestw %%ax, %[bad]\n\tjnz 1f\n\t"  \
 			 "fstpt %[d]\n2:\n\t"                                                      \
-			 ".pushsection .text.unlikely\n1:\tfstp %%st(0)\n\tjmp 2b\n\t.popsection"   \
+			 ".pushsection .text.unlikely.x87,\"ax\"\n1:\tfstp %%st(0)\n\tjmp 2b\n\t.popsection"   \
 			 : "=&a"(*sw), "=@ccnz"(no), [d] "+m"(*(struct f80 *)d)                    \
 			 : [bad] "r"(bad), ##__VA_ARGS__                                           \
 			 : "st", "st(1)")
