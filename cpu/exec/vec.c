@@ -2,6 +2,7 @@
  * MMX and SSE: emission common to all, and the x87 state that MMX instructions leave (SDM Vol. 1, 9.5).
  */
 #include "cpu/exec/vec_forms.h"
+#include "cpu/exec/x87.h"
 
 COLD void vec_misaligned(UOP_ARGS)
 {
@@ -9,10 +10,15 @@ COLD void vec_misaligned(UOP_ARGS)
 	uop_fault(UOP_PASS);
 }
 
+static ALWAYS_INLINE void reset_top(struct cpu *cpu)
+{
+	x87_set_sw(&cpu->x87, cpu->x87.sw & ~X87_TOP);
+}
+
 void vec_mmx_enter(struct cpu *cpu, int reg)
 {
 	cpu->x87.valid = 0xff;
-	x87_set_sw(&cpu->x87, cpu->x87.sw & ~0x3800u);
+	reset_top(cpu);
 	if (reg >= 0)
 		cpu->x87.r[reg].se = 0xffff;
 }
@@ -20,14 +26,14 @@ void vec_mmx_enter(struct cpu *cpu, int reg)
 static void mmx_done(UOP_ARGS)
 {
 	cpu->x87.valid = 0xff;
-	x87_set_sw(&cpu->x87, cpu->x87.sw & ~0x3800u);
+	reset_top(cpu);
 	NEXT;
 }
 
 static void mmx_done_written(UOP_ARGS)
 {
 	cpu->x87.valid = 0xff;
-	x87_set_sw(&cpu->x87, cpu->x87.sw & ~0x3800u);
+	reset_top(cpu);
 	AT(struct x87_reg, u->dst).se = 0xffff;
 	NEXT;
 }
@@ -35,7 +41,7 @@ static void mmx_done_written(UOP_ARGS)
 /* Before a store: hardware has reset TOP, but not the tags, when the store faults. */
 static void mmx_top(UOP_ARGS)
 {
-	x87_set_sw(&cpu->x87, cpu->x87.sw & ~0x3800u);
+	reset_top(cpu);
 	NEXT;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "sysbox.h"
 
+#include "cpu/exec/state.h"
 #include "cpu/exec/x87.h"
 #include "cpu/fpu/softfloat.h"
 
@@ -27,14 +28,15 @@ static void setup(void)
 	RUNS(b, 0xdb, 0xe3); /* fninit */
 }
 
-static void teardown(void)
-{
-	box_free(b);
-}
-
 static unsigned top(void)
 {
 	return c->x87.sw >> 11 & 7;
+}
+
+static void teardown(void)
+{
+	ck_assert_uint_eq(c->x87.top, top());
+	box_free(b);
 }
 
 static struct x87_reg *st(unsigned i)
@@ -268,6 +270,22 @@ START_TEST(fnsave_frstor)
 }
 END_TEST
 
+START_TEST(a_snapshot_keeps_top)
+{
+	struct snap_buf buf = {0};
+
+	RUNS(b, 0xd9, 0xe8); /* fld1 */
+	RUNS(b, 0xd9, 0xee); /* fldz */
+	cpu_state_save(c, &buf);
+	RUNS(b, 0xdb, 0xe3); /* fninit */
+	struct snap_reader r = {.data = buf.data, .len = buf.len};
+	ck_assert_int_eq(cpu_state_load(c, &r), 0);
+	ck_assert_uint_eq(top(), 6);
+	ck_assert_uint_eq(st(1)->se, 0x3fff);
+	free(buf.data);
+}
+END_TEST
+
 START_TEST(constants_obey_rounding_control)
 {
 	static const struct {
@@ -425,6 +443,7 @@ int main(void)
 	tcase_add_test(t, environment_in_virtual_8086_mode);
 	tcase_add_test(t, fnstenv_masks_and_clears_the_summary);
 	tcase_add_test(t, fnsave_frstor);
+	tcase_add_test(t, a_snapshot_keeps_top);
 	tcase_add_test(t, constants_obey_rounding_control);
 	tcase_add_loop_test(t, micro_operations_equal_simple_operations, 0, 10);
 	suite_add_tcase(s, t);
