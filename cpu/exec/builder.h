@@ -22,7 +22,7 @@ enum static_flags {
 
 #define PAIR_INDEX_BITS 10
 
-#define PAIR_TABLES 4
+#define PAIR_TABLES 6
 
 /* Handlers that are first and second halves, and of each second half those that do both, by first half. */
 struct pair_table {

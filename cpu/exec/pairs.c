@@ -61,6 +61,23 @@
 	X(b, carry_of_difference, fb = fa < fb)                                                    \
 	X(b, setcc_SUB_b, SETREG8_WIDE(u->dst, (fa < fb) ^ (u->sh & 1)))
 
+/* Of those, the ones whose result is a register; and those that take one in the place base, or in the place src. */
+#define RESULTS(X, b)                                                                              \
+	X(b, mov64_rr) X(b, mov32_rr) X(b, movzx8_32_rr) X(b, lea64_bd) X(b, lea64_bis)            \
+	X(b, add64_rr_n) X(b, add64_ri_n) X(b, add32_rr_n) X(b, add32_ri_n) X(b, sub64_rr_n)       \
+	X(b, sub64_ri_n) X(b, and32_ri_n) X(b, and32_rr_n) X(b, xor32_rr_n) X(b, not32)            \
+	X(b, shl64_i_n) X(b, shr64_i_n) X(b, shr32_i_n) X(b, rol32_i_n) X(b, ror32_i_n)            \
+	X(b, xor32_rr_f) X(b, add32_rr_f) X(b, add64_rr_f)
+#define TAKE_BASE(X)                                                                               \
+	X(lea64_bd) X(lea64_bis) X(add64_rr_n) X(add64_ri_n) X(add32_rr_n) X(add32_ri_n)           \
+	X(sub64_rr_n) X(sub64_ri_n) X(and32_ri_n) X(and32_rr_n) X(xor32_rr_n) X(not32)             \
+	X(shl64_i_n) X(shr64_i_n) X(shr32_i_n) X(rol32_i_n) X(ror32_i_n) X(xor32_rr_f)             \
+	X(and32_ri_f) X(add32_rr_f) X(add32_ri_f) X(add64_rr_f) X(add64_ri_f) X(sub64_rr_f)
+#define TAKE_SRC(X)                                                                                \
+	X(mov64_rr) X(mov32_rr) X(movzx8_32_rr) X(movsx32_64_rr) X(add64_rr_n) X(add32_rr_n)       \
+	X(sub64_rr_n) X(and32_rr_n) X(xor32_rr_n) X(xor32_rr_f) X(add32_rr_f) X(add64_rr_f)        \
+	X(sub64_rr_f)
+
 /* First halves that go to memory: X(second half, name, shape, ...); the shapes are below. */
 #define COMMON_MEMORY_FIRSTS(X, b)                                                                 \
 	X(b, push64_r, PUSH, REG64(u->src))                                                                      \
@@ -193,6 +210,14 @@ RARER_MEMORY_FIRSTS(DECLARE_FIRST, )
 
 /* The register operations once more, to be done on the spot and followed by something else. */
 #define INLINE(b, name, ...)                                                                       \
+	static ALWAYS_INLINE void do_##name(struct cpu *cpu, const struct uop *u, u64 *pa, u64 *pb) \
+	{                                                                                          \
+		u64 fa = *pa, fb = *pb, ea;                                                        \
+		__VA_ARGS__;                                                                       \
+		*pa = fa;                                                                          \
+		*pb = fb;                                                                          \
+		(void)ea;                                                                          \
+	}                                                                                          \
 	static ALWAYS_INLINE void then_##name(UOP_ARGS)                                            \
 	{                                                                                          \
 		__VA_ARGS__;                                                                       \
@@ -219,6 +244,29 @@ OTHER_SECONDS(ALL_JUMP)
 #define COMMON_JUMP(b) COMMON_REGISTER_FIRSTS(AFTER_REGISTER_JUMP, b) COMMON_MEMORY_FIRSTS(AFTER_MEMORY_JUMP, b)
 COMMON_SECONDS(RARER_JUMP)
 RARER_SECONDS(COMMON_JUMP)
+
+/*
+ * Where the second operation takes the first one's result, it takes it from the host's register: what goes through memory comes
+ * five cycles later. Offsets are copied, so that the compiler sees that it loads what it has just stored. (ea has served.)
+ */
+#define ON(a, b, operand)                                                                          \
+	static void a##__##b##_on_##operand(UOP_ARGS)                                              \
+	{                                                                                          \
+		const struct uop first = *u;                                                       \
+		do_##a(cpu, &first, &fa, &fb);                                                     \
+		struct uop second = u[1];                                                          \
+		second.operand = first.dst;                                                        \
+		do_##b(cpu, &second, &fa, &fb);                                                    \
+		u += 2;                                                                            \
+		asm("" : "=r"(ea), "+r"(u));                                                       \
+		return u->fn(UOP_PASS);                                                            \
+	}
+#define ON_BASE(b, a)     ON(a, b, base)
+#define ON_SRC(b, a)      ON(a, b, src)
+#define ALL_ON_BASE(b)    RESULTS(ON_BASE, b)
+#define ALL_ON_SRC(b)     RESULTS(ON_SRC, b)
+TAKE_BASE(ALL_ON_BASE)
+TAKE_SRC(ALL_ON_SRC)
 
 /* ---- runs --------------------------------------------------------------------------------- */
 
@@ -302,6 +350,16 @@ static void fuse_run(struct builder *b, unsigned i, unsigned n)
 #define RARER_ROW(b)             {RARER_REGISTER_FIRSTS(NAME_PAIR, b) RARER_MEMORY_FIRSTS(NAME_PAIR, b)},
 #define COMMON_ROW(b)            {COMMON_REGISTER_FIRSTS(NAME_PAIR, b) COMMON_MEMORY_FIRSTS(NAME_PAIR, b)},
 
+#define NAME_ON_BASE(b, a) a##__##b##_on_base,
+#define NAME_ON_SRC(b, a)  a##__##b##_on_src,
+#define BASE_ROW(b)        {RESULTS(NAME_ON_BASE, b)},
+#define SRC_ROW(b)         {RESULTS(NAME_ON_SRC, b)},
+
+static const uop_fn results[] = {RESULTS(NAME_FIRST, )};
+static const uop_fn take_base[] = {TAKE_BASE(NAME)};
+static const uop_fn on_base[][ARRAY_SIZE(results)] = {TAKE_BASE(BASE_ROW)};
+static const uop_fn take_src[] = {TAKE_SRC(NAME)};
+static const uop_fn on_src[][ARRAY_SIZE(results)] = {TAKE_SRC(SRC_ROW)};
 static const uop_fn firsts[] = {REGISTER_FIRSTS(NAME_FIRST, ) MEMORY_FIRSTS(NAME_FIRST, )};
 static const uop_fn seconds[] = {REGISTER_SECONDS(NAME) OTHER_SECONDS(NAME)};
 static const uop_fn pairs[][ARRAY_SIZE(firsts)] = {REGISTER_SECONDS(ROW) OTHER_SECONDS(ROW)};
@@ -314,15 +372,18 @@ static const uop_fn common_rarer[][ARRAY_SIZE(common_firsts)] = {RARER_SECONDS(C
 
 #define TABLE(f, s, p) {f, s, &p[0][0], ARRAY_SIZE(f), ARRAY_SIZE(s)}
 static const struct pair_table ours[] = {
+    TABLE(results, take_base, on_base),
+    TABLE(results, take_src, on_src),
     TABLE(firsts, seconds, pairs),
     TABLE(rarer_firsts, common_seconds, rarer_common),
     TABLE(common_firsts, rarer_seconds, common_rarer),
 };
 
-/* Those of 256-bit operations come from vec_pairs.c, and are absent where nobody wrote them. */
-enum { YMM_TABLE = 3 };
+/* The first that fits is taken. Those of 256-bit operations come from vec_pairs.c, and are absent where nobody wrote them. */
+enum { ON_BASE_TABLE, ON_SRC_TABLE, YMM_TABLE = 5 };
 extern const struct pair_table ymm_pairs __attribute__((weak));
-static const struct pair_table *const tables[PAIR_TABLES] = {&ours[0], &ours[1], &ours[2], [YMM_TABLE] = &ymm_pairs};
+static const struct pair_table *const tables[PAIR_TABLES] = {&ours[0], &ours[1], &ours[2], &ours[3], &ours[4],
+								  [YMM_TABLE] = &ymm_pairs};
 uop_fn ymm_run(const struct uop *u, unsigned left, unsigned *n) __attribute__((weak));
 
 _Static_assert(ARRAY_SIZE(firsts) < 255 && ARRAY_SIZE(seconds) < 255,
@@ -368,6 +429,12 @@ static bool may_begin(const struct builder *b, unsigned i)
 	return i == 0 || b->u[i - 1].icnt != b->u[i].icnt || b->u[i + 1].icnt == b->u[i].icnt;
 }
 
+/* For a pair of table @t from @u on. */
+static bool operands_fit(const struct uop *u, unsigned t)
+{
+	return t == ON_BASE_TABLE ? u[1].base == u->dst : t != ON_SRC_TABLE || u[1].src == u->dst;
+}
+
 void fuse_pairs(struct builder *b)
 {
 	for (unsigned i = 0; i + 1 < b->n; i++) {
@@ -392,7 +459,7 @@ void fuse_pairs(struct builder *b)
 		if (y->first[YMM_TABLE] && ymm_run(&b->u[i + 1], b->n - i - 1, &n))
 			continue; /* the next one's run is worth more */
 		for (unsigned t = 0; t < PAIR_TABLES; t++) {
-			if (!x->first[t] || !y->second[t])
+			if (!x->first[t] || !y->second[t] || !operands_fit(&b->u[i], t))
 				continue;
 			const struct pair_table *p = tables[t];
 			b->u[i++].fn = p->pairs[(y->second[t] - 1u) * p->nfirsts + x->first[t] - 1u];
