@@ -5,7 +5,7 @@
  * halves, which are done on the spot when they work on registers only and are reached by a direct
  * jump otherwise. Both micro-operations stay where they are, and only the first one's handler
  * changes: whatever enters or leaves the block at the second still can. On a TLB miss the first
- * half's own handler takes over.
+ * half's own handler takes over. Where the second takes the first one's result there is a pair that hands it on.
  *
  * Runs: several PUSH or POP of 64 bits in a row, as functions begin and end, with the RET behind them, run as one in the same way.
  *
@@ -68,6 +68,10 @@
 	X(b, sub64_ri_n) X(b, and32_ri_n) X(b, and32_rr_n) X(b, xor32_rr_n) X(b, not32)            \
 	X(b, shl64_i_n) X(b, shr64_i_n) X(b, shr32_i_n) X(b, rol32_i_n) X(b, ror32_i_n)            \
 	X(b, xor32_rr_f) X(b, add32_rr_f) X(b, add64_rr_f)
+#define LOADS(X, b)                                                                                \
+	X(b, mov64_rm_bd, EA_bd, u64, SETREG64) X(b, mov64_rm_bis, EA_bis, u64, SETREG64)          \
+	X(b, mov32_rm_bd, EA_bd, u32, SETREG32) X(b, mov32_rm_bis, EA_bis, u32, SETREG32)          \
+	X(b, movzx8_32_rm_bd, EA_bd, u8, SETREG32) X(b, movzx8_32_rm_bis, EA_bis, u8, SETREG32)
 #define TAKE_BASE(X)                                                                               \
 	X(lea64_bd) X(lea64_bis) X(add64_rr_n) X(add64_ri_n) X(add32_rr_n) X(add32_ri_n)           \
 	X(sub64_rr_n) X(sub64_ri_n) X(and32_ri_n) X(and32_rr_n) X(xor32_rr_n) X(not32)             \
@@ -210,7 +214,7 @@ RARER_MEMORY_FIRSTS(DECLARE_FIRST, )
 
 /* The register operations once more, to be done on the spot and followed by something else. */
 #define INLINE(b, name, ...)                                                                       \
-	static ALWAYS_INLINE void do_##name(struct cpu *cpu, const struct uop *u, u64 *pa, u64 *pb) \
+	static ALWAYS_INLINE __attribute__((unused)) void do_##name(struct cpu *cpu, const struct uop *u, u64 *pa, u64 *pb) \
 	{                                                                                          \
 		u64 fa = *pa, fb = *pb, ea;                                                        \
 		__VA_ARGS__;                                                                       \
@@ -249,22 +253,28 @@ RARER_SECONDS(COMMON_JUMP)
  * Where the second operation takes the first one's result, it takes it from the host's register: what goes through memory comes
  * five cycles later. Offsets are copied, so that the compiler sees that it loads what it has just stored. (ea has served.)
  */
-#define ON(a, b, operand)                                                                          \
+#define ON(a, b, operand, ...)                                                                     \
 	static void a##__##b##_on_##operand(UOP_ARGS)                                              \
 	{                                                                                          \
-		const struct uop first = *u;                                                       \
-		do_##a(cpu, &first, &fa, &fb);                                                     \
+		const u16 dst = u->dst;                                                            \
+		__VA_ARGS__;                                                                       \
 		struct uop second = u[1];                                                          \
-		second.operand = first.dst;                                                        \
+		second.operand = dst;                                                              \
 		do_##b(cpu, &second, &fa, &fb);                                                    \
 		u += 2;                                                                            \
 		asm("" : "=r"(ea), "+r"(u));                                                       \
 		return u->fn(UOP_PASS);                                                            \
 	}
-#define ON_BASE(b, a)     ON(a, b, base)
-#define ON_SRC(b, a)      ON(a, b, src)
-#define ALL_ON_BASE(b)    RESULTS(ON_BASE, b)
-#define ALL_ON_SRC(b)     RESULTS(ON_SRC, b)
+#define FIRST(a)                                                                                   \
+	struct uop first = *u;                                                                     \
+	first.dst = dst;                                                                           \
+	do_##a(cpu, &first, &fa, &fb)
+#define ON_BASE(b, a)                     ON(a, b, base, FIRST(a))
+#define ON_SRC(b, a)                      ON(a, b, src, FIRST(a))
+#define LOAD_BASE(b, a, address, type, set) ON(a, b, base, HALF_LOAD(a, address, type, set(dst, m)))
+#define LOAD_SRC(b, a, address, type, set)  ON(a, b, src, HALF_LOAD(a, address, type, set(dst, m)))
+#define ALL_ON_BASE(b)                    RESULTS(ON_BASE, b) LOADS(LOAD_BASE, b)
+#define ALL_ON_SRC(b)                     RESULTS(ON_SRC, b) LOADS(LOAD_SRC, b)
 TAKE_BASE(ALL_ON_BASE)
 TAKE_SRC(ALL_ON_SRC)
 
@@ -350,12 +360,12 @@ static void fuse_run(struct builder *b, unsigned i, unsigned n)
 #define RARER_ROW(b)             {RARER_REGISTER_FIRSTS(NAME_PAIR, b) RARER_MEMORY_FIRSTS(NAME_PAIR, b)},
 #define COMMON_ROW(b)            {COMMON_REGISTER_FIRSTS(NAME_PAIR, b) COMMON_MEMORY_FIRSTS(NAME_PAIR, b)},
 
-#define NAME_ON_BASE(b, a) a##__##b##_on_base,
-#define NAME_ON_SRC(b, a)  a##__##b##_on_src,
-#define BASE_ROW(b)        {RESULTS(NAME_ON_BASE, b)},
-#define SRC_ROW(b)         {RESULTS(NAME_ON_SRC, b)},
+#define NAME_ON_BASE(b, a, ...) a##__##b##_on_base,
+#define NAME_ON_SRC(b, a, ...)  a##__##b##_on_src,
+#define BASE_ROW(b)             {RESULTS(NAME_ON_BASE, b) LOADS(NAME_ON_BASE, b)},
+#define SRC_ROW(b)              {RESULTS(NAME_ON_SRC, b) LOADS(NAME_ON_SRC, b)},
 
-static const uop_fn results[] = {RESULTS(NAME_FIRST, )};
+static const uop_fn results[] = {RESULTS(NAME_FIRST, ) LOADS(NAME_FIRST, )};
 static const uop_fn take_base[] = {TAKE_BASE(NAME)};
 static const uop_fn on_base[][ARRAY_SIZE(results)] = {TAKE_BASE(BASE_ROW)};
 static const uop_fn take_src[] = {TAKE_SRC(NAME)};
