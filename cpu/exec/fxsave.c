@@ -600,6 +600,6 @@ SIMPLE(stmxcsr)
 SIMPLE(emms)
 {
 	cpu->x87.valid = 0;
-	x87_set_sw(&cpu->x87, cpu->x87.sw & ~X87_TOP);
+	x87_reset_top(&cpu->x87);
 	return 0;
 }

@@ -390,7 +390,8 @@ static const struct pair_table ours[] = {
 };
 
 /* The first that fits is taken. Those of 256-bit operations come from vec_pairs.c, and are absent where nobody wrote them. */
-enum { ON_BASE_TABLE, ON_SRC_TABLE, YMM_TABLE = 5 };
+enum { ON_BASE_TABLE, ON_SRC_TABLE, YMM_TABLE = ARRAY_SIZE(ours) };
+_Static_assert(YMM_TABLE + 1 == PAIR_TABLES, "they are all of them");
 extern const struct pair_table ymm_pairs __attribute__((weak));
 static const struct pair_table *const tables[PAIR_TABLES] = {&ours[0], &ours[1], &ours[2], &ours[3], &ours[4],
 								  [YMM_TABLE] = &ymm_pairs};

@@ -10,15 +10,10 @@ COLD void vec_misaligned(UOP_ARGS)
 	uop_fault(UOP_PASS);
 }
 
-static ALWAYS_INLINE void reset_top(struct cpu *cpu)
-{
-	x87_set_sw(&cpu->x87, cpu->x87.sw & ~X87_TOP);
-}
-
 void vec_mmx_enter(struct cpu *cpu, int reg)
 {
 	cpu->x87.valid = 0xff;
-	reset_top(cpu);
+	x87_reset_top(&cpu->x87);
 	if (reg >= 0)
 		cpu->x87.r[reg].se = 0xffff;
 }
@@ -26,14 +21,14 @@ void vec_mmx_enter(struct cpu *cpu, int reg)
 static void mmx_done(UOP_ARGS)
 {
 	cpu->x87.valid = 0xff;
-	reset_top(cpu);
+	x87_reset_top(&cpu->x87);
 	NEXT;
 }
 
 static void mmx_done_written(UOP_ARGS)
 {
 	cpu->x87.valid = 0xff;
-	reset_top(cpu);
+	x87_reset_top(&cpu->x87);
 	AT(struct x87_reg, u->dst).se = 0xffff;
 	NEXT;
 }
@@ -41,7 +36,7 @@ static void mmx_done_written(UOP_ARGS)
 /* Before a store: hardware has reset TOP, but not the tags, when the store faults. */
 static void mmx_top(UOP_ARGS)
 {
-	reset_top(cpu);
+	x87_reset_top(&cpu->x87);
 	NEXT;
 }
 

@@ -27,6 +27,11 @@ void x87_init(struct cpu *cpu);
 MUST_CHECK int x87_check_pending(struct cpu *cpu);
 /** Recomputes ES, B and FERR# after the control or status word changed as a whole. */
 void x87_update_summary(struct cpu *cpu);
+/** TOP = 0, as MMX instructions and EMMS leave it (SDM Vol. 1, 9.5). */
+static inline void x87_reset_top(struct x87 *f)
+{
+	x87_set_sw(f, f->sw & ~X87_TOP);
+}
 /** The full tag word: two bits per physical register (SDM Vol. 1, 8.1.7). */
 u16 x87_tag_word(const struct x87 *f);
 
