@@ -136,21 +136,20 @@ struct x87_reg {
 	u16 pad[3];
 } __attribute__((aligned(16)));
 
+/* Status word, TOP, tags and control word in the forms that cost its operations least: cpu/exec/x87.h has them whole. */
 struct x87 {
-	struct x87_reg r[8]; /* physical registers R0..R7: ST(i) is r[(top + i) & 7] */
-	u16 cw, sw;          /* sw holds TOP in bits 13:11 and the B/ES bits as stored by FNSTSW */
-	u8 valid;            /* abridged tag word: bit i set when physical r[i] is not empty */
-	u8 top;              /* TOP again, for who needs no more of sw: that waits for the last operation's C1 */
+	struct x87_reg r[8]; /* physical registers R0..R7: ST(i) is (st0 + 16 i) % 128 bytes into them */
+	u16 cw;
+	u16 sw;              /* without TOP and C1; in snapshots with them */
+	u8 valid;            /* in snapshots alone: the abridged tag word */
+	u8 st0;              /* TOP * 16 */
 	u16 fop, fcs, fds;
+	u16 c1;              /* C1 in its bit, as the host's status word had it; the other bits mean nothing */
+	s16 empty;           /* bit i: ST(i) is empty. Bits 15:8 are ones: popping shifts right */
+	u16 refuse;          /* what in the host's status word says that a result cannot be had from the host */
+	u16 refuse_store;    /* the same of one rounded to a memory operand's format */
 	u64 fip, fdp;
 };
-
-/** Sets the status word as a whole. */
-static inline void x87_set_sw(struct x87 *f, unsigned sw)
-{
-	f->sw = (u16)sw;
-	f->top = sw >> 11 & 7;
-}
 
 union vec { /* one ZMM register; XMM and YMM are its low parts */
 	u8 b[64];

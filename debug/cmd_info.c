@@ -4,6 +4,7 @@
 #include "cpu/exec/blocks.h"
 #include "cpu/exec/exec.h"
 #include "cpu/exec/flags.h"
+#include "cpu/exec/x87.h"
 #include "cpu/vmx/vmx.h"
 #include "devices/chipset/pci.h"
 #include "devices/net/nic.h"
@@ -138,17 +139,17 @@ static void group_debug(json_t *v, struct cpu *cpu)
 static void group_fpu(json_t *v, struct cpu *cpu)
 {
 	json_t *o = view_object(v, "fpu"), *a = view_array(v, "st");
-	unsigned top = cpu->x87.top;
+	unsigned top = x87_top(&cpu->x87);
 	view_num(o, "_flat", 4);
 	view_hex(o, "control", cpu->x87.cw, 4);
-	view_hex(o, "status", cpu->x87.sw, 4);
+	view_hex(o, "status", x87_sw(&cpu->x87), 4);
 	view_num(o, "top", top);
-	view_hex(o, "valid", cpu->x87.valid, 2);
+	view_hex(o, "valid", x87_valid(&cpu->x87), 2);
 	for (unsigned i = 0; i < 8; i++) {
 		const struct x87_reg *r = &cpu->x87.r[(top + i) & 7];
 		json_t *row = view_object(a, NULL);
 		view_format(row, "register", "st%u", i);
-		view_bool(row, "empty", !(cpu->x87.valid >> ((top + i) & 7) & 1));
+		view_bool(row, "empty", cpu->x87.empty >> i & 1);
 		view_hex(row, "exponent", r->se, 4);
 		view_hex(row, "significand", r->mant, 16);
 	}

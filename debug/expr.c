@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include "cpu/exec/exec.h"
 #include "cpu/exec/system.h"
+#include "cpu/exec/x87.h"
 #include "cpu/watch.h"
 #include "debug/debugger.h"
 
@@ -90,7 +91,7 @@ static const struct plain plain[] = {
     PLAIN("kernel_gs_base", kernel_gs_base, false), PLAIN("tsc_aux", tsc_aux, false),
     PLAIN("sysenter_cs", sysenter_cs, false), PLAIN("sysenter_esp", sysenter_esp, false),
     PLAIN("sysenter_eip", sysenter_eip, false), PLAIN("pat", pat, true),
-    PLAIN("smbase", smbase, false), PLAIN("fcw", x87.cw, false), PLAIN("fsw", x87.sw, false),
+    PLAIN("smbase", smbase, false),
 };
 
 /* A part of a general register. */
@@ -211,6 +212,10 @@ static bool reg_get(struct cpu *cpu, struct debugger *d, const char *name, u64 *
 		*value = d ? dbg_rflags(d, cpu) : cpu_rflags(cpu);
 	else if (flag_bit(name) >= 0)
 		*value = (d ? dbg_rflags(d, cpu) : cpu_rflags(cpu)) >> flag_bit(name) & 1;
+	else if (!strcmp(name, "fcw"))
+		*value = cpu->x87.cw;
+	else if (!strcmp(name, "fsw"))
+		*value = x87_sw(&cpu->x87);
 	else if (!strcmp(name, "cpl"))
 		*value = cpu->cpl;
 	else if (!strcmp(name, "cpu"))
@@ -254,6 +259,10 @@ bool expr_reg_set(struct cpu *cpu, const char *name, u64 value)
 		memcpy((u8 *)cpu + pl->offset, &value, pl->size);
 		if (pl->derived)
 			derived(cpu);
+	} else if (!strcmp(name, "fcw")) {
+		x87_set_cw(&cpu->x87, (u16)value);
+	} else if (!strcmp(name, "fsw")) {
+		x87_set_sw(&cpu->x87, (u16)value);
 	} else if (!strcmp(name, "rip") || !strcmp(name, "eip") || !strcmp(name, "ip")) {
 		dbg_set_rip(cpu, cpu_long64(cpu) ? value : (u32)value);
 	} else if (!strcmp(name, "rflags") || !strcmp(name, "eflags")) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include "cpu/exec/system.h"
 #include "cpu/exec/vec.h"
+#include "cpu/exec/x87.h"
 
 enum kind {
 	K_GPR, K_PC, K_FLAGS, K_SEL, K_ST, K_FCTRL, K_FSTAT, K_FTAG, K_FISEG, K_FIOFF, K_FOSEG, K_FOOFF, K_FOP, K_XMM, K_MXCSR, K_YMMH,
@@ -63,7 +64,7 @@ const struct gdb_register *gdb_register_at(enum gdb_arch arch, unsigned n)
 
 static struct x87_reg *st(struct cpu *cpu, unsigned i)
 {
-	return &cpu->x87.r[(cpu->x87.top + i) & 7];
+	return &cpu->x87.r[(x87_top(&cpu->x87) + i) & 7];
 }
 
 /* The full tag word (SDM Vol. 1, 8.1.7) from the abridged one and the contents. */
@@ -75,7 +76,7 @@ static u16 full_tags(const struct cpu *cpu)
 		const struct x87_reg *r = &cpu->x87.r[i];
 		unsigned exp = r->se & 0x7fff, tag = 2;
 
-		if (!(cpu->x87.valid >> i & 1))
+		if (!(x87_valid(&cpu->x87) >> i & 1))
 			tag = 3;
 		else if (!exp && !r->mant)
 			tag = 1;
@@ -105,7 +106,7 @@ static u64 read_plain(struct debugger *d, struct cpu *cpu, const struct gdb_regi
 	case K_FLAGS: return dbg_rflags(d, cpu);
 	case K_SEL: return cpu->seg[r->index].sel;
 	case K_FCTRL: return cpu->x87.cw;
-	case K_FSTAT: return cpu->x87.sw;
+	case K_FSTAT: return x87_sw(&cpu->x87);
 	case K_FTAG: return full_tags(cpu);
 	case K_FISEG: return cpu->x87.fcs;
 	case K_FIOFF: return (u32)cpu->x87.fip;
@@ -204,12 +205,10 @@ static bool write_plain(struct debugger *d, struct cpu *cpu, const struct gdb_re
 	case K_ARCHPC: dbg_set_rip(cpu, v); return true;
 	case K_FLAGS: rflags_load(cpu, (u32)v, ~(u32)FL_VM); return true;
 	case K_SEL: return write_selector(cpu, r->index, (u16)v);
-	case K_FCTRL: cpu->x87.cw = (u16)v; return true;
+	case K_FCTRL: x87_set_cw(&cpu->x87, (u16)v); return true;
 	case K_FSTAT: x87_set_sw(&cpu->x87, (u16)v); return true;
 	case K_FTAG:
-		cpu->x87.valid = 0;
-		for (unsigned i = 0; i < 8; i++)
-			cpu->x87.valid |= (u8)(((v >> 2 * i & 3) != 3) << i);
+		x87_set_tag_word(&cpu->x87, (u16)v);
 		return true;
 	case K_FISEG: cpu->x87.fcs = (u16)v; return true;
 	case K_FIOFF: cpu->x87.fip = v; return true;

@@ -8,6 +8,7 @@
 #include <zlib.h>
 #include "base/host.h"
 #include "cpu/exec/blocks.h"
+#include "cpu/exec/x87.h"
 #include "cpu/vmx/vmx.h"
 #include "cpu/watch.h"
 #include "debug/trace.h"
@@ -611,7 +612,7 @@ static u8 *put_vector(struct cpu *cpu, const struct operand *o, u8 *p)
 		memcpy(p, &cpu->v[o->reg & 31], n);
 		return p + n;
 	}
-	unsigned top = o->kind == OPK_MM ? 0 : cpu->x87.top;
+	unsigned top = o->kind == OPK_MM ? 0 : x87_top(&cpu->x87);
 	const struct x87_reg *r = &cpu->x87.r[(top + o->reg) & 7];
 	*p++ = o->reg & 7;
 	memcpy(p, &r->mant, 8);

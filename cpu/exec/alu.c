@@ -24,18 +24,18 @@
 /* ADC, SBB: carry in from FK_RES, which a preceding micro-operation made sure of. */
 #define TOP_BIT(bits, v) ((v) >> (bits - 1) & 1)
 #define DO_adc_n(bits) r = (u##bits)(a + b + (fb & FL_CF))
-#define DO_adc_f(bits)                                                                            \
-	r = (u##bits)(a + b + (fb & FL_CF));                                                       \
-	fa = SX(bits, r);                                                                          \
-	fb = TOP_BIT(bits, (a & b) | ((a | b) & ~r)) | ((a ^ b ^ r) & FL_AF) |                     \
-	     TOP_BIT(bits, (a ^ r) & (b ^ r)) << 11;                                               \
-	KIND(FK_RES)
+#define DO_adc_f(bits) WITH_CARRY(bits, "adc")
 #define DO_sbb_n(bits) r = (u##bits)(a - b - (fb & FL_CF))
-#define DO_sbb_f(bits)                                                                            \
-	r = (u##bits)(a - b - (fb & FL_CF));                                                       \
+#define DO_sbb_f(bits) WITH_CARRY(bits, "sbb")
+/* The host's own carry and overflow: made of a, b and r they take twice the instructions. */
+#define WITH_CARRY(bits, insn)                                                                     \
+	bool carry, overflow;                                                                      \
+	r = a;                                                                                     \
+	asm("bt $0, %k[flags]\n\t" insn " %[b], %[r]"                                              \
+	    : [r] "+q"(r), "=@ccc"(carry), "=@cco"(overflow)                                       \
+	    : [b] "q"(b), [flags] "r"(fb));                                                        \
 	fa = SX(bits, r);                                                                          \
-	fb = TOP_BIT(bits, (~a & b) | ((~a | b) & r)) | ((a ^ b ^ r) & FL_AF) |                    \
-	     TOP_BIT(bits, (a ^ b) & (a ^ r)) << 11;                                               \
+	fb = carry | ((a ^ b ^ r) & FL_AF) | (u64)overflow << 11;                                  \
 	KIND(FK_RES)
 
 /* A slow access may be where the block is left, so the slow twin leaves the flags even if they are dead by then. */
@@ -213,6 +213,7 @@ static void need_res(struct builder *b)
 	case SF_LOGIC: return;
 	case SF_ADD: emit(b, from_add[b->sf_lg]); break;
 	case SF_SUB: emit(b, from_sub[b->sf_lg]); break;
+	case SF_COMPARED: b->sf = SF_DYNAMIC; return;
 	case SF_DYNAMIC: emit(b, flags_res_dynamic); return; /* SF and PF may be inverted: still dynamic */
 	}
 	b->sf = SF_RES;

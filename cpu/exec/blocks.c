@@ -400,7 +400,7 @@ const struct uop *block_rest_of_insn(struct cpu *cpu, const struct uop *u)
 
 /* ---- building --------------------------------------------------------------------------------------------------- */
 
-extern const struct exec_desc exec_jmp_rel, exec_jcc, exec_call_rel, exec_call_ind;
+extern const struct exec_desc exec_jmp_rel, exec_jcc, exec_call_rel, exec_call_ind, exec_sti;
 
 #define EXTENDED_INSNS 32
 #define EXTENDED_BRANCHES 4
@@ -413,9 +413,9 @@ static bool ends_block(const struct insn *in)
 }
 
 /*
- * Does the block go on behind its @branches-th branch @in, which is not taken, or comes back? For a while: what is further on is
- * decoded once more where something else leads to it. A block for one use would not be there when the call returns; who counts
- * blocks wants them executed from end to end.
+ * Does the block go on behind its @branches-th branch @in, which is not taken, or comes back, or behind STI? For a while: what is
+ * further on is decoded once more where something else leads to it. A block for one use would not be there when the call returns;
+ * who counts blocks wants them executed from end to end.
  */
 static bool goes_on_behind(const struct cpu *cpu, const struct insn *in, unsigned branches, unsigned max)
 {
@@ -424,7 +424,8 @@ static bool goes_on_behind(const struct cpu *cpu, const struct insn *in, unsigne
 	if (cpu->blocks->builder.count >= EXTENDED_INSNS || branches > EXTENDED_BRANCHES || max < BLOCK_MAX_INSNS ||
 	    watch_on(cpu, WATCH_BLOCK))
 		return false;
-	return x == &exec_jcc || ((x == &exec_call_rel || x == &exec_call_ind) && !code_not_flat(cpu->mode) && in->opsize >= 4);
+	return x == &exec_jcc || (x == &exec_sti && !(cpu->mode & MODE_NONROOT)) ||
+	       ((x == &exec_call_rel || x == &exec_call_ind) && !code_not_flat(cpu->mode) && in->opsize >= 4);
 }
 
 /* An invalid encoding executes as #UD (or #GP for an over-long one). */

@@ -30,16 +30,17 @@ enum cond { C_O, C_B, C_Z, C_BE, C_S, C_P, C_L, C_LE };
 #define RES_be ((fb & FL_CF) || fa == 0)
 #define RES_s ((s64)fa < 0)
 #define RES_p (!__builtin_parity((u8)fa))
-#define RES_l ((fa >> 63) != (fb >> 11 & 1))
-#define RES_le (fa == 0 || (fa >> 63) != (fb >> 11 & 1))
+#define RES_l ((fa >> 52 ^ fb) & FL_OF) /* SF is bit 63 */
+#define RES_le (fa == 0 || RES_l)
 #define LOGIC_l ((s64)fa < 0)
 #define LOGIC_le ((s64)fa <= 0)
 #define ADD_b (fa < fb)
+#define COMPARED_p (!(fb & FL_PF))
 
 #define FOR_SHORT_CONDITIONS(X)                                                                   \
 	X(SUB, b) X(SUB, z) X(SUB, be) X(SUB, l) X(SUB, le)                                        \
 	X(RES, o) X(RES, b) X(RES, z) X(RES, be) X(RES, s) X(RES, p) X(RES, l) X(RES, le)          \
-	X(LOGIC, l) X(LOGIC, le) X(ADD, b)
+	X(LOGIC, l) X(LOGIC, le) X(ADD, b) X(COMPARED, p)
 
 /* Any condition for flags of any kind: out of line. cc in u->sh. */
 static bool condition_dynamic(struct cpu *cpu, unsigned cc, u64 fa, u64 fb)
@@ -61,8 +62,10 @@ static bool condition_dynamic(struct cpu *cpu, unsigned cc, u64 fa, u64 fb)
 			    P##_RES_l, P##_RES_le},                                                 \
 		[SF_LOGIC] = {P##_RES_o, P##_RES_b, P##_RES_z, P##_RES_be, P##_RES_s, P##_RES_p,     \
 			      P##_LOGIC_l, P##_LOGIC_le},                                           \
+		[SF_COMPARED] = {P##_RES_o, P##_RES_b, P##_RES_z, P##_RES_be, P##_RES_s, P##_COMPARED_p, \
+				 P##_RES_l, P##_RES_le},                                             \
 	}
-#define SF_KINDS 5
+#define SF_KINDS 6
 
 /* ---- Jcc -------------------------------------------------------------------------------------------- */
 
@@ -327,10 +330,7 @@ bool fuse_compare_branch(struct builder *b, const struct insn *in, bool is_test)
 	}                                                                                          \
 	void cmov_##kind##_##c(UOP_ARGS)                                                    \
 	{                                                                                          \
-		ea = REG64(u->dst);                                                                 \
-		if ((!!(kind##_##c)) != (u->sh & 1))                                                \
-			ea = REG64(u->src);                                                         \
-		REG64(u->dst) = ea & u->imm;                                                        \
+		CMOV(!!(kind##_##c));                                                               \
 		NEXT;                                                                               \
 	}
 FOR_SHORT_CONDITIONS(SETCC)
@@ -359,10 +359,7 @@ static NOINLINE void cmov_DYN_any(UOP_ARGS)
 	{                                                                                          \
 		if (unlikely(cpu->flag_kind < FK_SUB))                                              \
 			return cmov_DYN_any(UOP_PASS);                                              \
-		ea = REG64(u->dst);                                                                 \
-		if ((SUB_##c) != (u->sh & 1))                                                       \
-			ea = REG64(u->src);                                                         \
-		REG64(u->dst) = ea & u->imm;                                                        \
+		CMOV(SUB_##c);                                                                      \
 		NEXT;                                                                               \
 	}
 SETCC_DYN(b)

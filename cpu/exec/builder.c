@@ -341,7 +341,7 @@ static void emit_raise(struct builder *b, unsigned vector, u32 attr)
 	b->ended = true;
 }
 
-static COLD void x87_pending(UOP_ARGS)
+static COLD void x87_pending_slow(UOP_ARGS)
 {
 	if (x87_check_pending(cpu))
 		return uop_fault(UOP_PASS);
@@ -352,7 +352,7 @@ static COLD void x87_pending(UOP_ARGS)
 static void check_x87_pending(UOP_ARGS)
 {
 	if (unlikely(cpu->x87.sw & X87_ES))
-		return x87_pending(UOP_PASS);
+		return x87_pending_slow(UOP_PASS);
 	NEXT;
 }
 

@@ -14,6 +14,7 @@ enum static_flags {
 	SF_ADD,
 	SF_RES,      /* FK_RES from an arithmetic result: no inverted SF or PF */
 	SF_LOGIC,    /* the same with CF = OF = 0 */
+	SF_COMPARED, /* FK_RES of a floating-point comparison: SF = OF = AF = 0, and FL_PF in fb is the inverse of PF */
 };
 
 #define BUILDER_MAX_UOPS (BLOCK_MAX_INSNS * 8 + 8)
@@ -22,7 +23,7 @@ enum static_flags {
 
 #define PAIR_INDEX_BITS 10
 
-#define PAIR_TABLES 6
+#define PAIR_TABLES 8
 
 /* Handlers that are first and second halves, and of each second half those that do both, by first half. */
 struct pair_table {

@@ -64,12 +64,12 @@ static void put_bytes(u8 *buf, unsigned at, const void *v, unsigned n)
 static void x87_store(const struct cpu *cpu, u8 *buf, bool rexw)
 {
 	const struct x87 *f = &cpu->x87;
-	u16 tags = f->valid;
+	u16 tags = x87_valid(f), sw = x87_sw(f);
 
 	memset(buf, 0, 24);
 	memset(buf + 32, 0, 128);
 	put_bytes(buf, 0, &f->cw, 2);
-	put_bytes(buf, 2, &f->sw, 2);
+	put_bytes(buf, 2, &sw, 2);
 	put_bytes(buf, 4, &tags, 2);
 	put_bytes(buf, 6, &f->fop, 2);
 	put_bytes(buf, 8, &f->fip, rexw ? 8 : 4);
@@ -79,7 +79,7 @@ static void x87_store(const struct cpu *cpu, u8 *buf, bool rexw)
 		put_bytes(buf, 20, &f->fds, 2);
 	}
 	for (unsigned i = 0; i < 8; i++) {
-		const struct x87_reg *r = &f->r[(f->top + i) & 7];
+		const struct x87_reg *r = &f->r[(x87_top(f) + i) & 7];
 
 		put_bytes(buf, 32 + 16 * i, &r->mant, 8);
 		put_bytes(buf, 40 + 16 * i, &r->se, 2);
@@ -97,7 +97,7 @@ static void x87_load(struct cpu *cpu, const u8 *buf, bool rexw)
 	memcpy(&f->fop, buf + 6, 2);
 	f->cw = (cw & 0x1f3f) | 0x40;
 	f->fop &= 0x7ff;
-	f->valid = buf[4];
+	x87_set_valid(f, buf[4]);
 	f->fip = f->fdp = 0;
 	f->fcs = f->fds = 0;
 	memcpy(&f->fip, buf + 8, rexw ? 8 : 4);
@@ -107,7 +107,7 @@ static void x87_load(struct cpu *cpu, const u8 *buf, bool rexw)
 		memcpy(&f->fds, buf + 20, 2);
 	}
 	for (unsigned i = 0; i < 8; i++) {
-		struct x87_reg *r = &f->r[(f->top + i) & 7];
+		struct x87_reg *r = &f->r[(x87_top(f) + i) & 7];
 
 		memcpy(&r->mant, buf + 32 + 16 * i, 8);
 		memcpy(&r->se, buf + 40 + 16 * i, 2);
@@ -230,7 +230,7 @@ static bool x87_in_use(const struct cpu *cpu)
 {
 	const struct x87 *f = &cpu->x87;
 
-	return f->cw != 0x37f || f->sw || f->valid || f->fop || f->fip || f->fdp || f->fcs ||
+	return f->cw != 0x37f || x87_sw(f) || x87_valid(f) || f->fop || f->fip || f->fdp || f->fcs ||
 	       f->fds || !all_zero(f->r, sizeof(f->r));
 }
 
@@ -599,7 +599,6 @@ SIMPLE(stmxcsr)
 
 SIMPLE(emms)
 {
-	cpu->x87.valid = 0;
-	x87_reset_top(&cpu->x87);
+	x87_all_tags(&cpu->x87, false);
 	return 0;
 }

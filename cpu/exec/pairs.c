@@ -140,9 +140,9 @@
 	X(b, cdqe, SETREG64(REG_OFF(RAX), SREG32(REG_OFF(RAX))))                                                          \
 	X(b, setcc_RES_z, SETREG8_WIDE(u->dst, (fa == 0) ^ (u->sh & 1)))                                                  \
 	X(b, setcc_SUB_z, SETREG8_WIDE(u->dst, (fa == fb) ^ (u->sh & 1)))                                                 \
-	X(b, cmov_RES_z, ea = (fa == 0) != (u->sh & 1) ? REG64(u->src) : REG64(u->dst), REG64(u->dst) = ea & u->imm)      \
-	X(b, cmov_SUB_z, ea = (fa == fb) != (u->sh & 1) ? REG64(u->src) : REG64(u->dst), REG64(u->dst) = ea & u->imm)     \
-	X(b, cmov_SUB_be, ea = (fa <= fb) != (u->sh & 1) ? REG64(u->src) : REG64(u->dst), REG64(u->dst) = ea & u->imm)
+	X(b, cmov_RES_z, CMOV(fa == 0))\
+	X(b, cmov_SUB_z, CMOV(fa == fb))\
+	X(b, cmov_SUB_be, CMOV(fa <= fb))
 #define RARER_MEMORY_FIRSTS(X, b)                                                                                         \
 	X(b, push64_i, PUSH, u->imm)                                                                                      \
 	X(b, movsx32_64_rm_bd, LOAD, EA_bd, s32, SETREG64(u->dst, (s64)m))                                                \
@@ -325,6 +325,13 @@ RUNS(4)
 RUNS(5)
 RUNS(6)
 
+/* Runs are second halves, too. */
+#define RUN_SECONDS(X)                                                                             \
+	X(push64_run2) X(push64_run3) X(push64_run4) X(push64_run5) X(push64_run6)                 \
+	X(pop64_run2) X(pop64_run3) X(pop64_run4) X(pop64_run5) X(pop64_run6)                      \
+	X(pop64_run2_ret) X(pop64_run3_ret) X(pop64_run4_ret) X(pop64_run5_ret) X(pop64_run6_ret)
+RUN_SECONDS(COMMON_JUMP)
+
 static const uop_fn push_runs[] = {push64_run2, push64_run3, push64_run4, push64_run5, push64_run6};
 static const uop_fn pop_runs[] = {pop64_run2, pop64_run3, pop64_run4, pop64_run5, pop64_run6};
 static const uop_fn pop_runs_ret[] = {pop64_run2_ret, pop64_run3_ret, pop64_run4_ret, pop64_run5_ret, pop64_run6_ret};
@@ -343,8 +350,8 @@ static unsigned run_length(const struct builder *b, unsigned i)
 	return n;
 }
 
-/* Makes one handler of the @n from @i on. */
-static void fuse_run(struct builder *b, unsigned i, unsigned n)
+/* Makes one handler of the @n PUSH or POP from @i on. */
+static void name_run(struct builder *b, unsigned i, unsigned n)
 {
 	if (b->u[i].fn == push64_r)
 		b->u[i].fn = push_runs[n - 2];
@@ -377,8 +384,8 @@ static const uop_fn rarer_firsts[] = {RARER_REGISTER_FIRSTS(NAME_FIRST, ) RARER_
 static const uop_fn common_seconds[] = {COMMON_SECONDS(NAME)};
 static const uop_fn rarer_common[][ARRAY_SIZE(rarer_firsts)] = {COMMON_SECONDS(RARER_ROW)};
 static const uop_fn common_firsts[] = {COMMON_REGISTER_FIRSTS(NAME_FIRST, ) COMMON_MEMORY_FIRSTS(NAME_FIRST, )};
-static const uop_fn rarer_seconds[] = {RARER_SECONDS(NAME)};
-static const uop_fn common_rarer[][ARRAY_SIZE(common_firsts)] = {RARER_SECONDS(COMMON_ROW)};
+static const uop_fn rarer_seconds[] = {RARER_SECONDS(NAME) RUN_SECONDS(NAME)};
+static const uop_fn common_rarer[][ARRAY_SIZE(common_firsts)] = {RARER_SECONDS(COMMON_ROW) RUN_SECONDS(COMMON_ROW)};
 
 #define TABLE(f, s, p) {f, s, &p[0][0], ARRAY_SIZE(f), ARRAY_SIZE(s)}
 static const struct pair_table ours[] = {
@@ -390,11 +397,14 @@ static const struct pair_table ours[] = {
 };
 
 /* The first that fits is taken. Those of 256-bit operations come from vec_pairs.c, and are absent where nobody wrote them. */
-enum { ON_BASE_TABLE, ON_SRC_TABLE, YMM_TABLE = ARRAY_SIZE(ours) };
+enum { ON_BASE_TABLE, ON_SRC_TABLE, SD_TABLE = ARRAY_SIZE(ours), SS_TABLE, YMM_TABLE };
 _Static_assert(YMM_TABLE + 1 == PAIR_TABLES, "they are all of them");
+extern const struct pair_table sd_pairs, ss_pairs;
 extern const struct pair_table ymm_pairs __attribute__((weak));
 static const struct pair_table *const tables[PAIR_TABLES] = {&ours[0], &ours[1], &ours[2], &ours[3], &ours[4],
+								  [SD_TABLE] = &sd_pairs, [SS_TABLE] = &ss_pairs,
 								  [YMM_TABLE] = &ymm_pairs};
+uop_fn scalar_to_memory(const struct uop *u);
 uop_fn ymm_run(const struct uop *u, unsigned left, unsigned *n) __attribute__((weak));
 
 _Static_assert(ARRAY_SIZE(firsts) < 255 && ARRAY_SIZE(seconds) < 255,
@@ -446,35 +456,60 @@ static bool operands_fit(const struct uop *u, unsigned t)
 	return t == ON_BASE_TABLE ? u[1].base == u->dst : t != ON_SRC_TABLE || u[1].src == u->dst;
 }
 
+/* Makes a run of what begins at @i, if anything does: how many micro-operations it is, or 0. */
+static unsigned fuse_run(struct builder *b, unsigned i)
+{
+	struct uop *u = &b->u[i];
+	unsigned n;
+
+	if (i + 1 >= b->n || !u->fn || !u[1].fn || !may_begin(b, i))
+		return 0;
+	n = run_length(b, i);
+	if (n > 1) {
+		name_run(b, i, n);
+		return n;
+	}
+	const struct pair_index *x = find(b, u->fn);
+	uop_fn run = NULL;
+	if (x->first[YMM_TABLE])
+		run = ymm_run(u, b->n - i, &n);
+	else if (x->first[SD_TABLE] || x->first[SS_TABLE])
+		run = scalar_to_memory(u), n = 2;
+	if (!run)
+		return 0;
+	u->fn = run;
+	return n;
+}
+
+/* The handler of the pair @u and the one behind it, or NULL. */
+static uop_fn pair_of(struct builder *b, const struct uop *u)
+{
+	const struct pair_index *x = find(b, u->fn), *y = find(b, u[1].fn);
+
+	for (unsigned t = 0; t < PAIR_TABLES; t++)
+		if (x->first[t] && y->second[t] && operands_fit(u, t))
+			return tables[t]->pairs[(y->second[t] - 1u) * tables[t]->nfirsts + x->first[t] - 1u];
+	return NULL;
+}
+
+/* Runs go first; one micro-operation may form a pair with the run behind it. */
 void fuse_pairs(struct builder *b)
 {
-	for (unsigned i = 0; i + 1 < b->n; i++) {
-		const struct pair_index *x = b->u[i].fn ? find(b, b->u[i].fn) : NULL;
-		unsigned n;
+	for (unsigned i = 0; i + 1 < b->n;) {
+		unsigned n = fuse_run(b, i);
 
-		if (!x || !x->fn || !b->u[i + 1].fn || !may_begin(b, i))
-			continue;
-		n = run_length(b, i);
-		if (n > 1) {
-			fuse_run(b, i, n);
-			i += n - 1;
+		if (n) {
+			i += n;
 			continue;
 		}
-		uop_fn run = x->first[YMM_TABLE] ? ymm_run(&b->u[i], b->n - i, &n) : NULL;
-		if (run) {
-			b->u[i].fn = run;
-			i += n - 1;
+		if (!b->u[i].fn || !b->u[i + 1].fn) {
+			i++;
 			continue;
 		}
-		const struct pair_index *y = find(b, b->u[i + 1].fn);
-		if (y->first[YMM_TABLE] && ymm_run(&b->u[i + 1], b->n - i - 1, &n))
-			continue; /* the next one's run is worth more */
-		for (unsigned t = 0; t < PAIR_TABLES; t++) {
-			if (!x->first[t] || !y->second[t] || !operands_fit(&b->u[i], t))
-				continue;
-			const struct pair_table *p = tables[t];
-			b->u[i++].fn = p->pairs[(y->second[t] - 1u) * p->nfirsts + x->first[t] - 1u];
-			break;
-		}
+		n = fuse_run(b, i + 1);
+		uop_fn pair = may_begin(b, i) ? pair_of(b, &b->u[i]) : NULL;
+		if (pair)
+			b->u[i].fn = pair;
+		i += n ? 1 + n : pair ? 2 : 1;
 	}
 }

@@ -7,6 +7,7 @@
 #include "cpu/exec/cpuid.h"
 #include "cpu/exec/system.h"
 #include "cpu/exec/vec.h"
+#include "cpu/exec/x87.h"
 #include "cpu/fault_log.h"
 #include "cpu/vmx/vmx.h"
 
@@ -730,8 +731,8 @@ void cpu_reset(struct cpu *cpu, bool init_only)
 		memset(&cpu->x87, 0, sizeof(cpu->x87));
 		memset(cpu->v, 0, sizeof(cpu->v));
 		memset(cpu->k, 0, sizeof(cpu->k));
-		cpu->x87.cw = 0x40;
-		cpu->x87.valid = 0xff;
+		x87_all_tags(&cpu->x87, true);
+		x87_set_cw(&cpu->x87, 0x40);
 		cpu->events = 0;
 		cpu->smbase = 0x30000;
 		vmx_reset(cpu);

@@ -9,6 +9,7 @@
 
 #include "cpu/exec/exec.h"
 #include "cpu/exec/flags.h"
+#include "cpu/exec/x87.h"
 #include "cpu/vmx/vmx.h"
 
 /* clang-format off */
@@ -22,7 +23,8 @@ SNAPSHOT(dtr_snapshot, "descriptor-table", 1, struct dtr, DTR_FIELDS);
 SNAPSHOT(x87_reg_snapshot, "x87-register", 1, struct x87_reg, X87_REG_FIELDS);
 
 #define X87_FIELDS(V, S, H, P) \
-	S(r, x87_reg_snapshot) V(cw) V(sw) V(valid) H(top) V(fop) V(fcs) V(fds) P(4) V(fip) V(fdp)
+	S(r, x87_reg_snapshot) V(cw) V(sw) V(valid) H(st0) V(fop) V(fcs) V(fds) H(c1) H(empty) H(refuse) H(refuse_store) \
+	P(4) V(fip) V(fdp) P(8)
 SNAPSHOT(x87_snapshot, "x87", 1, struct x87, X87_FIELDS);
 
 #define VEC_FIELDS(V, S, H, P) V(b)
@@ -84,6 +86,7 @@ void cpu_state_copy(const struct cpu *cpu, struct cpu *copy)
 {
 	memcpy(copy, cpu, sizeof(*copy));
 	cpu_rflags(copy);
+	x87_for_snapshot(&copy->x87);
 	copy->fa = copy->fb = 0;
 	copy->icount_end = cpu_icount(cpu);
 	copy->cd = 0;
@@ -144,7 +147,7 @@ static void derive(struct cpu *cpu)
 {
 	memset(&cpu->r[R_ZERO], 0, (R_SEGBASE - R_ZERO) * sizeof(cpu->r[0]));
 	cpu->r[R_4GIB] = BIT64(32);
-	x87_set_sw(&cpu->x87, cpu->x87.sw);
+	x87_from_snapshot(&cpu->x87);
 	cpu->fault.why = NULL;
 	memset(cpu->triple, 0, sizeof(cpu->triple));
 	cpu->attn = 1;

@@ -26,6 +26,7 @@ static int cursor_locate(struct cpu *cpu, const struct insn *in, struct cursor *
 {
 	u64 off = reg_read(cpu, c->reg, in->adsize), room,
 	    last = in->adsize == 8 ? ~0ull : BIT64(in->adsize * 8) - 1;
+	const unsigned lg = (unsigned)__builtin_ctz(size);
 	u64 lin;
 
 	c->host = NULL;
@@ -34,17 +35,19 @@ static int cursor_locate(struct cpu *cpu, const struct insn *in, struct cursor *
 	if (*n < 2)
 		return 0;
 	if (!(cpu->rflags & FL_DF))
-		room = MIN((4096 - (c->lin & 4095)) / size, (last - off) / size);
+		room = MIN((4096 - (c->lin & 4095)) >> lg, (last - off) >> lg);
 	else if ((c->lin & 4095) + size <= 4096)
-		room = MIN((c->lin & 4095) / size, off / size) + 1;
+		room = MIN((c->lin & 4095) >> lg, off >> lg) + 1;
 	else
 		room = 1;
 	*n = MIN(*n, room);
-	if (cpu->rflags & FL_DF)
-		off -= (*n - 1) * size;
-	if (*n < 2 || seg_linear(cpu, c->seg, off, *n * size, c->acc, &lin))
-		*n = 1;
-	else
+	lin = c->lin;
+	if (cpu->rflags & FL_DF) {
+		lin -= (*n - 1) << lg;
+		off -= (*n - 1) << lg;
+	}
+	/* In 64-bit mode what is allowed for one element is allowed for all in its page. */
+	if (*n > 1 && (cpu_long64(cpu) || !seg_linear(cpu, c->seg, off, *n * size, c->acc, &lin)))
 		c->host = mem_host(cpu, lin, *n * size, c->acc);
 	if (c->host && cpu->rflags & FL_DF)
 		c->host += (*n - 1) * size;

@@ -429,7 +429,7 @@ static void gen_cli(struct builder *b, const struct insn *in, u32 arg)
 }
 const struct exec_desc exec_cli = {.gen = gen_cli, .op = op_cli};
 
-SIMPLE(sti)
+static int op_sti(struct cpu *cpu, const struct insn *in)
 {
 	if (iopl_allows(cpu)) {
 		if (!(cpu->rflags & FL_IF))
@@ -445,6 +445,27 @@ SIMPLE(sti)
 	cpu->rflags |= FL_VIF;
 	return 0;
 }
+
+/* The same at CPL 0. With no event to hold back its shadow hides nothing, and the block goes on behind it. */
+static void sti_cpl0(UOP_ARGS)
+{
+	if (unlikely(cpu->cpl || cpu->events || cpu->attn))
+		NEXT;
+	cpu->rflags |= FL_IF;
+	return u[2].fn(cpu, u + 2, fa, ea, fb, cd);
+}
+
+static void gen_sti(struct builder *b, const struct insn *in, u32 arg)
+{
+	const bool last = b->cur + 1 == b->count;
+
+	if (!last)
+		emit(b, sti_cpl0);
+	emit_call_end(b, in, op_sti);
+	b->ended = last;
+	b->sf = SF_DYNAMIC;
+}
+const struct exec_desc exec_sti = {.gen = gen_sti, .op = op_sti};
 
 static int set_ac(struct cpu *cpu, bool on)
 {

@@ -82,6 +82,15 @@ static ALWAYS_INLINE unsigned jump_cache_index(u64 rip, u64 key)
 #define SETREG32(off, v) (AT(u64, off) = (u32)(v))
 #define SETREG64(off, v) (AT(u64, off) = (u64)(v))
 
+/* CMOVcc, sh bit 0 negates: both registers are loaded, for a branch would be mispredicted where the guest has none. */
+static ALWAYS_INLINE u64 chosen(unsigned second, u64 first_value, u64 second_value)
+{
+	asm("" : "+r"(first_value), "+r"(second_value));
+	return second & 1 ? second_value : first_value;
+}
+#define CMOV(cond)                                                                                \
+	ea = REG64(u->dst), ea = chosen((u8)((cond) ^ u->sh), ea, REG64(u->src)), REG64(u->dst) = ea & u->imm
+
 #define REG_OFF(reg) ((u16)((reg) * 8))
 #define REG8H_OFF(reg) ((u16)((reg) * 8 + 1)) /* AH CH DH BH as 0..3 */
 #define VEC_OFF(n) ((u16)(offsetof(struct cpu, v) + (n) * sizeof(union vec)))

@@ -12,23 +12,20 @@ COLD void vec_misaligned(UOP_ARGS)
 
 void vec_mmx_enter(struct cpu *cpu, int reg)
 {
-	cpu->x87.valid = 0xff;
-	x87_reset_top(&cpu->x87);
+	x87_all_tags(&cpu->x87, true);
 	if (reg >= 0)
 		cpu->x87.r[reg].se = 0xffff;
 }
 
 static void mmx_done(UOP_ARGS)
 {
-	cpu->x87.valid = 0xff;
-	x87_reset_top(&cpu->x87);
+	x87_all_tags(&cpu->x87, true);
 	NEXT;
 }
 
 static void mmx_done_written(UOP_ARGS)
 {
-	cpu->x87.valid = 0xff;
-	x87_reset_top(&cpu->x87);
+	x87_all_tags(&cpu->x87, true);
 	AT(struct x87_reg, u->dst).se = 0xffff;
 	NEXT;
 }
@@ -36,7 +33,7 @@ static void mmx_done_written(UOP_ARGS)
 /* Before a store: hardware has reset TOP, but not the tags, when the store faults. */
 static void mmx_top(UOP_ARGS)
 {
-	x87_reset_top(&cpu->x87);
+	x87_set_top(&cpu->x87, 0);
 	NEXT;
 }
 

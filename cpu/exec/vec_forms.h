@@ -71,6 +71,16 @@ struct vec256 {
 #define PUT_X(off, v) (XMM(off) = (v))
 #define PUT_M(off, v) _mm_storel_epi64((vec128 *)((char *)cpu + (off)), (v))
 
+/* ---- the host's instructions ------------------------------------------------------------------------------ */
+
+/* Through asm, because the compiler may commute or fold arithmetic that it understands. */
+#define HOST2(op)                                                                                 \
+	static ALWAYS_INLINE vec128 host_##op(vec128 a, vec128 b)                                  \
+	{                                                                                          \
+		asm(#op " %1, %0" : "+x"(a) : "x"(b));                                              \
+		return a;                                                                           \
+	}
+
 /* ---- handlers ------------------------------------------------------------------------------------------ */
 
 /* name_slow and name_bd, _bis, _pre: loads `m`, then the statement that follows. */
@@ -100,12 +110,12 @@ struct vec256 {
 
 #define VEC_LOAD(name, size, ...)                                                                 \
 	VEC_LOAD_SLOW(name, size, __VA_ARGS__)                                                            \
-	VEC_LOAD_FORM(static, name, bd, size, __VA_ARGS__)                                                \
-	VEC_LOAD_FORM(static, name, bis, size, __VA_ARGS__)                                               \
+	VEC_LOAD_FORM(, name, bd, size, __VA_ARGS__)                                                      \
+	VEC_LOAD_FORM(, name, bis, size, __VA_ARGS__)                                                     \
 	VEC_LOAD_FORM(static, name, pre, size, __VA_ARGS__)
 
 #define VEC_STORE_FORM(name, eam, size, value)                                                    \
-	static void name##_##eam(UOP_ARGS)                                                         \
+	void name##_##eam(UOP_ARGS)                                                                \
 	{                                                                                          \
 		ea = EA_##eam;                                                                      \
 		const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];                            \
@@ -141,7 +151,7 @@ struct vec256 {
 
 /* All handlers of one register kind: name_rr and the memory forms. */
 #define VEC_HANDLERS(name, kind, size, expr)                                                      \
-	static void name##_rr(UOP_ARGS)                                                            \
+	void name##_rr(UOP_ARGS)                                                                   \
 	{                                                                                          \
 		VEC_COMPUTE(kind, GET_##kind(u->src), expr);                                        \
 		NEXT;                                                                               \

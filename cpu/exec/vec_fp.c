@@ -34,13 +34,6 @@ void cpu_mxcsr_release(struct cpu *cpu)
 
 /* ---- host instructions ---------------------------------------------------------------------------------------- */
 
-/* Through asm, because the compiler may commute or fold arithmetic that it understands. */
-#define HOST2(op)                                                                                 \
-	static ALWAYS_INLINE vec128 host_##op(vec128 a, vec128 b)                                  \
-	{                                                                                          \
-		asm(#op " %1, %0" : "+x"(a) : "x"(b));                                              \
-		return a;                                                                           \
-	}
 #define HOST1(op)                                                                                 \
 	static ALWAYS_INLINE vec128 host_##op(vec128 b)                                            \
 	{                                                                                          \
@@ -528,12 +521,12 @@ struct comparison {
 		return c;                                                                           \
 	}
 
-/* A zero result has even parity: "equal" must invert it. Any odd one serves for "not equal". */
+/* SF_COMPARED: fa has even parity, and FL_PF in fb undoes it. */
 #define COMI_FLAGS(op, bval)                                                                      \
 	do {                                                                                       \
 		struct comparison c = host_##op(XMM(u->dst), (bval));                               \
-		fa = !c.zf;                                                                         \
-		fb = (u64)c.cf | (u64)(c.zf & !c.pf) << 2;                                          \
+		fa = c.zf ? 0 : 3;                                                                  \
+		fb = (u64)c.cf | (u64)!c.pf << 2;                                                   \
 		cpu->flag_kind = FK_RES;                                                            \
 	} while (0)
 _Static_assert(FL_PF == 1 << 2 && FL_CF == 1, "positions in fb");
@@ -581,7 +574,7 @@ static void emit_comi(struct builder *b, const struct insn *in, const struct vec
 	if (b->mode & MODE_MXCSR_EXACT)
 		return emit_call(b, in, exact);
 	vec_emit_form(b, in, f, 1);
-	b->sf = SF_DYNAMIC;
+	b->sf = SF_COMPARED;
 }
 
 COMI(ucomiss, 4)

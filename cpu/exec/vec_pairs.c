@@ -53,6 +53,7 @@
 	X(b, addpd_bd, LOAD, EA_bd, 32, host_vaddpd(YMM(u->src), m))                               \
 	X(b, mulps_bd, LOAD, EA_bd, 32, host_vmulps(YMM(u->src), m))                               \
 	X(b, addps_bd, LOAD, EA_bd, 32, host_vaddps(YMM(u->src), m))                               \
+	X(b, pminub_bd, LOAD, EA_bd, 32, _mm256_min_epu8(YMM(u->src), m))                          \
 	X(b, store_bd, STORE, EA_bd, 32)                                                           \
 	X(b, store_bis, STORE, EA_bis, 32)                                                         \
 	X(b, storea_bd, STORE, EA_bd, 32A)                                                         \
@@ -124,7 +125,7 @@ MEMORY(INLINE_MEMORY, )
 	X(blend_rr) X(pslld_imm) X(psrld_imm) X(psllq_imm) X(psrlq_imm) X(mov_rr) X(extract_half)               \
 	X(insert_low_rr) X(insert_high_rr) X(pmovmskb) X(addps_rr) X(addpd_rr) X(mulps_rr) X(mulpd_rr)           \
 	X(mov_bd) X(mov_bis) X(mova_bd) X(mova_bis) X(paddd_bd) X(pxor_bd) X(pshufb_bd) X(pcmpeqb_bd)            \
-	X(mulpd_bd) X(addpd_bd) X(mulps_bd) X(addps_bd) X(store_bd) X(store_bis) X(storea_bd) X(storea_bis)
+	X(mulpd_bd) X(addpd_bd) X(mulps_bd) X(addps_bd) X(pminub_bd) X(store_bd) X(store_bis) X(storea_bd) X(storea_bis)
 #define ALL_THEN(b) REGISTERS(REGISTER_THEN, b) MEMORY(MEMORY_THEN, b)
 #define ALL_JUMP(b) REGISTERS(REGISTER_JUMP, b) MEMORY(MEMORY_JUMP, b)
 SECONDS(ALL_THEN)
@@ -193,10 +194,11 @@ SAME_PAGE(mov4_up, r, 32, 0, 3, ymm_mov_bd, YMM(u->dst) = HOST(__m256i, AT_DISP(
  * Runs whose values go from one operation to the next in registers, because what waits for them is long: branches on the mask of a
  * comparison, which are mispredicted now and then. @fits says that they are connected so.
  */
-#define MASK_BRANCH(v, taken)                                                                     \
+#define MASK_BRANCH(v, taken, ...)                                                                \
 	do {                                                                                       \
 		u32 mask = (u32)_mm256_movemask_epi8(v);                                            \
 		REG64(u->dst) = mask;                                                               \
+		__VA_ARGS__;                                                                        \
 		fa = (u64)(s64)(s32)mask; /* as DO_test() of branch.c */                            \
 		fb = 0;                                                                             \
 		KIND(FK_RES);                                                                       \
@@ -283,6 +285,30 @@ SEARCH2(search2_up_jnz, 0, 1, mask)
 SEARCH2(search2_down_jz, 1, 0, !mask)
 SEARCH2(search2_down_jnz, 1, 0, mask)
 
+/* The least of four loads compared, mostly with zero: how strlen() finds the end. The pointer moves on in front of the test. */
+static bool min_connected(const struct uop *u)
+{
+	return four_up(u) && u[1].src == u[0].dst && u[3].src == u[2].dst && u[2].dst != u[1].dst &&
+	       ((u[4].src == u[1].dst && u[4].base == u[3].dst) || (u[4].src == u[3].dst && u[4].base == u[1].dst)) &&
+	       (u[5].src == u[4].dst || u[5].base == u[4].dst) && u[6].src == u[5].dst && u[7].dst != u[6].dst &&
+	       u[8].dst == u[6].dst && u[8].src == u[6].dst;
+}
+
+#define MIN4(name, taken)                                                                         \
+	SAME_PAGE(name, r, 32A, 0, 3, ymm_mova_bd,                                                  \
+		  __m256i v = HOST(__m256i, AT_DISP(0)), w = HOST(__m256i, AT_DISP(2));             \
+		  YMM(u->dst) = v;                                                                  \
+		  YMM(u[1].dst) = v = _mm256_min_epu8(v, HOST(__m256i, AT_DISP(1)));                \
+		  YMM(u[2].dst) = w;                                                                \
+		  YMM(u[3].dst) = w = _mm256_min_epu8(w, HOST(__m256i, AT_DISP(3)));                \
+		  YMM(u[4].dst) = v = _mm256_min_epu8(v, w);                                        \
+		  v = _mm256_cmpeq_epi8(v, YMM(u[5].src == u[4].dst ? u[5].base : u[5].src));       \
+		  YMM(u[5].dst) = v;                                                                \
+		  u += 6;                                                                           \
+		  MASK_BRANCH(v, taken, u++; SETREG64(u->dst, REG64(u->base) - u->imm)))
+MIN4(min4_jz, !mask)
+MIN4(min4_jnz, mask)
+
 /* A result that is copied at once: both registers have it without waiting for the first. */
 #undef PUT
 #define PUT(v)                                                                                    \
@@ -315,13 +341,15 @@ ROTATE(sll_srl_or, SLL, SRL)
 ROTATE(srl_sll_or, SRL, SLL)
 
 static const struct {
-	uop_fn fn[5], fused;
+	uop_fn fn[9], fused;
 	u8 n;
 	bool (*fits)(const struct uop *u);
 } runs[] = {
 #define SEARCHES(j, jcc)                                                                           \
 	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd, ymm_por_rr, ymm_pmovmskb, j}, search2_up_##jcc, 5, search_up}, \
 	{{ymm_pcmpeqb_bd, ymm_pcmpeqb_bd, ymm_por_rr, ymm_pmovmskb, j}, search2_down_##jcc, 5, search_down}, \
+	{{ymm_mova_bd, ymm_pminub_bd, ymm_mova_bd, ymm_pminub_bd, ymm_pminub_rr, ymm_pcmpeqb_rr, ymm_pmovmskb, sub64_ri_n, j}, \
+	 min4_##jcc, 9, min_connected},                                                             \
 	{{ymm_por_rr, ymm_pmovmskb, j}, or_mask_##jcc, 3, combined_and_tested},                     \
 	{{ymm_pcmpeqb_rr, ymm_pmovmskb, j}, eq_mask_##jcc, 3, combined_and_tested}
 	SEARCHES(j_test_z32_rr, jz),

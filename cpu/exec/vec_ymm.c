@@ -323,13 +323,13 @@ void ymm_zero_upper(UOP_ARGS)
 		cpu->flag_kind = FK_RES;                                                            \
 	} while (0)
 
-static void ptest_rr(UOP_ARGS)
+static void yptest_rr(UOP_ARGS)
 {
 	YPTEST(YMM(u->base));
 	NEXT;
 }
-VEC_LOAD(ptest, 32Y, YPTEST(m))
-const struct ymm_form ymm_ptest = {.form = VEC_FORM(ptest)};
+VEC_LOAD(yptest, 32Y, YPTEST(m))
+const struct ymm_form ymm_ptest = {.form = VEC_FORM(yptest)};
 
 /* ---- floating point: through asm, because the compiler may commute or fold arithmetic that it understands ------------------ */
 

@@ -37,6 +37,7 @@ void x87_update_summary(struct cpu *cpu)
 		set_summary(cpu);
 	else
 		clear_summary(cpu);
+	x87_settle(&cpu->x87);
 }
 
 COLD int x87_check_pending(struct cpu *cpu)
@@ -44,7 +45,7 @@ COLD int x87_check_pending(struct cpu *cpu)
 	if (!(cpu->x87.sw & X87_ES))
 		return 0;
 	if (cpu->cr0 & CR0_NE)
-		return cpu_fault(cpu, EXC_MF, 0, "unmasked x87 exception pending", cpu->x87.sw);
+		return cpu_fault(cpu, EXC_MF, 0, "unmasked x87 exception pending", x87_sw(&cpu->x87));
 	log_unimplemented(
 	    cpu->log, "x87: IGNNE# (CR0.NE = 0 with an x87 exception pending): execution goes on");
 	return 0;
@@ -56,7 +57,9 @@ static bool raise(struct cpu *cpu, unsigned flags, bool c1)
 {
 	unsigned unmasked = flags & ~cpu->x87.cw & FPE_ALL;
 
-	cpu->x87.sw |= (u16)(flags | (c1 ? X87_C1 : 0));
+	cpu->x87.sw |= (u16)flags;
+	if (c1)
+		cpu->x87.c1 = X87_C1;
 	if (unmasked)
 		set_summary(cpu);
 	return unmasked & FPE_PRE;
@@ -70,8 +73,15 @@ static bool raise_env(struct cpu *cpu, const struct fp_env *e)
 /* Stack fault: C1 tells overflow from underflow. True: unmasked, nothing more happens. */
 static COLD bool stack_fault(struct cpu *cpu, bool overflow)
 {
-	cpu->x87.sw &= (u16)~X87_C1;
+	cpu->x87.c1 = 0;
 	return raise(cpu, FPE_IE | X87_SF, overflow);
+}
+
+/* What one of fast.h made of the status word: with C1. */
+static ALWAYS_INLINE void take_status(struct x87 *f, u16 sw)
+{
+	f->c1 = sw;
+	f->sw = sw & (u16)~X87_C1;
 }
 
 static struct fp_env env_of(unsigned cw)
@@ -103,7 +113,7 @@ static ALWAYS_INLINE void note_pointers(struct cpu *cpu, const struct insn *in)
 static ALWAYS_INLINE void note(struct cpu *cpu, const struct insn *in)
 {
 	note_pointers(cpu, in);
-	cpu->x87.sw &= (u16)~X87_C1;
+	cpu->x87.c1 = 0;
 }
 
 static ALWAYS_INLINE void note_mem(struct cpu *cpu, const struct insn *in, u64 ea)
@@ -172,28 +182,30 @@ static ALWAYS_INLINE int operand_write(struct cpu *cpu, const struct insn *in, c
 }
 
 /* A waiting instruction: pending exceptions first. */
-#define X87(name)                                                                                  \
-	static int x87_##name(struct cpu *cpu, const struct insn *in);                             \
-	SIMPLE(name)                                                                               \
+#define X87_WAITING(name)                                                                          \
+	static ALWAYS_INLINE int x87_##name(struct cpu *cpu, const struct insn *in);               \
+	static int op_##name(struct cpu *cpu, const struct insn *in)                               \
 	{                                                                                          \
+		int err;                                                                           \
+                                                                                                   \
 		if (unlikely(cpu->x87.sw & X87_ES) && x87_check_pending(cpu))                      \
 			return 1;                                                                  \
-		return x87_##name(cpu, in);                                                        \
+		err = x87_##name(cpu, in);                                                         \
+		x87_settle(&cpu->x87);                                                             \
+		return err;                                                                        \
 	}                                                                                          \
 	static ALWAYS_INLINE int x87_##name(struct cpu *cpu, const struct insn *in)
+
+#define X87(name)                                                                                  \
+	static int op_##name(struct cpu *cpu, const struct insn *in);                              \
+	const struct exec_desc exec_##name = {.op = op_##name};                                    \
+	X87_WAITING(name)
 
 /* The same, with micro-operations for its common cases (x87_hot.c). */
 #define X87_HOT(name, gen_fn, gen_arg)                                                             \
 	static int op_##name(struct cpu *cpu, const struct insn *in);                              \
-	static int x87_##name(struct cpu *cpu, const struct insn *in);                             \
 	const struct exec_desc exec_##name = {.op = op_##name, .gen = gen_fn, .arg = gen_arg};     \
-	static int op_##name(struct cpu *cpu, const struct insn *in)                               \
-	{                                                                                          \
-		if (unlikely(cpu->x87.sw & X87_ES) && x87_check_pending(cpu))                      \
-			return 1;                                                                  \
-		return x87_##name(cpu, in);                                                        \
-	}                                                                                          \
-	static ALWAYS_INLINE int x87_##name(struct cpu *cpu, const struct insn *in)
+	X87_WAITING(name)
 
 #define ALIAS(name, of) const struct exec_desc exec_##name = {.op = op_##of};
 
@@ -275,25 +287,24 @@ static ALWAYS_INLINE int arith_mem(struct cpu *cpu, const struct insn *in, enum 
 {
 	struct x87 *f = &cpu->x87;
 	struct f80 a, b, r;
+	u16 sw = f->sw;
 	struct fp_num n;
-	unsigned p;
 	u64 raw;
 
 	if (src_read(cpu, in, s, &raw))
 		return 1;
-	p = phys(f, 0);
-	if (unlikely(!full(f, p))) {
-		arith_underflow(cpu, p);
+	if (unlikely(!full(f, 0))) {
+		arith_underflow(cpu, 0);
 		return 0;
 	}
-	a = get(f, p);
-	if (likely(src_fast(s, raw, &b) && f80_fast_arith(op, &a, &b, f->cw, &f->sw, &r))) {
-		f->r[p].mant = r.mant;
-		f->r[p].se = r.se;
+	a = get(f, 0);
+	if (likely(src_fast(s, raw, &b) && f80_fast_arith(op, &a, &b, f->cw, &sw, &r))) {
+		take_status(f, sw);
+		put(f, 0, r);
 		return 0;
 	}
 	n = src_num(s, raw);
-	arith_exact(cpu, op, p, &n);
+	arith_exact(cpu, op, 0, &n);
 	return 0;
 }
 
@@ -302,17 +313,18 @@ static ALWAYS_INLINE int arith_reg(struct cpu *cpu, const struct insn *in, enum 
 	struct x87 *f = &cpu->x87;
 	bool to_st0 = !(in->opcode & 4);
 	unsigned i = in->modrm & 7;
-	unsigned dst = phys(f, to_st0 ? 0 : i), src = phys(f, to_st0 ? i : 0);
+	unsigned dst = to_st0 ? 0 : i, src = to_st0 ? i : 0;
+	u16 sw = f->sw;
 	struct f80 a = get(f, dst), b = get(f, src), r;
 	bool done = true;
 	struct fp_num n;
 
 	note(cpu, in);
-	if (unlikely(!(f->valid >> dst & f->valid >> src & 1))) {
+	if (unlikely(!full(f, dst) || !full(f, src))) {
 		done = arith_underflow(cpu, dst);
-	} else if (likely(f80_fast_arith(op, &a, &b, f->cw, &f->sw, &r))) {
-		f->r[dst].mant = r.mant;
-		f->r[dst].se = r.se;
+	} else if (likely(f80_fast_arith(op, &a, &b, f->cw, &sw, &r))) {
+		take_status(f, sw);
+		put(f, dst, r);
 	} else {
 		n = fp_from_f80(b);
 		done = arith_exact(cpu, op, dst, &n);
@@ -386,15 +398,14 @@ static ALWAYS_INLINE int compare_reg(struct cpu *cpu, const struct insn *in, uns
 				     unsigned pops, unsigned kind)
 {
 	struct x87 *f = &cpu->x87;
-	unsigned pa = phys(f, 0), pb = phys(f, i);
-	struct f80 a = get(f, pa), b = get(f, pb);
+	struct f80 a = get(f, 0), b = get(f, i);
 	bool done = true;
 	int order;
 
 	note_pointers(cpu, in);
 	if (!(kind & CMP_RFLAGS)) /* FCOMI and kin leave C1 alone */
-		f->sw &= (u16)~X87_C1;
-	if (unlikely(!(f->valid >> pa & f->valid >> pb & 1))) {
+		f->c1 = 0;
+	if (unlikely(!full(f, 0) || !full(f, i))) {
 		compare_result(cpu, 2, kind);
 		done = !stack_fault(cpu, false);
 	} else if (likely(f80_fast_compare(a, b, &order))) {
@@ -420,8 +431,8 @@ static ALWAYS_INLINE int compare_mem(struct cpu *cpu, const struct insn *in, uns
 
 	if (src_read(cpu, in, s, &raw))
 		return 1;
-	a = get(f, phys(f, 0));
-	if (!full(f, phys(f, 0))) {
+	a = get(f, 0);
+	if (!full(f, 0)) {
 		compare_result(cpu, 2, 0);
 		done = !stack_fault(cpu, false);
 	} else if (likely(src_fast(s, raw, &b) && f80_fast_compare(a, b, &order))) {
@@ -493,12 +504,12 @@ X87(ftst)
 	struct x87 *f = &cpu->x87;
 
 	note(cpu, in);
-	if (!full(f, phys(f, 0))) {
+	if (!full(f, 0)) {
 		compare_result(cpu, 2, 0);
 		stack_fault(cpu, false);
 		return 0;
 	}
-	a = fp_from_f80(get(f, phys(f, 0)));
+	a = fp_from_f80(get(f, 0));
 	compare_exact(cpu, &a, &zero, 0);
 	return 0;
 }
@@ -511,15 +522,16 @@ X87(fxam)
 	    [FP_CLS_QNAN] = X87_C0, [FP_CLS_SNAN] = X87_C0,   [FP_CLS_UNSUPPORTED] = 0,
 	};
 	struct x87 *f = &cpu->x87;
-	struct fp_num a = fp_from_f80(get(f, phys(f, 0)));
+	struct fp_num a = fp_from_f80(get(f, 0));
 	unsigned bits = cc[a.cls];
 
 	note(cpu, in);
-	if (!full(f, phys(f, 0)))
+	if (!full(f, 0))
 		bits = X87_C3 | X87_C0;
 	else if (a.denorm)
 		bits = X87_C3 | X87_C2;
-	f->sw = (u16)((f->sw & ~X87_CC) | bits | (a.sign ? X87_C1 : 0));
+	f->sw = (u16)((f->sw & ~X87_CC) | bits);
+	f->c1 = a.sign ? X87_C1 : 0;
 	return 0;
 }
 
@@ -530,7 +542,7 @@ static ALWAYS_INLINE void push_checked(struct cpu *cpu, struct f80 v)
 {
 	struct x87 *f = &cpu->x87;
 
-	if (unlikely(full(f, phys(f, 7)))) {
+	if (unlikely(full(f, 7))) {
 		if (stack_fault(cpu, true))
 			return;
 		v = F80_INDEFINITE;
@@ -544,7 +556,7 @@ static NOINLINE void push_exact(struct cpu *cpu, enum src s, u64 raw)
 	struct fp_env e = env_of(cpu->x87.cw);
 	struct f80 v = {0, 0};
 
-	if (!full(&cpu->x87, phys(&cpu->x87, 7))) {
+	if (!full(&cpu->x87, 7)) {
 		v = s == SRC_F32 ? f80_from_f32((u32)raw, &e) : f80_from_f64(raw, &e);
 		/* An unmasked #D is raised, but does not keep the value off the stack (seen on
 		 * hardware). */
@@ -586,11 +598,11 @@ static ALWAYS_INLINE int load_f80(struct cpu *cpu, const struct insn *in)
 static ALWAYS_INLINE int load_reg(struct cpu *cpu, const struct insn *in)
 {
 	struct x87 *f = &cpu->x87;
-	unsigned p = phys(f, in->modrm & 7);
+	unsigned i = in->modrm & 7;
 
 	note(cpu, in);
-	if (likely(full(f, p)))
-		push_checked(cpu, get(f, p));
+	if (likely(full(f, i)))
+		push_checked(cpu, get(f, i));
 	else if (!stack_fault(cpu, false)) /* goes before overflow */
 		push(f, F80_INDEFINITE);
 	return 0;
@@ -720,8 +732,8 @@ static NOINLINE int store_exact(struct cpu *cpu, const struct insn *in, unsigned
 	struct f80 v = F80_INDEFINITE;
 	u64 r;
 
-	if (full(f, phys(f, 0)))
-		v = get(f, phys(f, 0));
+	if (full(f, 0))
+		v = get(f, 0);
 	else
 		e.flags = FPE_IE | X87_SF;
 	r = size == 8 ? f80_to_f64(v, &e) : f80_to_f32(v, &e);
@@ -738,20 +750,19 @@ static ALWAYS_INLINE int store_float(struct cpu *cpu, const struct insn *in, uns
 				     bool pops)
 {
 	struct x87 *f = &cpu->x87;
-	unsigned p = phys(f, 0);
-	struct f80 v = get(f, p);
-	u16 sw = f->sw & (u16)~X87_C1;
+	struct f80 v = get(f, 0);
+	u16 sw = f->sw;
 	u64 r, ea;
 	u32 r32;
 
-	if (unlikely(!full(f, p)))
+	if (unlikely(!full(f, 0)))
 		return store_exact(cpu, in, size, pops);
 	if (size == 8 ? !f80_fast_to_f64(v, f->cw, &sw, &r) : !f80_fast_to_f32(v, f->cw, &sw, &r32))
 		return store_exact(cpu, in, size, pops);
 	if (operand_write(cpu, in, size == 8 ? (void *)&r : (void *)&r32, size, &ea))
 		return 1;
 	note_mem(cpu, in, ea);
-	f->sw = sw;
+	take_status(f, sw);
 	if (pops)
 		pop(f);
 	return 0;
@@ -760,12 +771,11 @@ static ALWAYS_INLINE int store_float(struct cpu *cpu, const struct insn *in, uns
 static int store_f80(struct cpu *cpu, const struct insn *in)
 {
 	struct x87 *f = &cpu->x87;
-	unsigned p = phys(f, 0);
-	struct f80 v = get(f, p);
+	struct f80 v = get(f, 0);
 	struct fp_env e = env_of(f->cw);
 	struct store s = {.size = 10};
 
-	if (!full(f, p)) {
+	if (!full(f, 0)) {
 		e.flags = FPE_IE | X87_SF;
 		v = F80_INDEFINITE;
 	}
@@ -778,11 +788,11 @@ static int store_f80(struct cpu *cpu, const struct insn *in)
 static ALWAYS_INLINE int store_reg(struct cpu *cpu, const struct insn *in, bool pops)
 {
 	struct x87 *f = &cpu->x87;
-	unsigned dst = phys(f, in->modrm & 7);
-	struct f80 v = get(f, phys(f, 0));
+	unsigned dst = in->modrm & 7;
+	struct f80 v = get(f, 0);
 
 	note(cpu, in);
-	if (unlikely(!full(f, phys(f, 0)))) {
+	if (unlikely(!full(f, 0))) {
 		if (in->opcode == 0xd9) { /* D9 D8+i (FSTPNCE): an empty register is only popped */
 			pop(f);
 			return 0;
@@ -826,8 +836,8 @@ static NOINLINE int store_int_exact(struct cpu *cpu, const struct insn *in, unsi
 	struct store s = {.size = bits / 8};
 	u64 r;
 
-	if (full(f, phys(f, 0))) {
-		r = (u64)f80_to_int(get(f, phys(f, 0)), bits, &e);
+	if (full(f, 0)) {
+		r = (u64)f80_to_int(get(f, 0), bits, &e);
 	} else {
 		r = BIT64(bits - 1);
 		e.flags = FPE_IE | X87_SF;
@@ -841,17 +851,16 @@ static ALWAYS_INLINE int store_int(struct cpu *cpu, const struct insn *in, unsig
 				   unsigned cw, bool pops)
 {
 	struct x87 *f = &cpu->x87;
-	unsigned p = phys(f, 0);
-	u16 sw = f->sw & (u16)~X87_C1;
+	u16 sw = f->sw;
 	u64 ea;
 	s64 r;
 
-	if (unlikely(!full(f, p) || !f80_fast_to_int(get(f, p), bits, cw, &sw, &r)))
+	if (unlikely(!full(f, 0) || !f80_fast_to_int(get(f, 0), bits, cw, &sw, &r)))
 		return store_int_exact(cpu, in, bits, cw, pops);
 	if (operand_write(cpu, in, &r, bits / 8, &ea))
 		return 1;
 	note_mem(cpu, in, ea);
-	f->sw = sw;
+	take_status(f, sw);
 	if (pops)
 		pop(f);
 	return 0;
@@ -887,8 +896,8 @@ X87(fbstp)
 	struct fp_env e = env_of(f->cw);
 	struct store s = {.size = 10};
 
-	if (full(f, phys(f, 0))) {
-		f80_to_bcd(get(f, phys(f, 0)), s.buf, &e);
+	if (full(f, 0)) {
+		f80_to_bcd(get(f, 0), s.buf, &e);
 	} else {
 		e.flags = FPE_IE | X87_SF;
 		memcpy(s.buf, (const u8[10]){[7] = 0xc0, [8] = 0xff, [9] = 0xff}, 10);
@@ -902,21 +911,21 @@ X87(fbstp)
 X87_HOT(fxch, gen_x87_unary, X87_FXCH)
 {
 	struct x87 *f = &cpu->x87;
-	unsigned pa = phys(f, 0), pb = phys(f, in->modrm & 7);
+	unsigned i = in->modrm & 7;
 	struct x87_reg t;
 
 	note(cpu, in);
-	if (unlikely(!(f->valid >> pa & f->valid >> pb & 1))) {
+	if (unlikely(!full(f, 0) || !full(f, i))) {
 		if (stack_fault(cpu, false))
 			return 0;
-		if (!full(f, pa))
-			put(f, pa, F80_INDEFINITE);
-		if (!full(f, pb))
-			put(f, pb, F80_INDEFINITE);
+		if (!full(f, 0))
+			put(f, 0, F80_INDEFINITE);
+		if (!full(f, i))
+			put(f, i, F80_INDEFINITE);
 	}
-	t = f->r[pa];
-	f->r[pa] = f->r[pb];
-	f->r[pb] = t;
+	t = *st(f, 0);
+	*st(f, 0) = *st(f, i);
+	*st(f, i) = t;
 	return 0;
 }
 
@@ -924,15 +933,15 @@ X87(fcmovcc)
 {
 	static const u8 tested[4] = {FL_CF, FL_ZF, FL_CF | FL_ZF, FL_PF};
 	struct x87 *f = &cpu->x87;
-	unsigned p = phys(f, in->modrm & 7);
+	unsigned i = in->modrm & 7;
 	/* DA C0+8n: moves if one is set; DB C0+8n: if none is. */
 	bool cond = !!(cpu->rflags & tested[in->modrm >> 3 & 3]) != (in->opcode & 1);
 
 	note_pointers(cpu, in); /* C1 stays */
-	if (!full(f, phys(f, 0)) || !full(f, p))
-		arith_underflow(cpu, phys(f, 0));
+	if (!full(f, 0) || !full(f, i))
+		arith_underflow(cpu, 0);
 	else if (cond)
-		put(f, phys(f, 0), get(f, p));
+		put(f, 0, get(f, i));
 	return 0;
 }
 
@@ -950,13 +959,12 @@ ALIAS(fcmovnu, fcmovcc)
 static ALWAYS_INLINE int sign_op(struct cpu *cpu, const struct insn *in, u16 and, u16 flip)
 {
 	struct x87 *f = &cpu->x87;
-	unsigned p = phys(f, 0);
 
 	note(cpu, in);
-	if (unlikely(!full(f, p)))
-		arith_underflow(cpu, p);
+	if (unlikely(!full(f, 0)))
+		arith_underflow(cpu, 0);
 	else
-		f->r[p].se = (f->r[p].se & and) ^ flip;
+		st(f, 0)->se = (st(f, 0)->se & and) ^ flip;
 	return 0;
 }
 
@@ -973,33 +981,35 @@ static NOINLINE void unary_exact(struct cpu *cpu, struct f80 (*fn)(struct f80, s
 {
 	struct x87 *f = &cpu->x87;
 	struct fp_env e = env_of(f->cw);
-	struct f80 r = fn(get(f, phys(f, 0)), &e);
+	struct f80 r = fn(get(f, 0), &e);
 
 	if (!raise_env(cpu, &e))
-		put(f, phys(f, 0), r);
+		put(f, 0, r);
 }
 
 X87_HOT(fsqrt, gen_x87_unary, X87_FSQRT)
 {
 	struct x87 *f = &cpu->x87;
-	unsigned p = phys(f, 0);
-	struct f80 a = get(f, p), r;
+	u16 sw = f->sw;
+	struct f80 a = get(f, 0), r;
 
 	note(cpu, in);
-	if (unlikely(!full(f, p)))
-		arith_underflow(cpu, p);
-	else if (likely(f80_fast_sqrt(&a, f->cw, &f->sw, &r)))
-		put(f, p, r);
-	else
+	if (unlikely(!full(f, 0))) {
+		arith_underflow(cpu, 0);
+	} else if (likely(f80_fast_sqrt(&a, f->cw, &sw, &r))) {
+		take_status(f, sw);
+		put(f, 0, r);
+	} else {
 		unary_exact(cpu, f80_sqrt);
+	}
 	return 0;
 }
 
 X87(frndint)
 {
 	note(cpu, in);
-	if (!full(&cpu->x87, phys(&cpu->x87, 0)))
-		arith_underflow(cpu, phys(&cpu->x87, 0));
+	if (!full(&cpu->x87, 0))
+		arith_underflow(cpu, 0);
 	else
 		unary_exact(cpu, f80_round_int);
 	return 0;
@@ -1009,17 +1019,16 @@ X87(fscale)
 {
 	struct x87 *f = &cpu->x87;
 	struct fp_env e = env_of(f->cw);
-	unsigned p = phys(f, 0), q = phys(f, 1);
 	struct f80 r;
 
 	note(cpu, in);
-	if (!full(f, p) || !full(f, q)) {
-		arith_underflow(cpu, p);
+	if (!full(f, 0) || !full(f, 1)) {
+		arith_underflow(cpu, 0);
 		return 0;
 	}
-	r = f80_scale(get(f, p), get(f, q), &e);
+	r = f80_scale(get(f, 0), get(f, 1), &e);
 	if (!raise_env(cpu, &e))
-		put(f, p, r);
+		put(f, 0, r);
 	return 0;
 }
 
@@ -1028,13 +1037,13 @@ X87(fscale)
 static bool push_pair_ok(struct cpu *cpu)
 {
 	struct x87 *f = &cpu->x87;
-	bool underflow = !full(f, phys(f, 0));
+	bool underflow = !full(f, 0);
 
-	if (!underflow && !full(f, phys(f, 7)))
+	if (!underflow && !full(f, 7))
 		return true;
 	if (stack_fault(cpu, !underflow))
 		return false;
-	put(f, phys(f, 0), F80_INDEFINITE);
+	put(f, 0, F80_INDEFINITE);
 	push(f, F80_INDEFINITE);
 	return false;
 }
@@ -1048,10 +1057,10 @@ X87(fxtract)
 	note(cpu, in);
 	if (!push_pair_ok(cpu))
 		return 0;
-	sig = f80_extract(get(f, phys(f, 0)), &exponent, &e);
+	sig = f80_extract(get(f, 0), &exponent, &e);
 	if (raise_env(cpu, &e))
 		return 0;
-	put(f, phys(f, 0), exponent);
+	put(f, 0, exponent);
 	push(f, sig);
 	return 0;
 }
@@ -1065,25 +1074,25 @@ static int remainder_op(struct cpu *cpu, const struct insn *in, bool nearest)
 {
 	struct x87 *f = &cpu->x87;
 	struct fp_env e = env_of(f->cw);
-	unsigned p = phys(f, 0), q = phys(f, 1);
 	struct f80 r;
 	bool partial;
 	u64 quot;
 
 	note(cpu, in);
 	f->sw &= (u16)~X87_C2;
-	if (!full(f, p) || !full(f, q)) {
-		arith_underflow(cpu, p);
+	if (!full(f, 0) || !full(f, 1)) {
+		arith_underflow(cpu, 0);
 		return 0;
 	}
-	r = f80_rem(get(f, p), get(f, q), nearest, &quot, &partial, &e);
+	r = f80_rem(get(f, 0), get(f, 1), nearest, &quot, &partial, &e);
 	if (raise_env(cpu, &e))
 		return 0;
 	if (!(e.flags & FPE_IE) && !f80_is_nan(r)) /* else C0 and C3 stay */
 		f->sw &= (u16)~X87_CC;
 	f->sw |= partial ? X87_C2 : 0;
-	f->sw |= (quot & 1 ? X87_C1 : 0) | (quot & 2 ? X87_C3 : 0) | (quot & 4 ? X87_C0 : 0);
-	put(f, p, r);
+	f->c1 = quot & 1 ? X87_C1 : 0;
+	f->sw |= (quot & 2 ? X87_C3 : 0) | (quot & 4 ? X87_C0 : 0);
+	put(f, 0, r);
 	return 0;
 }
 
@@ -1109,20 +1118,19 @@ static bool raise_trans(struct cpu *cpu, u16 sw)
 static int trans_unary(struct cpu *cpu, const struct insn *in, enum fp_trans op)
 {
 	struct x87 *f = &cpu->x87;
-	unsigned p = phys(f, 0);
 	struct f80 r, unused;
 	u16 sw;
 
 	note(cpu, in);
 	if (op != FP_F2XM1) /* which leaves C2 alone */
 		f->sw &= (u16)~X87_C2;
-	if (!full(f, p)) {
-		arith_underflow(cpu, p);
+	if (!full(f, 0)) {
+		arith_underflow(cpu, 0);
 		return 0;
 	}
-	sw = f80_transcendental(op, get(f, p), F80_INDEFINITE, f->cw, &r, &unused);
+	sw = f80_transcendental(op, get(f, 0), F80_INDEFINITE, f->cw, &r, &unused);
 	if (!raise_trans(cpu, sw))
-		put(f, p, r);
+		put(f, 0, r);
 	return 0;
 }
 
@@ -1130,19 +1138,18 @@ static int trans_unary(struct cpu *cpu, const struct insn *in, enum fp_trans op)
 static int trans_binary(struct cpu *cpu, const struct insn *in, enum fp_trans op)
 {
 	struct x87 *f = &cpu->x87;
-	unsigned p = phys(f, 0), q = phys(f, 1);
 	struct f80 r, unused;
 	bool done;
 	u16 sw;
 
 	note(cpu, in);
-	if (!full(f, p) || !full(f, q)) {
-		done = arith_underflow(cpu, q);
+	if (!full(f, 0) || !full(f, 1)) {
+		done = arith_underflow(cpu, 1);
 	} else {
-		sw = f80_transcendental(op, get(f, p), get(f, q), f->cw, &r, &unused);
+		sw = f80_transcendental(op, get(f, 0), get(f, 1), f->cw, &r, &unused);
 		done = !raise_trans(cpu, sw & (u16)~X87_C2);
 		if (done)
-			put(f, q, r);
+			put(f, 1, r);
 	}
 	if (done)
 		pop(f);
@@ -1158,10 +1165,10 @@ static int trans_pair(struct cpu *cpu, const struct insn *in, enum fp_trans op)
 	f->sw &= (u16)~X87_C2;
 	if (!push_pair_ok(cpu))
 		return 0;
-	a = get(f, phys(f, 0));
+	a = get(f, 0);
 	if (raise_trans(cpu, f80_transcendental(op, a, F80_INDEFINITE, f->cw, &r0, &r1)))
 		return 0;
-	put(f, phys(f, 0), r1);
+	put(f, 0, r1);
 	push(f, r0);
 	return 0;
 }
@@ -1204,14 +1211,14 @@ X87(fptan)
 X87(fincstp)
 {
 	note(cpu, in);
-	move_top(&cpu->x87, 1);
+	x87_set_top(&cpu->x87, x87_top(&cpu->x87) + 1);
 	return 0;
 }
 
 X87(fdecstp)
 {
 	note(cpu, in);
-	move_top(&cpu->x87, -1);
+	x87_set_top(&cpu->x87, x87_top(&cpu->x87) - 1);
 	return 0;
 }
 
@@ -1220,7 +1227,7 @@ X87(ffree)
 	struct x87 *f = &cpu->x87;
 
 	note(cpu, in);
-	f->valid &= (u8)~BIT(phys(f, in->modrm & 7));
+	f->empty |= (s16)BIT(in->modrm & 7);
 	return 0;
 }
 
@@ -1229,7 +1236,7 @@ X87(ffreep)
 	struct x87 *f = &cpu->x87;
 
 	note(cpu, in);
-	f->valid &= (u8)~BIT(phys(f, in->modrm & 7));
+	f->empty |= (s16)BIT(in->modrm & 7);
 	pop(f);
 	return 0;
 }
@@ -1263,7 +1270,7 @@ void x87_init(struct cpu *cpu)
 	clear_summary(cpu);
 	f->cw = CW_INIT;
 	x87_set_sw(f, 0);
-	f->valid = 0;
+	x87_all_tags(f, false);
 	f->fop = f->fcs = f->fds = 0;
 	f->fip = f->fdp = 0;
 }
@@ -1278,6 +1285,7 @@ SIMPLE(fnclex)
 {
 	clear_summary(cpu);
 	cpu->x87.sw &= (u16) ~(FPE_ALL | X87_SF);
+	x87_settle(&cpu->x87);
 	return 0;
 }
 
@@ -1308,11 +1316,12 @@ SIMPLE(fnstcw)
 
 SIMPLE(fnstsw)
 {
+	u16 sw = x87_sw(&cpu->x87);
 	u64 ea;
 
 	if (is_mem(in))
-		return operand_write(cpu, in, &cpu->x87.sw, 2, &ea);
-	reg_write(cpu, RAX, 2, cpu->x87.sw);
+		return operand_write(cpu, in, &sw, 2, &ea);
+	reg_write(cpu, RAX, 2, sw);
 	return 0;
 }
 
@@ -1330,8 +1339,17 @@ u16 x87_tag_word(const struct x87 *f)
 	u16 tw = 0;
 
 	for (unsigned i = 0; i < 8; i++)
-		tw |= (u16)((full(f, i) ? tag_of(f->r[i]) : 3u) << (2 * i));
+		tw |= (u16)((x87_valid(f) >> i & 1 ? tag_of(f->r[i]) : 3u) << (2 * i));
 	return tw;
+}
+
+void x87_set_tag_word(struct x87 *f, u16 tw)
+{
+	u8 valid = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		valid |= (u8)((tw >> (2 * i) & 3) != 3) << i;
+	x87_set_valid(f, valid);
 }
 
 static bool real_format(const struct cpu *cpu)
@@ -1383,7 +1401,7 @@ static unsigned env_image(const struct cpu *cpu, unsigned opsize, u8 *buf)
 	memset(buf, 0xff, 28);
 	if (opsize == 2) {
 		put16(buf, 0, f->cw);
-		put16(buf, 2, f->sw);
+		put16(buf, 2, x87_sw(f));
 		put16(buf, 4, x87_tag_word(f));
 		put16(buf, 6, ip);
 		put16(buf, 8, real ? (ip >> 4 & 0xf000) | f->fop : f->fcs);
@@ -1392,7 +1410,7 @@ static unsigned env_image(const struct cpu *cpu, unsigned opsize, u8 *buf)
 		return 14;
 	}
 	put16(buf, 0, f->cw);
-	put16(buf, 4, f->sw);
+	put16(buf, 4, x87_sw(f));
 	put16(buf, 8, x87_tag_word(f));
 	if (real) {
 		put16(buf, 12, ip);
@@ -1413,12 +1431,9 @@ static void env_load(struct cpu *cpu, unsigned opsize, const u8 *buf)
 	unsigned step = opsize == 2 ? 2 : 4;
 	bool real = real_format(cpu);
 	struct x87 *f = &cpu->x87;
-	u32 tw = get16(buf, 2 * step);
 
 	x87_set_sw(f, (unsigned)get16(buf, step));
-	f->valid = 0;
-	for (unsigned i = 0; i < 8; i++)
-		f->valid |= (u8)((tw >> (2 * i) & 3) != 3) << i;
+	x87_set_tag_word(f, (u16)get16(buf, 2 * step));
 	f->fcs = f->fds = f->fop = 0;
 	if (opsize == 2) {
 		f->fip = get16(buf, 6);
@@ -1467,7 +1482,7 @@ SIMPLE(fnstenv)
 	if (env_write(cpu, in, buf, n))
 		return 1;
 	clear_summary(cpu);
-	cpu->x87.cw |= FPE_ALL;
+	x87_set_cw(&cpu->x87, cpu->x87.cw | FPE_ALL);
 	return 0;
 }
 
@@ -1487,7 +1502,7 @@ SIMPLE(fnsave)
 	unsigned n = env_image(cpu, in->opsize, buf);
 
 	for (unsigned i = 0; i < 8; i++, n += 10) {
-		const struct x87_reg *r = &cpu->x87.r[phys(&cpu->x87, i)];
+		const struct x87_reg *r = st(&cpu->x87, i);
 
 		memcpy(buf + n, &r->mant, 8);
 		memcpy(buf + n + 8, &r->se, 2);
@@ -1507,7 +1522,7 @@ X87(frstor)
 		return 1;
 	env_load(cpu, in->opsize, buf);
 	for (unsigned i = 0; i < 8; i++, n += 10) {
-		struct x87_reg *r = &cpu->x87.r[phys(&cpu->x87, i)];
+		struct x87_reg *r = st(&cpu->x87, i);
 
 		memcpy(&r->mant, buf + n, 8);
 		memcpy(&r->se, buf + n + 8, 2);

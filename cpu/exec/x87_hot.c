@@ -5,26 +5,36 @@
  * instruction and skips that call, or does nothing and falls into it: on a TLB miss, a stack fault,
  * any exception but a masked #P, or arithmetic under another control word than the usual one
  * (64-bit precision, to nearest, all masked).
+ *
+ * In the micro-operation: dst is 16 i, for ST(i), or where the operand's segment register is; src has the bits of x87.empty that
+ * the instruction is about; imm is FOP.
  */
 #include "cpu/exec/builder.h"
+#include "cpu/exec/x87_host.h"
 #include "cpu/exec/x87_ops.h"
 
-/* The address in ea has served: its register, which shifts want, need not be kept. */
-#define EA_SERVED asm("" : "=r"(ea))
-#define DONE                                                                                       \
+/*
+ * The address in ea has served: its register, which shifts want, need not be kept. And u is advanced in place, not beforehand in
+ * another register.
+ */
+#define SKIP(n)                                                                                    \
 	do {                                                                                       \
-		EA_SERVED;                                                                         \
-		return u[2].fn(cpu, u + 2, fa, ea, fb, cd);                                        \
+		u += n;                                                                            \
+		asm("" : "=r"(ea), "+r"(u));                                                       \
+		return u->fn(UOP_PASS);                                                            \
 	} while (0)
+#define DONE SKIP(2)
 #define FALL_BACK                                                                                  \
 	do {                                                                                       \
-		EA_SERVED;                                                                         \
-		NEXT;                                                                              \
+		asm("" : "=r"(ea));                                                                \
+		return fall_back(UOP_PASS);                                                        \
 	} while (0)
 
-/* Rounding, precision and masks of FNINIT; unmasked bits would also let ES be set. */
-#define CW_MATTERS 0xf3fu
-#define CW_USUAL   0x33fu
+/* Not in line: the way out that is taken shall have the registers it needs. */
+static NOINLINE void fall_back(UOP_ARGS)
+{
+	NEXT;
+}
 
 static ALWAYS_INLINE void note_pointers(struct cpu *cpu, const struct uop *u)
 {
@@ -35,137 +45,160 @@ static ALWAYS_INLINE void note_pointers(struct cpu *cpu, const struct uop *u)
 	f->fop = (u16)u->imm;
 }
 
-static ALWAYS_INLINE void note_mem(struct cpu *cpu, const struct uop *u, u64 ea)
+static ALWAYS_INLINE void note_operand(struct cpu *cpu, const struct uop *u, u64 ea)
 {
-	note_pointers(cpu, u);
 	cpu->x87.fdp = ea;
-	cpu->x87.fds = cpu->seg[u->imm >> 16].sel;
-}
-
-static ALWAYS_INLINE void clear_c1(struct x87 *f)
-{
-	f->sw &= (u16)~X87_C1;
-}
-
-static ALWAYS_INLINE bool usual(const struct x87 *f)
-{
-	return likely((f->cw & CW_MATTERS) == CW_USUAL);
+	cpu->x87.fds = REG16(u->dst);
 }
 
 /*
- * What in the host's status says that the simple operation must do it. The host's #P is sticky and only trusted when the guest has
- * it already (fast.h clears it for the rest).
+ * Every handler twice: name_bare leaves FIP, FCS and FOP to the next instruction, which replaces them (pointers_dead()).
+ * @done does the instruction, of one on memory with m, the host address of the operand, or says no.
  */
-static ALWAYS_INLINE u16 refused(const struct x87 *f)
-{
-	return FPE_ALL & ~(f->sw & FPE_PE);
-}
-
-/* All went well: the guest gets C1. */
-static ALWAYS_INLINE bool accepted(struct x87 *f, unsigned hsw)
-{
-	f->sw = (u16)((f->sw & ~X87_C1) | (hsw & X87_C1));
-	return true;
-}
-
-/* C1 and, with it, a new TOP. */
-static ALWAYS_INLINE void set_c1_and_top(struct x87 *f, unsigned c1, unsigned top)
-{
-	f->top = (u8)top;
-	f->sw = (u16)((f->sw & ~(X87_C1 | X87_TOP)) | c1 | top << 11);
-}
-
-/* ---- arithmetic -------------------------------------------------------------------------- */
-
-static ALWAYS_INLINE bool arith_reg(struct x87 *f, enum fp_op op, unsigned d, unsigned s, bool pops)
-{
-	const u32 valid = f->valid;
-	u16 hsw = 0;
-
-	if (unlikely(!usual(f) || !(valid >> d & 1) || !(valid >> s & 1)) ||
-	    unlikely(host_x87_in_place(op, &f->r[d], &f->r[s], refused(f), &hsw)))
-		return false;
-	if (!pops)
-		return accepted(f, hsw);
-	f->valid = (u8)(valid & ~(1u << s));
-	set_c1_and_top(f, hsw & X87_C1, (s + 1) & 7);
-	return true;
-}
-
-#define ARITH_REG(name, op)                                                                        \
-	static void name##_st0(UOP_ARGS)                                                           \
+#define REG_HANDLER(name, done, note)                                                              \
+	static void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
-		struct x87 *f = &cpu->x87;                                                         \
-                                                                                                   \
-		if (!arith_reg(f, op, f->top, phys(f, u->sh), false))                              \
+		if (!done)                                                                         \
 			FALL_BACK;                                                                 \
-		note_pointers(cpu, u);                                                             \
-		DONE;                                                                              \
-	}                                                                                          \
-	static void name##_sti(UOP_ARGS)                                                           \
-	{                                                                                          \
-		struct x87 *f = &cpu->x87;                                                         \
-                                                                                                   \
-		if (!arith_reg(f, op, phys(f, u->sh), f->top, false))                              \
-			FALL_BACK;                                                                 \
-		note_pointers(cpu, u);                                                             \
-		DONE;                                                                              \
-	}                                                                                          \
-	static void name##_pop(UOP_ARGS)                                                           \
-	{                                                                                          \
-		struct x87 *f = &cpu->x87;                                                         \
-                                                                                                   \
-		if (!arith_reg(f, op, phys(f, u->sh), f->top, true))                               \
-			FALL_BACK;                                                                 \
-		note_pointers(cpu, u);                                                             \
+		note;                                                                              \
 		DONE;                                                                              \
 	}
+#define REG_FORM(name, done)                                                                       \
+	REG_HANDLER(name, done, note_pointers(cpu, u))                                             \
+	REG_HANDLER(name##_bare, done, (void)0)
 
-/* A handler per addressing form; @body does the instruction on the host address p, or says no. */
-#define MEM_FORM(name, eam, side, size, body)                                                      \
+#define MEM_HANDLER(name, eam, side, size, done, note)                                             \
 	static void name##_##eam(UOP_ARGS)                                                         \
 	{                                                                                          \
 		ea = EA_##eam;                                                                     \
 		const struct tlb_entry *e = &cpu->tlb->side[tlb_index(ea)];                        \
-		if (TLB_MISS(e, size) || !body(&cpu->x87, (u8 *)(e->host + ea)))                   \
+		if (TLB_MISS(e, size))                                                             \
 			FALL_BACK;                                                                 \
-		note_mem(cpu, u, ea);                                                              \
+		u8 *m = (u8 *)(e->host + ea);                                                      \
+		if (!done)                                                                         \
+			FALL_BACK;                                                                 \
+		note_operand(cpu, u, ea);                                                          \
+		note;                                                                              \
 		DONE;                                                                              \
 	}
-#define MEM_FORMS(name, side, size, body)                                                          \
-	MEM_FORM(name, bd, side, size, body)                                                       \
-	MEM_FORM(name, bis, side, size, body)                                                      \
-	MEM_FORM(name, pre, side, size, body)
+#define MEM_HANDLERS(name, side, size, done, note)                                                 \
+	MEM_HANDLER(name, bd, side, size, done, note)                                              \
+	MEM_HANDLER(name, bis, side, size, done, note)                                             \
+	MEM_HANDLER(name, pre, side, size, done, note)
+#define MEM_FORM(name, side, size, done)                                                           \
+	MEM_HANDLERS(name, side, size, done, note_pointers(cpu, u))                                \
+	MEM_HANDLERS(name##_bare, side, size, done, (void)0)
 
-#define ARITH_MEM(name, op)                                                                        \
-	static ALWAYS_INLINE bool name##_f64(struct x87 *f, const u8 *m)                           \
-	{                                                                                          \
-		unsigned p = phys(f, 0);                                                           \
-		u16 hsw = 0;                                                                       \
-                                                                                                   \
-		if (unlikely(!usual(f) || !full(f, p)))                                            \
-			return false;                                                              \
-		return likely(!host_x87_in_place_f64(op, &f->r[p], (const double *)m, refused(f), \
-						      &hsw)) &&                                    \
-		       accepted(f, hsw);                                                           \
-	}                                                                                          \
-	static ALWAYS_INLINE bool name##_f32(struct x87 *f, const u8 *m)                           \
-	{                                                                                          \
-		unsigned p = phys(f, 0);                                                           \
-		u16 hsw = 0;                                                                       \
-                                                                                                   \
-		if (unlikely(!usual(f) || !full(f, p)))                                            \
-			return false;                                                              \
-		return likely(!host_x87_in_place_f32(op, &f->r[p], (const float *)m, refused(f),  \
-						      &hsw)) &&                                    \
-		       accepted(f, hsw);                                                           \
-	}                                                                                          \
-	MEM_FORMS(name##_f64, r, 8, name##_f64)                                                    \
-	MEM_FORMS(name##_f32, r, 4, name##_f32)
+#define REG_FNS(name) {name, name##_bare}
+#define MEM_FNS(name) {EAM3(name), EAM3(name##_bare)}
+
+/* ---- the stack --------------------------------------------------------------------------- */
+
+static ALWAYS_INLINE struct x87_reg *at(struct cpu *cpu, u64 place)
+{
+	return (struct x87_reg *)((u8 *)cpu->x87.r + place);
+}
+
+static ALWAYS_INLINE bool all_full(const struct cpu *cpu, unsigned tags)
+{
+	return likely(!((u16)cpu->x87.empty & tags));
+}
+
+static ALWAYS_INLINE bool ready(const struct cpu *cpu, unsigned tags)
+{
+	return likely(!(cpu->x87.sw & X87_ES)) && all_full(cpu, tags);
+}
+
+static ALWAYS_INLINE bool can_push(const struct cpu *cpu)
+{
+	return likely(!(cpu->x87.sw & X87_ES)) && likely(cpu->x87.empty & 0x80);
+}
+
+/* gcc would work a place out twice, as an index and as a byte to store. */
+#define ONCE(place) asm("" : "+r"(place))
+
+/* Where ST(0) is, and where a push goes. */
+static ALWAYS_INLINE u64 place_st0(const struct cpu *cpu)
+{
+	u64 place = cpu->x87.st0;
+
+	ONCE(place);
+	return place;
+}
+
+static ALWAYS_INLINE u64 place_sti(const struct cpu *cpu, const struct uop *u)
+{
+	return (cpu->x87.st0 + u->dst) & 0x70;
+}
+
+static ALWAYS_INLINE u64 next_place(const struct cpu *cpu)
+{
+	u64 place = (cpu->x87.st0 - 16) & 0x70;
+
+	ONCE(place);
+	return place;
+}
+
+/* The new ST(0) stands at @place, next_place(). */
+static ALWAYS_INLINE bool pushed(struct cpu *cpu, u64 place)
+{
+	cpu->x87.st0 = (u8)place;
+	cpu->x87.empty = (s16)(cpu->x87.empty * 2);
+	cpu->x87.c1 = (u16)place; /* whose bit is clear in it */
+	return true;
+}
+
+static ALWAYS_INLINE void popped(struct cpu *cpu, u64 place)
+{
+	cpu->x87.st0 = (place + 16) & 0x70;
+	cpu->x87.empty >>= 1;
+}
+
+/* ---- arithmetic -------------------------------------------------------------------------- */
+
+/*
+ * ES is not looked at: it comes with an unusual control word, under which all is refused. The host's TOP, 7 with the result still
+ * on its stack, sees to it.
+ */
+static ALWAYS_INLINE bool arith(struct cpu *cpu, const struct uop *u, enum fp_op op, bool to_sti, bool pops)
+{
+	const u64 a = place_st0(cpu), b = place_sti(cpu, u);
+	u16 sw;
+
+	if (!all_full(cpu, u->src) || !host_arith(cpu, op, to_sti ? b : a, to_sti ? a : b, &sw))
+		return false;
+	cpu->x87.c1 = sw;
+	if (pops)
+		popped(cpu, a);
+	return true;
+}
+
+static ALWAYS_INLINE bool arith_f64(struct cpu *cpu, enum fp_op op, const u8 *m)
+{
+	u16 sw;
+
+	if (!all_full(cpu, 1) || !host_arith_f64(cpu, op, cpu->x87.st0, (const double *)m, &sw))
+		return false;
+	cpu->x87.c1 = sw;
+	return true;
+}
+
+static ALWAYS_INLINE bool arith_f32(struct cpu *cpu, enum fp_op op, const u8 *m)
+{
+	u16 sw;
+
+	if (!all_full(cpu, 1) || !host_arith_f32(cpu, op, cpu->x87.st0, (const float *)m, &sw))
+		return false;
+	cpu->x87.c1 = sw;
+	return true;
+}
 
 #define ARITH(name, op)                                                                            \
-	ARITH_REG(name, op)                                                                        \
-	ARITH_MEM(name, op)
+	REG_FORM(name##_st0, arith(cpu, u, op, false, false))                                      \
+	REG_FORM(name##_sti, arith(cpu, u, op, true, false))                                       \
+	REG_FORM(name##_pop, arith(cpu, u, op, true, true))                                        \
+	MEM_FORM(name##_f64, r, 8, arith_f64(cpu, op, m))                                          \
+	MEM_FORM(name##_f32, r, 4, arith_f32(cpu, op, m))
 ARITH(x87_add, FP_ADD)
 ARITH(x87_sub, FP_SUB)
 ARITH(x87_subr, FP_SUBR)
@@ -174,12 +207,12 @@ ARITH(x87_div, FP_DIV)
 ARITH(x87_divr, FP_DIVR)
 
 struct arith_handlers {
-	uop_fn st0, sti, pop, f64[EAM_COUNT], f32[EAM_COUNT];
+	uop_fn st0[2], sti[2], pop[2], f64[2][EAM_COUNT], f32[2][EAM_COUNT];
 };
 
 static const struct arith_handlers arith_handlers[] = {
 #define HANDLERS(op, name)                                                                         \
-	[op] = {name##_st0, name##_sti, name##_pop, EAM3(name##_f64), EAM3(name##_f32)}
+	[op] = {REG_FNS(name##_st0), REG_FNS(name##_sti), REG_FNS(name##_pop), MEM_FNS(name##_f64), MEM_FNS(name##_f32)}
     HANDLERS(FP_ADD, x87_add), HANDLERS(FP_SUB, x87_sub), HANDLERS(FP_SUBR, x87_subr),
     HANDLERS(FP_MUL, x87_mul), HANDLERS(FP_DIV, x87_div), HANDLERS(FP_DIVR, x87_divr),
 #undef HANDLERS
@@ -187,334 +220,224 @@ static const struct arith_handlers arith_handlers[] = {
 
 /* ---- loads ------------------------------------------------------------------------------- */
 
-static ALWAYS_INLINE bool can_push(const struct x87 *f)
+static ALWAYS_INLINE bool load_f64(struct cpu *cpu, const u8 *m)
 {
-	return likely(!(f->sw & X87_ES) && !full(f, phys(f, 7)));
+	const u64 place = next_place(cpu);
+
+	return can_push(cpu) && host_load_f64(cpu, place, (const double *)m) && pushed(cpu, place);
 }
 
-/* As push(), and clears C1. */
-static ALWAYS_INLINE void push_plain(struct x87 *f, struct f80 v)
+static ALWAYS_INLINE bool load_f32(struct cpu *cpu, const u8 *m)
 {
-	const unsigned p = phys(f, 7);
+	const u64 place = next_place(cpu);
 
-	set_c1_and_top(f, 0, p);
-	put(f, p, v);
+	return can_push(cpu) && host_load_f32(cpu, place, (const float *)m) && pushed(cpu, place);
 }
 
-static ALWAYS_INLINE bool x87_load_f64(struct x87 *f, const u8 *m)
+static ALWAYS_INLINE bool load_f80(struct cpu *cpu, const u8 *m)
 {
-	struct f80 v;
-	u64 raw;
+	const u64 place = next_place(cpu);
 
-	memcpy(&raw, m, 8);
-	if (!can_push(f) || !f80_fast_from_f64(raw, &v))
+	if (!can_push(cpu))
 		return false;
-	push_plain(f, v);
-	return true;
+	host_load_f80(cpu, place, m);
+	return pushed(cpu, place);
 }
 
-static ALWAYS_INLINE bool x87_load_f32(struct x87 *f, const u8 *m)
+static ALWAYS_INLINE bool load_int(struct cpu *cpu, const u8 *m, unsigned bits)
 {
-	struct f80 v;
-	u32 raw;
+	const u64 place = next_place(cpu);
 
-	memcpy(&raw, m, 4);
-	if (!can_push(f) || !f80_fast_from_f32(raw, &v))
+	if (!can_push(cpu))
 		return false;
-	push_plain(f, v);
-	return true;
+	host_load_int(cpu, place, m, bits);
+	return pushed(cpu, place);
 }
 
-static ALWAYS_INLINE bool x87_load_f80(struct x87 *f, const u8 *m)
+static ALWAYS_INLINE bool load_sti(struct cpu *cpu, const struct uop *u)
 {
-	struct f80 v;
+	u64 place;
 
-	if (!can_push(f))
+	if (!can_push(cpu) || !all_full(cpu, u->src))
 		return false;
-	memcpy(&v.mant, m, 8);
-	memcpy(&v.se, m + 8, 2);
-	push_plain(f, v);
-	return true;
+	place = next_place(cpu);
+	host_copy(cpu, place, place_sti(cpu, u));
+	return pushed(cpu, place);
 }
 
-static ALWAYS_INLINE bool load_int(struct x87 *f, s64 v)
-{
-	if (!can_push(f))
-		return false;
-	push_plain(f, f80_from_s64(v));
-	return true;
-}
-
-static ALWAYS_INLINE bool x87_load_s16(struct x87 *f, const u8 *m)
-{
-	s16 v;
-
-	memcpy(&v, m, 2);
-	return load_int(f, v);
-}
-
-static ALWAYS_INLINE bool x87_load_s32(struct x87 *f, const u8 *m)
-{
-	s32 v;
-
-	memcpy(&v, m, 4);
-	return load_int(f, v);
-}
-
-static ALWAYS_INLINE bool x87_load_s64(struct x87 *f, const u8 *m)
-{
-	s64 v;
-
-	memcpy(&v, m, 8);
-	return load_int(f, v);
-}
-
-MEM_FORMS(x87_load_f64, r, 8, x87_load_f64)
-MEM_FORMS(x87_load_f32, r, 4, x87_load_f32)
-MEM_FORMS(x87_load_f80, r, 10, x87_load_f80)
-MEM_FORMS(x87_load_s16, r, 2, x87_load_s16)
-MEM_FORMS(x87_load_s32, r, 4, x87_load_s32)
-MEM_FORMS(x87_load_s64, r, 8, x87_load_s64)
-
-static void x87_load_sti(UOP_ARGS)
-{
-	struct x87 *f = &cpu->x87;
-	unsigned p = phys(f, u->sh);
-
-	if (!can_push(f) || !full(f, p))
-		FALL_BACK;
-	push_plain(f, get(f, p));
-	note_pointers(cpu, u);
-	DONE;
-}
+MEM_FORM(x87_load_f64, r, 8, load_f64(cpu, m))
+MEM_FORM(x87_load_f32, r, 4, load_f32(cpu, m))
+MEM_FORM(x87_load_f80, r, 10, load_f80(cpu, m))
+MEM_FORM(x87_load_s16, r, 2, load_int(cpu, m, 16))
+MEM_FORM(x87_load_s32, r, 4, load_int(cpu, m, 32))
+MEM_FORM(x87_load_s64, r, 8, load_int(cpu, m, 64))
+REG_FORM(x87_load_sti, load_sti(cpu, u))
 
 /* ---- stores ------------------------------------------------------------------------------ */
 
-static ALWAYS_INLINE bool can_store(const struct x87 *f)
+/* The host's stack is empty behind a store, and its TOP 0: what is refused whatever comes, ES with it, is looked at before. */
+static ALWAYS_INLINE bool can_store(const struct cpu *cpu)
 {
-	return likely(!(f->sw & X87_ES) && full(f, phys(f, 0)));
+	return all_full(cpu, 1) && likely(!(cpu->x87.refuse_store & BIT(15)));
 }
 
-static ALWAYS_INLINE bool x87_store_f64(struct x87 *f, u8 *m)
+static ALWAYS_INLINE bool store_float(struct cpu *cpu, u8 *m, unsigned bits, bool pops)
 {
-	u16 sw = f->sw & (u16)~X87_C1;
+	const u64 place = place_st0(cpu);
+	u16 sw;
 	u64 v;
 
-	if (!can_store(f) || !f80_fast_to_f64(get(f, phys(f, 0)), f->cw, &sw, &v))
+	if (!can_store(cpu) || !host_store_float(cpu, place, bits, &v, &sw))
 		return false;
-	memcpy(m, &v, 8);
-	f->sw = sw;
-	return true;
-}
-
-static ALWAYS_INLINE bool x87_store_f32(struct x87 *f, u8 *m)
-{
-	u16 sw = f->sw & (u16)~X87_C1;
-	u32 v;
-
-	if (!can_store(f) || !f80_fast_to_f32(get(f, phys(f, 0)), f->cw, &sw, &v))
-		return false;
-	memcpy(m, &v, 4);
-	f->sw = sw;
-	return true;
-}
-
-static ALWAYS_INLINE bool popped(struct x87 *f, bool stored)
-{
-	if (stored)
-		pop(f);
-	return stored;
-}
-
-static ALWAYS_INLINE bool x87_storep_f64(struct x87 *f, u8 *m)
-{
-	return popped(f, x87_store_f64(f, m));
-}
-
-static ALWAYS_INLINE bool x87_storep_f32(struct x87 *f, u8 *m)
-{
-	return popped(f, x87_store_f32(f, m));
-}
-
-static ALWAYS_INLINE bool x87_storep_f80(struct x87 *f, u8 *m)
-{
-	unsigned p = phys(f, 0);
-
-	if (!can_store(f))
-		return false;
-	memcpy(m, &f->r[p].mant, 8);
-	memcpy(m + 8, &f->r[p].se, 2);
-	clear_c1(f);
-	pop(f);
-	return true;
-}
-
-static ALWAYS_INLINE bool storep_int(struct x87 *f, u8 *m, unsigned bits)
-{
-	u16 sw = f->sw & (u16)~X87_C1;
-	s64 v;
-
-	if (!can_store(f) || !f80_fast_to_int(get(f, phys(f, 0)), bits, f->cw, &sw, &v))
-		return false;
+	cpu->x87.c1 = sw;
 	memcpy(m, &v, bits / 8);
-	f->sw = sw;
-	pop(f);
+	if (pops)
+		popped(cpu, place);
 	return true;
 }
 
-static ALWAYS_INLINE bool x87_storep_s16(struct x87 *f, u8 *m)
+static ALWAYS_INLINE bool storep_int(struct cpu *cpu, u8 *m, unsigned bits)
 {
-	return storep_int(f, m, 16);
+	const u64 place = place_st0(cpu);
+	u16 sw;
+	u64 v;
+
+	if (!can_store(cpu) || !host_store_int(cpu, place, bits, &v, &sw))
+		return false;
+	cpu->x87.c1 = sw;
+	memcpy(m, &v, bits / 8);
+	popped(cpu, place);
+	return true;
 }
 
-static ALWAYS_INLINE bool x87_storep_s32(struct x87 *f, u8 *m)
+static ALWAYS_INLINE bool storep_f80(struct cpu *cpu, u8 *m)
 {
-	return storep_int(f, m, 32);
+	const u64 place = place_st0(cpu);
+
+	if (!ready(cpu, 1))
+		return false;
+	host_store_f80(cpu, place, m);
+	cpu->x87.c1 = 0;
+	popped(cpu, place);
+	return true;
 }
 
-static ALWAYS_INLINE bool x87_storep_s64(struct x87 *f, u8 *m)
+static ALWAYS_INLINE bool store_sti(struct cpu *cpu, const struct uop *u, bool pops)
 {
-	return storep_int(f, m, 64);
+	const u64 place = place_st0(cpu), to = place_sti(cpu, u);
+
+	if (!ready(cpu, 1))
+		return false;
+	host_copy(cpu, to, place);
+	cpu->x87.empty &= (s16)~u->src;
+	cpu->x87.c1 = 0;
+	if (pops)
+		popped(cpu, place);
+	return true;
 }
 
-MEM_FORMS(x87_store_f64, w, 8, x87_store_f64)
-MEM_FORMS(x87_store_f32, w, 4, x87_store_f32)
-MEM_FORMS(x87_storep_f64, w, 8, x87_storep_f64)
-MEM_FORMS(x87_storep_f32, w, 4, x87_storep_f32)
-MEM_FORMS(x87_storep_f80, w, 10, x87_storep_f80)
-MEM_FORMS(x87_storep_s16, w, 2, x87_storep_s16)
-MEM_FORMS(x87_storep_s32, w, 4, x87_storep_s32)
-MEM_FORMS(x87_storep_s64, w, 8, x87_storep_s64)
-
-static void x87_store_sti(UOP_ARGS)
-{
-	struct x87 *f = &cpu->x87;
-
-	if (!can_store(f))
-		FALL_BACK;
-	clear_c1(f);
-	put(f, phys(f, u->sh), get(f, phys(f, 0)));
-	note_pointers(cpu, u);
-	DONE;
-}
-
-static void x87_storep_sti(UOP_ARGS)
-{
-	struct x87 *f = &cpu->x87;
-
-	if (!can_store(f))
-		FALL_BACK;
-	clear_c1(f);
-	put(f, phys(f, u->sh), get(f, phys(f, 0)));
-	pop(f);
-	note_pointers(cpu, u);
-	DONE;
-}
+MEM_FORM(x87_store_f64, w, 8, store_float(cpu, m, 64, false))
+MEM_FORM(x87_store_f32, w, 4, store_float(cpu, m, 32, false))
+MEM_FORM(x87_storep_f64, w, 8, store_float(cpu, m, 64, true))
+MEM_FORM(x87_storep_f32, w, 4, store_float(cpu, m, 32, true))
+MEM_FORM(x87_storep_f80, w, 10, storep_f80(cpu, m))
+MEM_FORM(x87_storep_s16, w, 2, storep_int(cpu, m, 16))
+MEM_FORM(x87_storep_s32, w, 4, storep_int(cpu, m, 32))
+MEM_FORM(x87_storep_s64, w, 8, storep_int(cpu, m, 64))
+REG_FORM(x87_store_sti, store_sti(cpu, u, false))
+REG_FORM(x87_storep_sti, store_sti(cpu, u, true))
 
 /* ---- on the stack alone ------------------------------------------------------------------ */
 
-static void x87_fxch(UOP_ARGS)
+static ALWAYS_INLINE bool exchange(struct cpu *cpu, const struct uop *u)
 {
-	struct x87 *f = &cpu->x87;
-	unsigned pa = phys(f, 0), pb = phys(f, u->sh);
-	struct f80 a = get(f, pa), b = get(f, pb);
+	struct x87_reg *a = at(cpu, cpu->x87.st0), *b = at(cpu, place_sti(cpu, u));
+	u64 mant;
+	u16 se;
 
-	if (unlikely((f->sw & X87_ES) || !(f->valid >> pa & f->valid >> pb & 1)))
-		FALL_BACK;
-	clear_c1(f);
-	put(f, pa, b);
-	put(f, pb, a);
-	note_pointers(cpu, u);
-	DONE;
-}
-
-static void x87_fchs(UOP_ARGS)
-{
-	struct x87 *f = &cpu->x87;
-
-	if (!can_store(f))
-		FALL_BACK;
-	clear_c1(f);
-	f->r[phys(f, 0)].se ^= 0x8000;
-	note_pointers(cpu, u);
-	DONE;
-}
-
-static void x87_fabs(UOP_ARGS)
-{
-	struct x87 *f = &cpu->x87;
-
-	if (!can_store(f))
-		FALL_BACK;
-	clear_c1(f);
-	f->r[phys(f, 0)].se &= 0x7fff;
-	note_pointers(cpu, u);
-	DONE;
-}
-
-static ALWAYS_INLINE bool root(struct x87 *f)
-{
-	unsigned p = phys(f, 0);
-	u16 hsw = 0;
-
-	if (unlikely(!usual(f) || !full(f, p)))
+	if (!ready(cpu, u->src))
 		return false;
-	return likely(!host_x87_fsqrt_in_place(&f->r[p], refused(f), &hsw)) && accepted(f, hsw);
+	mant = a->mant;
+	a->mant = b->mant;
+	b->mant = mant;
+	se = a->se;
+	a->se = b->se;
+	b->se = se;
+	cpu->x87.c1 = 0;
+	return true;
 }
 
-static void x87_fsqrt(UOP_ARGS)
+static ALWAYS_INLINE bool set_sign(struct cpu *cpu, u16 kept, u16 flipped)
 {
-	if (!root(&cpu->x87))
-		FALL_BACK;
-	note_pointers(cpu, u);
-	DONE;
+	struct x87_reg *a = at(cpu, cpu->x87.st0);
+
+	if (!ready(cpu, 1))
+		return false;
+	a->se = (a->se & kept) ^ flipped;
+	cpu->x87.c1 = 0;
+	return true;
 }
 
-static void x87_fld1(UOP_ARGS)
+static ALWAYS_INLINE bool root(struct cpu *cpu)
 {
-	struct x87 *f = &cpu->x87;
+	u16 sw;
 
-	if (!can_push(f))
-		FALL_BACK;
-	push_plain(f, (struct f80){BIT64(63), 0x3fff});
-	note_pointers(cpu, u);
-	DONE;
+	if (!all_full(cpu, 1) || !host_sqrt(cpu, cpu->x87.st0, &sw))
+		return false;
+	cpu->x87.c1 = sw;
+	return true;
 }
 
-static void x87_fldz(UOP_ARGS)
+static ALWAYS_INLINE bool load_constant(struct cpu *cpu, u64 mant, u16 se)
 {
-	struct x87 *f = &cpu->x87;
+	const u64 place = next_place(cpu);
 
-	if (!can_push(f))
-		FALL_BACK;
-	push_plain(f, (struct f80){0, 0});
-	note_pointers(cpu, u);
-	DONE;
+	if (!can_push(cpu))
+		return false;
+	at(cpu, place)->mant = mant;
+	at(cpu, place)->se = se;
+	return pushed(cpu, place);
 }
+
+REG_FORM(x87_fxch, exchange(cpu, u))
+REG_FORM(x87_fchs, set_sign(cpu, 0xffff, 0x8000))
+REG_FORM(x87_fabs, set_sign(cpu, 0x7fff, 0))
+REG_FORM(x87_fsqrt, root(cpu))
+REG_FORM(x87_fld1, load_constant(cpu, BIT64(63), 0x3fff))
+REG_FORM(x87_fldz, load_constant(cpu, 0, 0))
 
 /* ---- comparison into RFLAGS -------------------------------------------------------------- */
 
-/* Unordered is left to the simple operation; the rest as FK_RES has it: fa = 0 is ZF, with its even
- * parity undone. */
+/*
+ * SF_COMPARED: fa = 0 is ZF, and its low byte has even parity; fb has CF and, to undo that parity, the inverse of PF. The
+ * host's C3 and C0 are ZF and CF, both eight bits up; unordered is left to the simple operation, whose flags
+ * compared_flags() brings into the same form.
+ */
 #define COMI(name, after)                                                                          \
 	static void name(UOP_ARGS)                                                                 \
 	{                                                                                          \
-		struct x87 *f = &cpu->x87;                                                         \
-		unsigned pa = phys(f, 0), pb = phys(f, u->sh);                                     \
-		int order = 0;                                                                     \
+		const u64 place = place_st0(cpu);                                                  \
+		u16 sw;                                                                            \
                                                                                                    \
-		if (unlikely((f->sw & X87_ES) || !(f->valid >> pa & f->valid >> pb & 1) ||         \
-			     !f80_fast_compare(get(f, pa), get(f, pb), &order)))                   \
+		if (!ready(cpu, u->src) || !host_compare(cpu, place, place_sti(cpu, u), &sw))      \
 			FALL_BACK;                                                                 \
-		fa = order != 0;                                                                   \
-		fb = order == 0 ? FL_PF : order < 0 ? FL_CF : 0;                                   \
+		fa = ~sw & X87_C3;                                                                 \
+		fb = FL_PF | (sw >> 8 & FL_CF);                                                    \
 		cpu->flag_kind = FK_RES;                                                           \
 		after;                                                                             \
 		note_pointers(cpu, u);                                                             \
-		DONE;                                                                              \
+		SKIP(3);                                                                           \
 	}
 COMI(x87_comi, (void)0)
-COMI(x87_comip, pop(f))
+COMI(x87_comip, popped(cpu, place))
+
+static void compared_flags(UOP_ARGS)
+{
+	fa = (~cpu->rflags & FL_ZF) << 8;
+	fb = (cpu->rflags & FL_CF) | (~cpu->rflags & FL_PF);
+	cpu->flag_kind = FK_RES;
+	NEXT;
+}
 
 /* ---- generators -------------------------------------------------------------------------- */
 
@@ -527,46 +450,74 @@ static bool flat(const struct builder *b, const struct insn *in)
 	       in->seg < FS && in->seg != CS;
 }
 
-/* For note_pointers() and note_mem(): FOP, and the segment. */
-static u64 pointers(const struct insn *in)
-{
-	return ((in->opcode & 7u) << 8 | in->modrm) | (u64)in->seg << 16;
-}
-
-static void emit_mem_form(struct builder *b, const struct insn *in, const uop_fn fns[EAM_COUNT],
-			  unsigned size, unsigned acc)
-{
-	if (flat(b, in) && fns)
-		emit_mem(b, in, fns, size, acc)->imm = pointers(in);
-	emit_call(b, in, insn_exec(in)->op);
-}
-
-static void emit_reg_form(struct builder *b, const struct insn *in, uop_fn fn)
-{
-	struct uop *u;
-
-	if ((b->mode & MODE_BITS) != MODE_16) {
-		u = emit(b, fn);
-		u->sh = in->modrm & 7;
-		u->imm = pointers(in);
-	}
-	emit_call(b, in, insn_exec(in)->op);
-}
-
 static bool is_mem(const struct insn *in)
 {
 	return in->modrm < 0xc0;
 }
 
+/* Those on registers, of whose handlers and simple operations all note the pointers. */
+static bool notes_pointers(const struct insn *in)
+{
+	const struct exec_desc *x = insn_exec(in);
+
+	return x && !is_mem(in) &&
+	       (x->gen == gen_x87_arith || x->gen == gen_x87_load || x->gen == gen_x87_store || x->gen == gen_x87_unary ||
+		x->gen == gen_x87_comi);
+}
+
+/*
+ * Does the next instruction replace FIP, FCS and FOP before anybody can look at them? One on registers does, whoever does
+ * it: it has no operand to fault on, and no exception is pending behind what was done here.
+ */
+static bool pointers_dead(const struct builder *b)
+{
+	return b->cur + 1 < b->count && notes_pointers(&b->insn[b->cur + 1]) && !watch_insn(b, b->cur + 1);
+}
+
+static u64 fop(const struct insn *in)
+{
+	return (in->opcode & 7u) << 8 | in->modrm;
+}
+
+static void emit_mem_form(struct builder *b, const struct insn *in, const uop_fn fns[2][EAM_COUNT],
+			  unsigned size, unsigned acc)
+{
+	struct uop *u;
+
+	if (flat(b, in)) {
+		u = emit_mem(b, in, fns[pointers_dead(b)], size, acc);
+		u->dst = (u16)(offsetof(struct cpu, seg) + in->seg * sizeof(struct seg) + offsetof(struct seg, sel));
+		u->imm = fop(in);
+	}
+	emit_call(b, in, insn_exec(in)->op);
+}
+
+/* @tags: the bits of x87.empty that the handlers are about. */
+static void emit_reg_form(struct builder *b, const struct insn *in, uop_fn fn, unsigned tags)
+{
+	struct uop *u;
+
+	if ((b->mode & MODE_BITS) != MODE_16) {
+		u = emit(b, fn);
+		u->dst = (in->modrm & 7) * 16;
+		u->src = (u16)tags;
+		u->imm = fop(in);
+	}
+	emit_call(b, in, insn_exec(in)->op);
+}
+
+static unsigned tag_sti(const struct insn *in)
+{
+	return 1u << (in->modrm & 7);
+}
+
 void gen_x87_arith(struct builder *b, const struct insn *in, u32 arg)
 {
 	const struct arith_handlers *h = &arith_handlers[arg];
+	const uop_fn *fns = in->opcode == 0xd8 ? h->st0 : in->opcode == 0xdc ? h->sti : h->pop;
 
 	if (!is_mem(in))
-		emit_reg_form(b, in,
-			      in->opcode == 0xd8   ? h->st0
-			      : in->opcode == 0xdc ? h->sti
-						   : h->pop);
+		emit_reg_form(b, in, fns[pointers_dead(b)], 1 | tag_sti(in));
 	else if (in->opcode == 0xdc)
 		emit_mem_form(b, in, h->f64, 8, ACC_R);
 	else
@@ -575,13 +526,13 @@ void gen_x87_arith(struct builder *b, const struct insn *in, u32 arg)
 
 void gen_x87_load(struct builder *b, const struct insn *in, u32 arg)
 {
-	static const uop_fn f32[] = EAM3(x87_load_f32), f64[] = EAM3(x87_load_f64),
-			    f80[] = EAM3(x87_load_f80);
-	static const uop_fn s16_[] = EAM3(x87_load_s16), s32_[] = EAM3(x87_load_s32),
-			    s64_[] = EAM3(x87_load_s64);
+	static const uop_fn f32[2][EAM_COUNT] = MEM_FNS(x87_load_f32), f64[2][EAM_COUNT] = MEM_FNS(x87_load_f64),
+			    f80[2][EAM_COUNT] = MEM_FNS(x87_load_f80), reg[2] = REG_FNS(x87_load_sti);
+	static const uop_fn s16_[2][EAM_COUNT] = MEM_FNS(x87_load_s16), s32_[2][EAM_COUNT] = MEM_FNS(x87_load_s32),
+			    s64_[2][EAM_COUNT] = MEM_FNS(x87_load_s64);
 
 	if (!is_mem(in))
-		emit_reg_form(b, in, x87_load_sti);
+		emit_reg_form(b, in, reg[pointers_dead(b)], tag_sti(in));
 	else if (in->opcode == 0xdd)
 		emit_mem_form(b, in, f64, 8, ACC_R);
 	else if (in->opcode == 0xd9)
@@ -598,8 +549,8 @@ void gen_x87_load(struct builder *b, const struct insn *in, u32 arg)
 
 static void gen_fistp(struct builder *b, const struct insn *in)
 {
-	static const uop_fn s16_[] = EAM3(x87_storep_s16), s32_[] = EAM3(x87_storep_s32),
-			    s64_[] = EAM3(x87_storep_s64);
+	static const uop_fn s16_[2][EAM_COUNT] = MEM_FNS(x87_storep_s16), s32_[2][EAM_COUNT] = MEM_FNS(x87_storep_s32),
+			    s64_[2][EAM_COUNT] = MEM_FNS(x87_storep_s64);
 
 	if (in->opcode == 0xdb)
 		emit_mem_form(b, in, s32_, 4, ACC_W);
@@ -611,14 +562,15 @@ static void gen_fistp(struct builder *b, const struct insn *in)
 
 void gen_x87_store(struct builder *b, const struct insn *in, u32 arg)
 {
-	static const uop_fn f32[2][EAM_COUNT] = {EAM3(x87_store_f32), EAM3(x87_storep_f32)};
-	static const uop_fn f64[2][EAM_COUNT] = {EAM3(x87_store_f64), EAM3(x87_storep_f64)};
-	static const uop_fn f80[] = EAM3(x87_storep_f80);
+	static const uop_fn f32[2][2][EAM_COUNT] = {MEM_FNS(x87_store_f32), MEM_FNS(x87_storep_f32)};
+	static const uop_fn f64[2][2][EAM_COUNT] = {MEM_FNS(x87_store_f64), MEM_FNS(x87_storep_f64)};
+	static const uop_fn f80[2][EAM_COUNT] = MEM_FNS(x87_storep_f80);
+	static const uop_fn reg[2][2] = {REG_FNS(x87_store_sti), REG_FNS(x87_storep_sti)};
 
 	if (arg == 2)
 		gen_fistp(b, in);
 	else if (!is_mem(in))
-		emit_reg_form(b, in, arg ? x87_storep_sti : x87_store_sti);
+		emit_reg_form(b, in, reg[arg][pointers_dead(b)], tag_sti(in));
 	else if (in->opcode == 0xdd)
 		emit_mem_form(b, in, f64[arg], 8, ACC_W);
 	else if (in->opcode == 0xd9)
@@ -629,15 +581,17 @@ void gen_x87_store(struct builder *b, const struct insn *in, u32 arg)
 
 void gen_x87_unary(struct builder *b, const struct insn *in, u32 arg)
 {
-	static const uop_fn fns[] = {
-	    [X87_FXCH] = x87_fxch,   [X87_FCHS] = x87_fchs, [X87_FABS] = x87_fabs,
-	    [X87_FSQRT] = x87_fsqrt, [X87_FLD1] = x87_fld1, [X87_FLDZ] = x87_fldz,
+	static const uop_fn fns[][2] = {
+	    [X87_FXCH] = REG_FNS(x87_fxch),   [X87_FCHS] = REG_FNS(x87_fchs), [X87_FABS] = REG_FNS(x87_fabs),
+	    [X87_FSQRT] = REG_FNS(x87_fsqrt), [X87_FLD1] = REG_FNS(x87_fld1), [X87_FLDZ] = REG_FNS(x87_fldz),
 	};
 
-	emit_reg_form(b, in, fns[arg]);
+	emit_reg_form(b, in, fns[arg][pointers_dead(b)], 1 | tag_sti(in));
 }
 
 void gen_x87_comi(struct builder *b, const struct insn *in, u32 arg)
 {
-	emit_reg_form(b, in, arg ? x87_comip : x87_comi); /* the call makes the flags dynamic */
+	emit_reg_form(b, in, arg ? x87_comip : x87_comi, 1 | tag_sti(in));
+	emit(b, compared_flags);
+	b->sf = SF_COMPARED;
 }

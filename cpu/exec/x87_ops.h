@@ -9,46 +9,41 @@
 
 /* ---- the stack --------------------------------------------------------------------------- */
 
-static ALWAYS_INLINE unsigned phys(const struct x87 *f, unsigned i)
+/* By their places in the stack: 7 is what a push fills. */
+static ALWAYS_INLINE struct x87_reg *st(struct x87 *f, unsigned i)
 {
-	return (f->top + i) & 7;
+	return &f->r[(x87_top(f) + i) & 7];
 }
 
-static ALWAYS_INLINE bool full(const struct x87 *f, unsigned p)
+static ALWAYS_INLINE bool full(const struct x87 *f, unsigned i)
 {
-	return f->valid >> p & 1;
+	return !(f->empty >> i & 1);
 }
 
-static ALWAYS_INLINE struct f80 get(const struct x87 *f, unsigned p)
+static ALWAYS_INLINE struct f80 get(struct x87 *f, unsigned i)
 {
-	return (struct f80){f->r[p].mant, f->r[p].se};
+	return (struct f80){st(f, i)->mant, st(f, i)->se};
 }
 
-static ALWAYS_INLINE void put(struct x87 *f, unsigned p, struct f80 v)
+static ALWAYS_INLINE void put(struct x87 *f, unsigned i, struct f80 v)
 {
-	f->r[p].mant = v.mant;
-	f->r[p].se = v.se;
-	f->valid = (u8)(f->valid | 1u << p);
-}
-
-static ALWAYS_INLINE void move_top(struct x87 *f, int by)
-{
-	const unsigned top = (f->top + (unsigned)by) & 7;
-
-	f->top = (u8)top;
-	f->sw = (u16)((f->sw & ~X87_TOP) | top << 11);
+	st(f, i)->mant = v.mant;
+	st(f, i)->se = v.se;
+	f->empty = (s16)(f->empty & ~(1u << i));
 }
 
 static ALWAYS_INLINE void pop(struct x87 *f)
 {
-	f->valid = (u8)(f->valid & ~(1u << f->top));
-	move_top(f, 1);
+	f->empty >>= 1;
+	f->st0 = (f->st0 + 16) & 0x70;
 }
 
+/* ST(7) need not be empty. */
 static ALWAYS_INLINE void push(struct x87 *f, struct f80 v)
 {
-	move_top(f, -1);
-	put(f, phys(f, 0), v);
+	f->empty = (s16)(f->empty * 2 | ~0xff);
+	f->st0 = (f->st0 - 16) & 0x70;
+	put(f, 0, v);
 }
 
 /* ---- micro-operations of the common cases ------------------------------------------------ */

@@ -11,8 +11,6 @@
 #include "cpu/fpu/softfloat.h"
 
 #define X87_SW_C1 0x200u
-#define X87_CW_PC 0x300u
-#define X87_CW_RC 0xc00u
 
 /* A normal number or a true zero. */
 static ALWAYS_INLINE bool f80_plain(struct f80 v)
@@ -164,75 +162,6 @@ static ALWAYS_INLINE u16 host_x87_op(enum fp_op op, const struct f80 *a, const s
 	return sw;
 }
 
-/*
- * In place, for the micro-operations: *@d = *@d op *@s on 80-bit images under the host's default
- * control word, unless the host's status word then has one of @bad: true, and *@d stays.
- */
-#define HOST_X87_UNLESS(what, ...)                                                                 \
-	__asm__ volatile("fldt %[d]\n\t" what "\n\tfnstsw %%ax\n\ttestw %%ax, %[bad]\n\tjnz 1f\n\t"  \
-			 "fstpt %[d]\n2:\n\t"                                                      \
-			 ".pushsection .text.unlikely.x87,\"ax\"\n1:\tfstp %%st(0)\n\tjmp 2b\n\t.popsection"   \
-			 : "=&a"(*sw), "=@ccnz"(no), [d] "+m"(*(struct f80 *)d)                    \
-			 : [bad] "r"(bad), ##__VA_ARGS__                                           \
-			 : "st", "st(1)")
-#define HOST_X87_IN_PLACE(bytes)                                                                   \
-	HOST_X87_UNLESS("fldt %[s]\n\t.byte " bytes, [s] "m"(*(const struct f80 *)s))
-
-static ALWAYS_INLINE bool host_x87_in_place(enum fp_op op, void *d, const void *s, u16 bad, u16 *sw)
-{
-	bool no;
-
-	switch (op) {
-	case FP_ADD: HOST_X87_IN_PLACE("0xde, 0xc1"); break;
-	case FP_SUB: HOST_X87_IN_PLACE("0xde, 0xe9"); break;
-	case FP_SUBR: HOST_X87_IN_PLACE("0xde, 0xe1"); break;
-	case FP_MUL: HOST_X87_IN_PLACE("0xde, 0xc9"); break;
-	case FP_DIV: HOST_X87_IN_PLACE("0xde, 0xf9"); break;
-	default: HOST_X87_IN_PLACE("0xde, 0xf1"); break;
-	}
-	return no;
-}
-
-#define HOST_X87_MEM(insn) HOST_X87_UNLESS(insn " %[m]", [m] "m"(*m))
-
-static ALWAYS_INLINE bool host_x87_in_place_f64(enum fp_op op, void *d, const double *m, u16 bad, u16 *sw)
-{
-	bool no;
-
-	switch (op) {
-	case FP_ADD: HOST_X87_MEM("faddl"); break;
-	case FP_SUB: HOST_X87_MEM("fsubl"); break;
-	case FP_SUBR: HOST_X87_MEM("fsubrl"); break;
-	case FP_MUL: HOST_X87_MEM("fmull"); break;
-	case FP_DIV: HOST_X87_MEM("fdivl"); break;
-	default: HOST_X87_MEM("fdivrl"); break;
-	}
-	return no;
-}
-
-static ALWAYS_INLINE bool host_x87_in_place_f32(enum fp_op op, void *d, const float *m, u16 bad, u16 *sw)
-{
-	bool no;
-
-	switch (op) {
-	case FP_ADD: HOST_X87_MEM("fadds"); break;
-	case FP_SUB: HOST_X87_MEM("fsubs"); break;
-	case FP_SUBR: HOST_X87_MEM("fsubrs"); break;
-	case FP_MUL: HOST_X87_MEM("fmuls"); break;
-	case FP_DIV: HOST_X87_MEM("fdivs"); break;
-	default: HOST_X87_MEM("fdivrs"); break;
-	}
-	return no;
-}
-
-static ALWAYS_INLINE bool host_x87_fsqrt_in_place(void *d, u16 bad, u16 *sw)
-{
-	bool no;
-
-	HOST_X87_UNLESS("fsqrt");
-	return no;
-}
-
 static ALWAYS_INLINE u16 host_x87_fsqrt(const struct f80 *a, struct f80 *r)
 {
 	u16 sw;
@@ -302,27 +231,6 @@ static inline bool f80_fast_arith(enum fp_op op, const struct f80 *a, const stru
 static inline bool f80_fast_sqrt(const struct f80 *a, unsigned cw, u16 *sw, struct f80 *r)
 {
 	return false;
-}
-
-/* Never: the simple operation does it. */
-static inline bool host_x87_in_place(enum fp_op op, void *d, const void *s, u16 bad, u16 *sw)
-{
-	return true;
-}
-
-static inline bool host_x87_in_place_f64(enum fp_op op, void *d, const double *m, u16 bad, u16 *sw)
-{
-	return true;
-}
-
-static inline bool host_x87_in_place_f32(enum fp_op op, void *d, const float *m, u16 bad, u16 *sw)
-{
-	return true;
-}
-
-static inline bool host_x87_fsqrt_in_place(void *d, u16 bad, u16 *sw)
-{
-	return true;
 }
 
 #endif

@@ -22,6 +22,10 @@
 	(FPE_IE | FPE_DE | FPE_ZE) /* detected before the result: unmasked, nothing is stored */
 #define FPE_ALL 0x3fu
 
+/* x87 control word: precision and rounding control */
+#define X87_CW_PC 0x300u
+#define X87_CW_RC 0xc00u
+
 /* Rounding control, as in the x87 control word and MXCSR. */
 enum fp_rc { RC_NEAREST, RC_DOWN, RC_UP, RC_ZERO };
 

@@ -14,10 +14,10 @@
 #if defined(__x86_64__)
 
 /* Unmasked exceptions are harmless: the status is read and cleared before the next waiting
- * instruction. */
+ * instruction. FNINIT clears C2 too, which not all of these set, but a comparison may have. */
 #define RUN(insn)                                                                                  \
 	__asm__ volatile(                                                                          \
-	    "fnclex\n\tfldt %[b]\n\tfldt %[a]\n\tfldcw %[cw]\n\t" insn                             \
+	    "fninit\n\tfldt %[b]\n\tfldt %[a]\n\tfldcw %[cw]\n\t" insn                             \
 	    "\n\tfnstsw %%ax\n\tfnclex\n\tfldcw %[dfl]\n\tfstpt %[r0]\n\tfstpt %[r1]\n\t"          \
 	    "fninit"                                                                               \
 	    : "=&a"(sw), [r0] "=m"(*r0), [r1] "=m"(*r1)                                            \

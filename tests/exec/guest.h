@@ -8,6 +8,8 @@
 
 #include "sysbox.h"
 
+#include "cpu/exec/x87.h"
+
 enum {
 	SMALL = 0x200000, /* from here to the end of RAM memory is mapped by 4-KiB pages, one entry
 			     each */
@@ -215,7 +217,7 @@ static inline u64 state_hash(struct box *b)
 	HASH_STEP(h, c->dr[7]);
 	HASH_STEP(h, c->cpl | c->int_shadow << 8 | c->nmi_blocked << 16 | (u32)c->activity << 24);
 	HASH_STEP(h, c->mxcsr);
-	HASH_STEP(h, c->x87.sw);
+	HASH_STEP(h, x87_sw(&c->x87));
 	HASH_STEP(h, c->x87.cw);
 	for (unsigned i = 0; i < 8; i++) {
 		HASH_STEP(h, c->x87.r[i].mant);

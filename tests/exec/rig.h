@@ -10,6 +10,7 @@
 
 #include "cpu/exec/cpuid.h"
 #include "cpu/exec/system.h"
+#include "cpu/exec/x87.h"
 
 #define RAM_SIZE 0x40000u
 #define CODE     0x8000u
@@ -309,8 +310,8 @@ static inline struct rig *rig_new(const u8 *data, size_t size)
 		r->cpu.x87.r[i].mant = next(&r->rng);
 		r->cpu.x87.r[i].se = (u16)next(&r->rng);
 	}
-	r->cpu.x87.valid = (u8)next(&r->rng);
-	r->cpu.x87.cw = data[1] & 16 ? (u16)(next(&r->rng) & 0x1f7f) | 0x40 : 0x37f;
+	x87_set_valid(&r->cpu.x87, (u8)next(&r->rng));
+	x87_set_cw(&r->cpu.x87, data[1] & 16 ? (u16)(next(&r->rng) & 0x1f7f) | 0x40 : 0x37f);
 	flags = (u32)next(&r->rng) &
 		(FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT | FL_RF | FL_AC);
 	flags &= data[1] & 32 ? ~0u : ~(FL_TF | FL_NT);
@@ -365,6 +366,8 @@ static inline void rig_same(const struct rig *a, const struct rig *b)
 	require(x.cr0 == y.cr0 && x.cr2 == y.cr2 && x.cr3 == y.cr3 && x.cr4 == y.cr4 &&
 		x.efer == y.efer);
 	require(x.cpl == y.cpl && x.activity == y.activity && x.int_shadow == y.int_shadow);
+	x87_for_snapshot(&x.x87);
+	x87_for_snapshot(&y.x87);
 	require(x.mxcsr == y.mxcsr && !memcmp(&x.x87, &y.x87, sizeof(x.x87)));
 	require(!memcmp(x.v, y.v, sizeof(x.v)));
 	require(!memcmp(x.dr, y.dr, sizeof(x.dr)));

@@ -252,10 +252,9 @@ END_TEST
 START_TEST(x87_and_simd_errors)
 {
 	c->cr0 |= CR0_NE;
-	c->x87.valid = 0;
+	x87_set_valid(&c->x87, 0);
 	CODE_AT(b, CODE, 0xd9, 0xee, 0xd9, 0xe8, 0xde, 0xf1, 0xd9, 0xe8, 0xf4);
-	c->x87.cw =
-	    0x37f & ~4u; /* fldz; fld1; fdivrp: zero divide unmasked; the next one reports it */
+	x87_set_cw(&c->x87, 0x37f & ~4u); /* fldz; fld1; fdivrp: zero divide unmasked; the next one reports it */
 	CODE_AT(b, CODE + 4, 0xde, 0xf1);
 	ck_assert_uint_eq(run_to_fault(b, 100, EXC_MF, 0).rip, CODE + 6);
 	use(guest_long(0));
@@ -407,9 +406,9 @@ static void prepare(const struct form *f, u32 at)
 	for (unsigned i = 0; i < 8; i++)
 		c->v[i].q[0] = c->v[i].q[1] = 0x3ff123456789abcdull + i;
 	memset(c->x87.r, 0, sizeof(c->x87.r));
-	c->x87.valid = 0x3f;
+	x87_set_valid(&c->x87, 0x3f);
 	x87_set_sw(&c->x87, 0);
-	c->x87.cw = 0x37f;
+	x87_set_cw(&c->x87, 0x37f);
 	c->rip = CODE;
 	c->activity = CPU_ACTIVE;
 }
@@ -428,8 +427,8 @@ static u64 user_hash(void)
 		HASH_STEP(h, c->x87.r[i].mant);
 		HASH_STEP(h, c->x87.r[i].se);
 	}
-	HASH_STEP(h, c->x87.sw);
-	HASH_STEP(h, c->x87.valid);
+	HASH_STEP(h, x87_sw(&c->x87));
+	HASH_STEP(h, x87_valid(&c->x87));
 	HASH_STEP(h, c->gdtr.base);
 	return h;
 }

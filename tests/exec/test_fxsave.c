@@ -44,7 +44,7 @@ static void fill(void)
 		c->x87.r[i] =
 		    (struct x87_reg){.mant = 0x8000000000000000ull + i, .se = (u16)(0x3f00 + i)};
 	x87_set_sw(&c->x87, 3 << 11 | 0x4100);
-	c->x87.valid = 0xb5;
+	x87_set_valid(&c->x87, 0xb5);
 	c->x87.fop = 0x123;
 	c->x87.fip = 0x1122334455667788ull;
 	c->x87.fdp = 0x99aabbccddeeff00ull;
@@ -93,6 +93,8 @@ START_TEST(fxrstor_brings_all_back)
 	cpu_mxcsr_load(c);
 	RUNS(b, 0x48, 0x0f, 0xae, 0x0b);
 	x87.fcs = x87.fds = 0; /* not in the 64-bit image */
+	x87_for_snapshot(&x87);
+	x87_for_snapshot(&c->x87);
 	ck_assert_mem_eq(&x87, &c->x87, sizeof(x87));
 	for (unsigned i = 0; i < 16; i++)
 		ck_assert_mem_eq(v[i].b, c->v[i].b, 16);
@@ -209,7 +211,7 @@ START_TEST(xrstor_initialises_what_is_absent)
 	RUNS(b, XSAVE(0xae, 0x2b));
 	ck_assert_uint_eq(c->v[0].b[16], 0x77);
 	ck_assert_uint_eq(c->v[0].b[0], 0);
-	ck_assert_uint_eq(c->x87.valid, 0);
+	ck_assert_uint_eq(x87_valid(&c->x87), 0);
 	ck_assert_uint_eq(c->x87.cw, 0x37f);
 	ck_assert_uint_eq(c->x87.r[3].mant, 0);
 	ck_assert_uint_eq(c->mxcsr, 0x1f80);

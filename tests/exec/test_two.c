@@ -16,8 +16,8 @@ static struct box *sums(unsigned seed)
 	LOAD(b, CODE, two_sums);
 	b->cpu.r[RAX] = seed;
 	b->cpu.mxcsr = seed & 1 ? 0x1f80 : 0x7f80; /* round to nearest, towards 0 */
-	b->cpu.x87.valid = 0;
-	b->cpu.x87.cw = seed & 1 ? 0x37f : 0xf7f;
+	x87_set_valid(&b->cpu.x87, 0);
+	x87_set_cw(&b->cpu.x87, seed & 1 ? 0x37f : 0xf7f);
 	cpu_mode_changed(&b->cpu);
 	return b;
 }

@@ -14,6 +14,7 @@
 #include "cpu/exec/builder.h"
 #include "cpu/exec/vec.h"
 #include "cpu/exec/vec_approx.h"
+#include "cpu/exec/x87.h"
 
 /* Registers 0 to 2 of each file, what memory holds, flags and control. RSI points to `mem`. */
 struct regs {
@@ -486,11 +487,11 @@ START_TEST(mmx_write_marks_registers_valid_and_resets_top)
 	memset(feat, 0xff, sizeof(feat));
 	random_regs(&r, false);
 	x87_set_sw(&rig.cpu->x87, 0x3800);
-	rig.cpu->x87.valid = 0;
+	x87_set_valid(&rig.cpu->x87, 0);
 	ck_assert_int_eq(insn_decode(&mode, (const u8 *)"\x0f\xfc\xca", 3, &in), DECODE_OK); /* paddb mm1, mm2 */
 	run_emulated(&r, &in, 0);
-	ck_assert_uint_eq(rig.cpu->x87.valid, 0xff);
-	ck_assert_uint_eq(rig.cpu->x87.sw, 0);
+	ck_assert_uint_eq(x87_valid(&rig.cpu->x87), 0xff);
+	ck_assert_uint_eq(x87_sw(&rig.cpu->x87), 0);
 	ck_assert_uint_eq(rig.cpu->x87.r[1].se, 0xffff);
 	ck_assert_uint_eq(rig.cpu->x87.r[2].se, 0);
 }

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include "cpu/exec/exec.h"
+#include "cpu/exec/x87.h"
 #include "tests/oracle/oracle.h"
 
 #define RAM_SIZE 0x400000u
@@ -209,9 +210,9 @@ static void set_user(struct cpu *cpu, const struct test_case *tc)
 	memcpy(cpu->r, s->r, sizeof(s->r));
 	cpu->rip = tc->start;
 	cpu->mxcsr = s->mxcsr;
-	cpu->x87.cw = s->cw;
+	x87_set_cw(&cpu->x87, s->cw);
 	x87_set_sw(&cpu->x87, s->sw);
-	cpu->x87.valid = s->valid;
+	x87_set_valid(&cpu->x87, s->valid);
 	for (unsigned i = 0; i < 8; i++) {
 		memcpy(&cpu->x87.r[(top + i) & 7].mant, s->st[i], 8);
 		memcpy(&cpu->x87.r[(top + i) & 7].se, s->st[i] + 8, 2);
@@ -226,13 +227,13 @@ static void set_user(struct cpu *cpu, const struct test_case *tc)
 
 static void get_user(const struct cpu *cpu, struct state *s)
 {
-	unsigned top = cpu->x87.sw >> 11 & 7;
+	unsigned top = x87_sw(&cpu->x87) >> 11 & 7;
 
 	memcpy(s->r, cpu->r, sizeof(s->r));
 	s->mxcsr = cpu->mxcsr;
 	s->cw = cpu->x87.cw;
-	s->sw = cpu->x87.sw;
-	s->valid = cpu->x87.valid;
+	s->sw = x87_sw(&cpu->x87);
+	s->valid = x87_valid(&cpu->x87);
 	for (unsigned i = 0; i < 8; i++) {
 		memcpy(s->st[i], &cpu->x87.r[(top + i) & 7].mant, 8);
 		memcpy(s->st[i] + 8, &cpu->x87.r[(top + i) & 7].se, 2);
