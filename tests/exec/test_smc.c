@@ -335,6 +335,24 @@ START_TEST(blocks_flushed_between_slices)
 }
 END_TEST
 
+/* Near the end of a slice blocks are built for one use: a store beside such a one must not make it forgotten. */
+START_TEST(last_block_of_a_slice)
+{
+	static const u8 jump[] = {0xeb, 0xbe}, /* to CODE, from CODE + 40h */
+		code[] = {0xc6, 0x43, 0x50, 0x90, /* mov byte [rbx + 50h], 90h */
+			  0xc6, 0x43, 0x09, 0x2a, /* mov byte [rbx + 9], 42 */
+			  0xb8, 0x01, 0x00, 0x00, 0x00, 0xf4}; /* mov eax, 1, which is 42 by now */
+
+	load_bytes(b, CODE, code, sizeof(code));
+	load_bytes(b, CODE + 0x40, jump, sizeof(jump));
+	c->r[RBX] = CODE;
+	c->rip = CODE + 0x40;
+	ck_assert_int_eq(cpu_run(c, 1), CPU_EXIT_BUDGET);
+	ck_assert_int_eq(cpu_run(c, 3), CPU_EXIT_BUDGET);
+	ck_assert_uint_eq(c->r[RAX], 42);
+}
+END_TEST
+
 /* The same bytes in another mode are other blocks. */
 START_TEST(mode_is_part_of_the_key)
 {
@@ -378,6 +396,7 @@ int main(void)
 	    dma_exact_bounds,
 	    the_arena_fills,
 	    blocks_flushed_between_slices,
+	    last_block_of_a_slice,
 	    mode_is_part_of_the_key,
 	};
 	return run_cases_with("self-modifying code", tests, ARRAY_SIZE(tests), setup, teardown);
