@@ -580,6 +580,11 @@ static void run_chain(struct cpu *cpu, u64 end)
 	cpu->vmx_shadow = shadow;
 	cpu->vmx_shadow_end = now;
 	b = block_find(cpu, (unsigned)MIN(end - now, (u64)BLOCK_MAX_INSNS));
+	if (unlikely(cpu->attn)) { /* the code was read from a device that raised an event: due behind one instruction */
+		end = now + 1;
+		if (b && b->count > 1)
+			b = block_find(cpu, 1);
+	}
 	cpu->int_shadow = 0;
 	if (!b) {
 		cpu->link_from = NULL;

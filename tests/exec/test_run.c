@@ -524,6 +524,32 @@ START_TEST(device_interrupts_are_taken_behind_the_instruction)
 }
 END_TEST
 
+/* So does reading code from the device, which the code's first instruction does not hide from the next one. */
+START_TEST(device_interrupts_are_taken_behind_code_read_from_it)
+{
+	struct box *b = guest_long(0);
+
+	b->cpu.rflags |= FL_IF;
+	b->raises = CPU_EV_INTR;
+	b->vector = VECTOR;
+	CODE_AT(b, CODE, 0xff, 0xc2, 0xf4); /* inc edx; hlt */
+	for (unsigned i = 0; i < 2; i++) { /* known to the jump cache when found for the second time */
+		run_to_halt(b, 100);
+		b->cpu.activity = CPU_ACTIVE;
+		b->cpu.rip = CODE;
+	}
+	ck_assert_uint_eq(b->cpu.r[RDX], 2);
+	b->cpu.rip = DEVICE + 0x800;
+	b->cpu.r[RAX] = CODE;
+	b->mmio_value = 0xe0ff; /* jmp rax */
+	cpu_run(&b->cpu, 100);
+	ck_assert_int_eq(halted_in(b), VECTOR);
+	ck_assert_uint_eq(frame_of(b, false).rip, CODE);
+	ck_assert_uint_eq(b->cpu.r[RDX], 2);
+	box_free(b);
+}
+END_TEST
+
 /* The pushed flags are the instruction's, though nobody after it would read them. */
 START_TEST(flags_are_there_when_a_slow_access_ends_the_chain)
 {
@@ -695,6 +721,7 @@ int main(void)
 	    hlt_wakes,
 	    stop_ends_the_slice_at_once,
 	    device_interrupts_are_taken_behind_the_instruction,
+	    device_interrupts_are_taken_behind_code_read_from_it,
 	    flags_are_there_when_a_slow_access_ends_the_chain,
 	    init_and_sipi,
 	    init_of_the_boot_processor,
