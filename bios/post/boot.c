@@ -125,6 +125,13 @@ static u8 read_sectors(u8 drive, u32 lba, u16 sectors, u16 segment)
 	return RT(boot_read).status;
 }
 
+/* The stack of real-mode code from now on: below 7B00h, or below the extended BIOS data area for an image that lies on the usual one. */
+static void real_stack(bool high)
+{
+	RT(bridge_ss) = high ? POST_STACK / 16 : 0;
+	RT(bridge_sp) = high ? EBDA_SEG * 16 - POST_STACK : REAL_STACK_SP;
+}
+
 /* Control goes to @seg:@off; that it comes back is a failure too. */
 static void enter(u16 seg, u16 off, u8 drive)
 {
@@ -215,8 +222,9 @@ static const char *start_image(u8 cd, const u8 *e)
 		return "its boot image wants to lie where the BIOS keeps its vectors and data";
 	if (m.load_segment >= 0x7000)
 		return "its boot image wants to lie above 448 KiB";
-	u32 room = (POST_DATA - m.load_segment * 16u) / 2048;
+	u32 first = m.load_segment * 16u, room = (POST_DATA - first) / 2048;
 	u16 cd_sectors = (u16)MIN((m.load_sectors + 3u) / 4, room);
+	real_stack(first < REAL_STACK_SP && first + cd_sectors * 2048u > REAL_STACK_END);
 	for (u16 done = 0; done < cd_sectors;) {
 		u16 n = MIN((u16)(cd_sectors - done), 16);
 		if (read_sectors(cd, m.lba + done, n, (u16)(m.load_segment + done * 128)))
@@ -224,7 +232,7 @@ static const char *start_image(u8 cd, const u8 *e)
 		done += n;
 	}
 	if (m.media)
-		emulated_geometry(&m, m.load_segment * 16u);
+		emulated_geometry(&m, first);
 	RT(emulation) = m;
 	if (m.media == 4)
 		MEM8(0x475)++;
@@ -274,6 +282,7 @@ static void start(const struct entry *e)
 	print("Booting from ");
 	name(e);
 	print(" ...\n");
+	real_stack(false);
 	switch (e->kind) {
 	case FLOPPY: why = boot_sector(e->index); break;
 	case DISK: why = boot_sector((u8)(0x80 + e->index)); break;

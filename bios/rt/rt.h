@@ -143,6 +143,8 @@ static inline bool in_v86(void)
 /* ---- entry.S ----------------------------------------------------------------------------- */
 
 extern u32 stack_next;
+extern u32 bridge_sp; /* the stack of what the power-on code calls */
+extern u16 bridge_ss;
 void call_int(unsigned vector, struct regs *r);
 void call_far(u32 seg_off, struct regs *r);
 void wait_irq(void);

@@ -232,13 +232,6 @@ static void add_drive(struct machine_config *cfg, enum medium kind, u32 bytes)
 						   .block = b};
 }
 
-/* Neither the stack (below 7B00h) nor anything the BIOS needs lies where the code goes. */
-static bool code_has_its_place(const u8 *entry)
-{
-	u32 at = get(entry + 2, 2) * 16;
-	return at <= 0x7000 || at >= 0x7b00;
-}
-
 /* Entries of the ROM's Plug and Play header that lead to a RETF. */
 static bool rom_comes_back(u32 bytes)
 {
@@ -290,7 +283,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		if (chance)
 			chance_code(&in, image + IMAGE_LBA * 2048, 446);
 		const u8 *entry = image + CATALOG + (flags & 32 ? 96 : 32);
-		whole &= code_has_its_place(image + CATALOG + 32) && code_has_its_place(entry);
 		u32 lba = get(entry + 8, 4);
 		whole &= lba >= IMAGE_LBA; /* else the code is what lies before the image */
 		add_drive(&cfg, kind, bytes);
