@@ -202,6 +202,10 @@ void run_both(struct native *nat, struct emulated *emu, struct pools *p, const s
 		return;
 	if (t.order_free && n.vector != EXC_BP && e.vector >= EXC_SS && e.vector <= EXC_PF)
 		return;
+	if (!host_is_intel() && n.vector == EXC_AC)
+		return; /* AMD checks the alignment of VEX operands, too */
+	if (!host_is_intel() && (n.vector == EXC_GP || n.vector == EXC_SS) && e.vector == EXC_PF && (u32)(e.addr + 64) < 128)
+		return; /* an operand across 4 GiB: beyond the limit first, or not mapped first */
 	if (t.aligned && n.vector == EXC_GP && e.vector == EXC_SS)
 		e.vector = EXC_GP;
 	if (class_of(n.vector) != class_of(e.vector))

@@ -67,7 +67,7 @@ static bool is_skipped(const char *mnemonic)
 
 	if (!strcmp(mnemonic, "into") || !strcmp(mnemonic, "int3"))
 		return false;
-	if (!__builtin_cpu_is("intel") && (strstr(mnemonic, "rcp") || strstr(mnemonic, "rsqrt")))
+	if (!host_is_intel() && (strstr(mnemonic, "rcp") || strstr(mnemonic, "rsqrt")))
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(skipped); i++) {
 		if (!strcmp(skipped[i], "vm"))
@@ -104,9 +104,42 @@ static bool row_skipped(const struct insn_row *row, const u32 *feat, const char 
 	       (wanted && !is_listed(wanted, row->mnemonic)) || is_skipped(row->mnemonic);
 }
 
+/*
+ * What the manuals leave to the maker, or AMD documents otherwise, where Orrery is Intel's: 66h before near branches in 64-bit mode, and
+ * whether a call has pushed when its target is not canonical; F2 and F3 before LOOP, F3 before REX.B NOP; PREFETCHW's register form;
+ * VEX.W outside 64-bit mode; MOVSXD to, and SHLD and SHRD of 16 bits; the steps of FPREM, the flags of VCVTPS2PH; the alignment of SHA's operands; how much of
+ * BOUND, ENTER, a gather, a masked move or a store is done when it faults.
+ */
+static bool intel_only(const struct pools *p, const struct insn *in)
+{
+	static const char *const always[] = {"ret", "pause", "bound", "enter", "fprem", "fprem1", "vcvtps2ph"};
+	static const char *const with_memory[] = {"sha1", "sha256", "fst", "fist", "fbst", "vmaskmov", "vpmaskmov"};
+	const struct insn_row *row = &insn_rows[in->row];
+	const char *name = row->mnemonic;
+	const bool memory = in->has_modrm && in->modrm < 0xc0;
+
+	if (row->attr & IA_BRANCH && (in->opcode == 0xff || (in->prefixes & PFX_66 && p->bits == 64)))
+		return true;
+	if (in->prefixes & (PFX_REP | PFX_REPNE) && !strncmp(name, "loop", 4))
+		return true;
+	if ((!strcmp(name, "nop") && in->opcode == 0x0d) || strstr(name, "gather"))
+		return true;
+	if (in->vex_w && p->bits != 64 && (!strcmp(name, "vpinsrd") || !strcmp(name, "vpextrd")))
+		return true;
+	if (in->opsize == 2 && (!strcmp(name, "shld") || !strcmp(name, "shrd") || !strcmp(name, "movsxd")))
+		return true;
+	for (unsigned i = 0; i < ARRAY_SIZE(always); i++)
+		if (!strcmp(name, always[i]))
+			return true;
+	for (unsigned i = 0; i < ARRAY_SIZE(with_memory); i++)
+		if (memory && !strncmp(name, with_memory[i], strlen(with_memory[i])))
+			return true;
+	return false;
+}
+
 static bool usable(const struct pools *p, const struct insn *in)
 {
-	if (p->skip[in->row])
+	if (p->skip[in->row] || (!host_is_intel() && intel_only(p, in)))
 		return false;
 	/* F3 BSF is TZCNT on a host with BMI1, whether or not Orrery's model has it; likewise LZCNT. */
 	if (in->prefixes & PFX_REP && (in->opcode == 0xbc || in->opcode == 0xbd) &&
