@@ -6,6 +6,7 @@
 #include "cpu/exec/x87.h"
 #include "cpu/exec/xsave.h"
 #include "cpu/fpu/softfloat.h"
+#include "tests/host.h"
 
 static struct box *b;
 static struct cpu *c;
@@ -357,6 +358,8 @@ START_TEST(the_host_reads_our_image)
 			 : "m"(ours)
 			 : "memory");
 	memcpy(host + 28, ours + 28, 4); /* MXCSR_MASK is the host's own */
+	if (!host_is_intel())
+		memcpy(host + 6, ours + 6, 18); /* AMD saves the last instruction only when an exception is pending */
 	ck_assert_mem_eq(ours, host, 416);
 }
 END_TEST

@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <stdio.h>
+#include "tests/host.h"
 #include "tests/suite.h"
 #include "cpu/fpu/fast.h"
 #include "cpu/fpu/softfloat.h"
@@ -283,6 +284,8 @@ START_TEST(other_instructions_equal_the_host)
 		if (op == U_SCALE && (n & 3)) /* mostly sensible scales */
 			b = f80_from_s64((s64)(rnd(&s) % 100000) - 50000);
 		host_unary(op, a, b, cw, &o);
+		if (op >= U_SCALE && op <= U_PREM1 && o.sw & ~cw & FPE_UE && !host_is_intel())
+			continue; /* AMD takes exact tiny results for underflow when that is not masked */
 		r = soft_unary(op, a, b, &e, &cc, &second);
 		if (op >= U_PREM && op != U_XTRACT && !pre_unmasked(o.sw, cw))
 			mask |= SW_CC;

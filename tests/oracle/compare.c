@@ -1,6 +1,7 @@
 /* Runs a case on both sides, says where they differ, and makes failing cases small. */
 #include <stdarg.h>
 #include <stdlib.h>
+#include "tests/host.h"
 #include "tests/oracle/oracle.h"
 
 #define FLAGS_SEEN (FL_ARITH | FL_TF | FL_DF | FL_NT | FL_AC | FL_ID)

@@ -4,6 +4,7 @@
  * into the case's pages.
  */
 #include <stdlib.h>
+#include "tests/host.h"
 #include "tests/oracle/oracle.h"
 
 #define SAMPLES 32 /* per row */
@@ -105,14 +106,14 @@ static bool row_skipped(const struct insn_row *row, const u32 *feat, const char 
 }
 
 /*
- * What the manuals leave to the maker, or AMD documents otherwise, where Orrery is Intel's: 66h before near branches in 64-bit mode, and
- * whether a call has pushed when its target is not canonical; F2 and F3 before LOOP, F3 before REX.B NOP; PREFETCHW's register form;
- * VEX.W outside 64-bit mode; MOVSXD to, and SHLD and SHRD of 16 bits; the steps of FPREM, the flags of VCVTPS2PH; the alignment of SHA's operands; how much of
- * BOUND, ENTER, a gather, a masked move or a store is done when it faults.
+ * What the manuals leave to the maker, or AMD documents otherwise, where Orrery is Intel's: 66h before near branches in 64-bit
+ * mode, and whether a call has pushed when its target is not canonical; F2 and F3 before LOOP, F3 before REX.B NOP; PREFETCHW's register
+ * form; VEX.W outside 64-bit mode; MOVSXD to, and SHLD and SHRD of 16 bits; unmasked underflow of FPREM and FSCALE; the flags of
+ * VCVTPS2PH; the alignment of SHA's operands; how much of BOUND, ENTER, a gather, a masked move or a store is done when it faults.
  */
 static bool intel_only(const struct pools *p, const struct insn *in)
 {
-	static const char *const always[] = {"ret", "pause", "bound", "enter", "fprem", "fprem1", "vcvtps2ph"};
+	static const char *const always[] = {"ret", "pause", "bound", "enter", "fprem", "fprem1", "fscale", "vcvtps2ph"};
 	static const char *const with_memory[] = {"sha1", "sha256", "fst", "fist", "fbst", "vmaskmov", "vpmaskmov"};
 	const struct insn_row *row = &insn_rows[in->row];
 	const char *name = row->mnemonic;

@@ -107,12 +107,6 @@ void emulated_close(struct emulated *emu);
 void emulated_run(struct emulated *emu, const struct test_case *tc, struct outcome *res);
 void emulated_data(struct emulated *emu, u8 *mem); /* as native_data, copied out */
 
-/** Orrery's models are Intel's; of other makers' processors is asked only what they have in common (generate.c, intel_only()). */
-static inline bool host_is_intel(void)
-{
-	return __builtin_cpu_is("intel");
-}
-
 /** Fills @feat with those features of features.def that the host and its operating system offer to ring 3. */
 void host_features(u32 *feat);
 
