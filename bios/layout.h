@@ -23,7 +23,7 @@
 #define OPTION_ROMS   0xc0000
 #define OPTION_END    0xec000
 #define RESET_LINEAR  0xfffffff0
-#define REAL_STACK_SP 0x7b00 /* of option ROMs and boot code, in segment 0, */
+#define REAL_STACK_SP  0x7b00 /* of option ROMs and boot code, in segment 0, */
 #define REAL_STACK_END 0x7300 /* and how far down it may reach */
 
 /* What the power-on code overwrites on the way back from S3, below 640 KiB, is put aside first: vectors, data areas and the real-mode stack;

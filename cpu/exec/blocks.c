@@ -320,15 +320,11 @@ void code_written(struct cpu *cpu, u64 gpa, unsigned n)
 		return;
 	if (p->watched & hit)
 		watched_written(cpu, p, hit);
-	left = p->watched;
-	if (p->page == cpu->blocks->scratch_page) {
-		if (cpu->blocks->scratch_lines & hit) {
-			cpu->attn = 1;
-			cpu->blocks->scratch_page = NO_PAGE;
-		} else {
-			left |= cpu->blocks->scratch_lines;
-		}
+	if (p->page == cpu->blocks->scratch_page && (cpu->blocks->scratch_lines & hit)) {
+		cpu->attn = 1;
+		cpu->blocks->scratch_page = NO_PAGE;
 	}
+	left = p->watched | (p->page == cpu->blocks->scratch_page ? cpu->blocks->scratch_lines : 0);
 	ref = &p->blocks;
 	while (*ref) {
 		struct block *b = (*ref)->block;

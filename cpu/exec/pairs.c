@@ -140,8 +140,8 @@
 	X(b, cdqe, SETREG64(REG_OFF(RAX), SREG32(REG_OFF(RAX))))                                                          \
 	X(b, setcc_RES_z, SETREG8_WIDE(u->dst, (fa == 0) ^ (u->sh & 1)))                                                  \
 	X(b, setcc_SUB_z, SETREG8_WIDE(u->dst, (fa == fb) ^ (u->sh & 1)))                                                 \
-	X(b, cmov_RES_z, CMOV(fa == 0))\
-	X(b, cmov_SUB_z, CMOV(fa == fb))\
+	X(b, cmov_RES_z, CMOV(fa == 0))                                                                                   \
+	X(b, cmov_SUB_z, CMOV(fa == fb))                                                                                  \
 	X(b, cmov_SUB_be, CMOV(fa <= fb))
 #define RARER_MEMORY_FIRSTS(X, b)                                                                                         \
 	X(b, push64_i, PUSH, u->imm)                                                                                      \

@@ -50,35 +50,23 @@ refused:
 	return false;
 }
 
-static ALWAYS_INLINE bool host_arith_f64(struct cpu *cpu, enum fp_op op, u64 d, const double *m, u16 *sw)
-{
-	switch (op) {
-	case FP_ADD: BY_MEMORY("faddl", m); break;
-	case FP_SUB: BY_MEMORY("fsubl", m); break;
-	case FP_SUBR: BY_MEMORY("fsubrl", m); break;
-	case FP_MUL: BY_MEMORY("fmull", m); break;
-	case FP_DIV: BY_MEMORY("fdivl", m); break;
-	default: BY_MEMORY("fdivrl", m); break;
+#define ARITH_MEMORY(name, type, suffix)                                                           \
+	static ALWAYS_INLINE bool name(struct cpu *cpu, enum fp_op op, u64 d, const type *m, u16 *sw) \
+	{                                                                                          \
+		switch (op) {                                                                      \
+		case FP_ADD: BY_MEMORY("fadd" suffix, m); break;                                   \
+		case FP_SUB: BY_MEMORY("fsub" suffix, m); break;                                   \
+		case FP_SUBR: BY_MEMORY("fsubr" suffix, m); break;                                 \
+		case FP_MUL: BY_MEMORY("fmul" suffix, m); break;                                   \
+		case FP_DIV: BY_MEMORY("fdiv" suffix, m); break;                                   \
+		default: BY_MEMORY("fdivr" suffix, m); break;                                      \
+		}                                                                                  \
+		return true;                                                                       \
+	refused:                                                                                   \
+		return false;                                                                      \
 	}
-	return true;
-refused:
-	return false;
-}
-
-static ALWAYS_INLINE bool host_arith_f32(struct cpu *cpu, enum fp_op op, u64 d, const float *m, u16 *sw)
-{
-	switch (op) {
-	case FP_ADD: BY_MEMORY("fadds", m); break;
-	case FP_SUB: BY_MEMORY("fsubs", m); break;
-	case FP_SUBR: BY_MEMORY("fsubrs", m); break;
-	case FP_MUL: BY_MEMORY("fmuls", m); break;
-	case FP_DIV: BY_MEMORY("fdivs", m); break;
-	default: BY_MEMORY("fdivrs", m); break;
-	}
-	return true;
-refused:
-	return false;
-}
+ARITH_MEMORY(host_arith_f64, double, "l")
+ARITH_MEMORY(host_arith_f32, float, "s")
 
 static ALWAYS_INLINE bool host_sqrt(struct cpu *cpu, u64 d, u16 *sw)
 {
@@ -192,6 +180,7 @@ refused:
 #undef IN_PLACE
 #undef BY_REGISTER
 #undef BY_MEMORY
+#undef ARITH_MEMORY
 #undef LOAD
 #undef STORE
 

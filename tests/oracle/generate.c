@@ -34,7 +34,7 @@ struct pools {
 
 /*
  * Not a matter between us and the host: privileged state, the operating system, time, chance, identity, or
- * descriptor tables; and undocumented aliases of FSTP. RCPPS and RSQRTPS are Intel's.
+ * descriptor tables; and undocumented aliases of FSTP.
  */
 static const char *const skipped[] = {
 	"rdtsc", "rdtscp", "rdpmc", "rdrand", "rdseed", "cpuid", "xgetbv", "xsetbv", "rdpid", "syscall", "sysenter",
@@ -60,6 +60,29 @@ static bool is_prefix(const char *name)
 	return false;
 }
 
+/* Is @name one of @list, "vpaddd,vpxor"? */
+static bool is_listed(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *at = list; at; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (!strncmp(at, name, n) && (!at[n] || at[n] == ','))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What manuals leave to the maker, or AMD documents otherwise, where Orrery is Intel's: RCPPS and RSQRTPS; unmasked underflow of FPREM
+ * and FSCALE; the flags of VCVTPS2PH; F3 before REX.B NOP; how much of BOUND, ENTER, a gather or RET is done when it faults.
+ */
+static bool makers_differ(const char *mnemonic)
+{
+	return strstr(mnemonic, "rcp") || strstr(mnemonic, "rsqrt") || strstr(mnemonic, "gather") ||
+	       is_listed("ret,pause,bound,enter,fprem,fprem1,fscale,vcvtps2ph", mnemonic);
+}
+
 static bool is_skipped(const char *mnemonic)
 {
 	/* Vector moves, multiplies and the like share two letters with virtualization. */
@@ -68,7 +91,7 @@ static bool is_skipped(const char *mnemonic)
 
 	if (!strcmp(mnemonic, "into") || !strcmp(mnemonic, "int3"))
 		return false;
-	if (!host_is_intel() && (strstr(mnemonic, "rcp") || strstr(mnemonic, "rsqrt")))
+	if (!host_is_intel() && makers_differ(mnemonic))
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(skipped); i++) {
 		if (!strcmp(skipped[i], "vm"))
@@ -83,19 +106,6 @@ static bool is_skipped(const char *mnemonic)
 	return false;
 }
 
-/* Is @name one of @list, "vpaddd,vpxor"? */
-static bool is_listed(const char *list, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *at = list; at; at = strchr(at, ',')) {
-		at += *at == ',';
-		if (!strncmp(at, name, n) && (!at[n] || at[n] == ','))
-			return true;
-	}
-	return false;
-}
-
 static bool row_skipped(const struct insn_row *row, const u32 *feat, const char *wanted)
 {
 	bool avx = feat[FEAT_AVX / 32] >> (FEAT_AVX % 32) & 1;
@@ -106,14 +116,12 @@ static bool row_skipped(const struct insn_row *row, const u32 *feat, const char 
 }
 
 /*
- * What the manuals leave to the maker, or AMD documents otherwise, where Orrery is Intel's: 66h before near branches in 64-bit
- * mode, and whether a call has pushed when its target is not canonical; F2 and F3 before LOOP, F3 before REX.B NOP; PREFETCHW's register
- * form; VEX.W outside 64-bit mode; MOVSXD to, and SHLD and SHRD of 16 bits; unmasked underflow of FPREM and FSCALE; the flags of
- * VCVTPS2PH; the alignment of SHA's operands; how much of BOUND, ENTER, a gather, a masked move or a store is done when it faults.
+ * The same of some forms: 66h before near branches in 64-bit mode, and whether a call has pushed when its target is not canonical; F2
+ * and F3 before LOOP; PREFETCHW's register form; VEX.W outside 64-bit mode; MOVSXD to, and SHLD and SHRD of 16 bits; the alignment of
+ * SHA's operands; how much of a masked move or a store is done when it faults.
  */
-static bool intel_only(const struct pools *p, const struct insn *in)
+static bool form_differs(const struct pools *p, const struct insn *in)
 {
-	static const char *const always[] = {"ret", "pause", "bound", "enter", "fprem", "fprem1", "fscale", "vcvtps2ph"};
 	static const char *const with_memory[] = {"sha1", "sha256", "fst", "fist", "fbst", "vmaskmov", "vpmaskmov"};
 	const struct insn_row *row = &insn_rows[in->row];
 	const char *name = row->mnemonic;
@@ -123,15 +131,12 @@ static bool intel_only(const struct pools *p, const struct insn *in)
 		return true;
 	if (in->prefixes & (PFX_REP | PFX_REPNE) && !strncmp(name, "loop", 4))
 		return true;
-	if ((!strcmp(name, "nop") && in->opcode == 0x0d) || strstr(name, "gather"))
+	if (!strcmp(name, "nop") && in->opcode == 0x0d)
 		return true;
 	if (in->vex_w && p->bits != 64 && (!strcmp(name, "vpinsrd") || !strcmp(name, "vpextrd")))
 		return true;
 	if (in->opsize == 2 && (!strcmp(name, "shld") || !strcmp(name, "shrd") || !strcmp(name, "movsxd")))
 		return true;
-	for (unsigned i = 0; i < ARRAY_SIZE(always); i++)
-		if (!strcmp(name, always[i]))
-			return true;
 	for (unsigned i = 0; i < ARRAY_SIZE(with_memory); i++)
 		if (memory && !strncmp(name, with_memory[i], strlen(with_memory[i])))
 			return true;
@@ -140,7 +145,7 @@ static bool intel_only(const struct pools *p, const struct insn *in)
 
 static bool usable(const struct pools *p, const struct insn *in)
 {
-	if (p->skip[in->row] || (!host_is_intel() && intel_only(p, in)))
+	if (p->skip[in->row] || (!host_is_intel() && form_differs(p, in)))
 		return false;
 	/* F3 BSF is TZCNT on a host with BMI1, whether or not Orrery's model has it; likewise LZCNT. */
 	if (in->prefixes & PFX_REP && (in->opcode == 0xbc || in->opcode == 0xbd) &&
