@@ -45,7 +45,7 @@ build_with() { # build_with DIR CMAKE-ARGS...: configures and builds everything
 
 # The second compiler, the sanitizers and the fuzzers in one build.
 build_sanitized() {
-	build_with build/fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang -DORRERY_FUZZ=ON
+	build_with build/fuzz -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=clang -DORRERY_FUZZ=ON
 }
 
 # fuzz TARGET SECONDS: starts from what earlier runs found, if anything; a crash leaves its input beside the corpus

@@ -3,6 +3,7 @@
  * (SDM Vol. 2: ENTER, LEAVE, PUSHA, POPA, DAA, DAS, AAA, AAS, AAM, AAD, SALC, LAHF, SAHF, XLAT,
  * CMPXCHG8B). Flags the SDM leaves undefined are set as recent Intel processors set them.
  */
+#include "cpu/exec/builder.h"
 #include "cpu/exec/flags.h"
 #include "cpu/exec/system.h"
 
@@ -58,7 +59,7 @@ SIMPLE(leave)
 
 /* ---- PUSHA, POPA --------------------------------------------------------------------- */
 
-SIMPLE(pusha)
+static int op_pusha(struct cpu *cpu, const struct insn *in)
 {
 	struct frame f = {.n = 0};
 	struct stack st;
@@ -72,7 +73,7 @@ SIMPLE(pusha)
 	return 0;
 }
 
-SIMPLE(popa)
+static int op_popa(struct cpu *cpu, const struct insn *in)
 {
 	struct stack st;
 	u64 v[8];
@@ -87,6 +88,44 @@ SIMPLE(popa)
 	stack_commit(cpu, &st);
 	return 0;
 }
+
+/* On a flat stack, all eight in one page; else the operation itself is called. */
+#define ALL_REGISTERS(X) X(RDI, 0) X(RSI, 4) X(RBP, 8) X(RSP, 12) X(RBX, 16) X(RDX, 20) X(RCX, 24) X(RAX, 28)
+#define PUSHED(reg, at)  HOST(u32, host + (at)) = (u32)cpu->r[reg];
+#define POPPED(reg, at)  if (reg != RSP) cpu->r[reg] = HOST(u32, host + (at));
+
+static void pusha32(UOP_ARGS)
+{
+	ea = (u32)(cpu->r[RSP] - 32);
+	const struct tlb_entry *e = &cpu->tlb->w[tlb_index(ea)];
+	if (TLB_MISS(e, 32))
+		return uop_call(UOP_PASS);
+	u64 host = e->host + ea;
+	ALL_REGISTERS(PUSHED)
+	cpu->r[RSP] = ea;
+	NEXT;
+}
+
+static void popa32(UOP_ARGS)
+{
+	ea = (u32)cpu->r[RSP];
+	const struct tlb_entry *e = &cpu->tlb->r[tlb_index(ea)];
+	if (TLB_MISS(e, 32))
+		return uop_call(UOP_PASS);
+	u64 host = e->host + ea;
+	ALL_REGISTERS(POPPED)
+	cpu->r[RSP] = (u32)(ea + 32);
+	NEXT;
+}
+
+static void gen_all(struct builder *b, const struct insn *in, u32 pops)
+{
+	emit_call(b, in, pops ? op_popa : op_pusha);
+	if (flat_stack(b, in->opsize))
+		b->u[b->n - 1].fn = pops ? popa32 : pusha32;
+}
+const struct exec_desc exec_pusha = {.gen = gen_all, .op = op_pusha};
+const struct exec_desc exec_popa = {.gen = gen_all, .op = op_popa, .arg = 1};
 
 /* ---- decimal ------------------------------------------------------------------------- */
 

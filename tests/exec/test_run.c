@@ -703,6 +703,28 @@ START_TEST(moves_are_swallowed_with_care)
 }
 END_TEST
 
+/* PUSHAD, POPAD into other registers' places, twice, so that the second time the TLB knows the stack: in one page and across two. */
+START_TEST(all_registers_to_the_stack_and_back)
+{
+	for (u32 sp = STACK0 - 4; sp <= STACK0 + 40; sp += 4) {
+		struct box *b = guest_flat32(0);
+		/* pushad; mov ebp, esp; inc of EAX's copy; popad; dec dword [13000h]; jnz to the start; hlt */
+		CODE_AT(b, 0x12000, 0x60, 0x89, 0xe5, 0x83, 0x45, 0x1c, 0x01, 0x61, 0xff, 0x0d, 0x00, 0x30, 0x01, 0x00, 0x75, 0xf0, 0xf4);
+		poke(b, 0x13000, 3, 4);
+		b->cpu.rip = 0x12000;
+		for (unsigned i = 0; i < 8; i++)
+			b->cpu.r[i] = i == RSP ? sp : 0x99887766u + sp * (i + 1);
+		run_to_halt(b, 100);
+		for (unsigned i = 0; i < 8; i++) {
+			u32 first = i == RSP ? sp : 0x99887766u + sp * (i + 1);
+			ck_assert_uint_eq(b->cpu.r[i], first + 3 * (i == RAX));
+			ck_assert_uint_eq(peek(b, sp - 4 - 4 * i, 4), first + 3 * (i == RAX));
+		}
+		box_free(b);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -727,6 +749,7 @@ int main(void)
 	    init_of_the_boot_processor,
 	    an_event_never_links_blocks,
 	    moves_are_swallowed_with_care,
+	    all_registers_to_the_stack_and_back,
 	};
 	return run_cases("run", tests, ARRAY_SIZE(tests));
 }
