@@ -143,7 +143,7 @@ static bool ept_walk(struct walk *w, u64 gpa, unsigned acc, enum s2_use use, str
 }
 
 /* The entries of a walk that failed, for who explains it. */
-static COLD void note(struct walk *w, u64 gpa, const struct ept *t)
+static NOINLINE void note(struct walk *w, u64 gpa, const struct ept *t)
 {
 	struct fault_trail *trail = &w->cpu->trail;
 
