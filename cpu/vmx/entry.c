@@ -11,8 +11,6 @@
 #include "cpu/vmx/vmx.h"
 #include "cpu/watch.h"
 
-#define TIMER_SHIFT 0 /* IA32_VMX_MISC[4:0]: the preemption timer counts changes of this TSC bit */
-
 #define MSR_LIST_MAX 512 /* IA32_VMX_MISC[27:25] = 0 */
 
 /* ---- the MMU ------------------------------------------------------------------------------------ */
@@ -190,7 +188,7 @@ static void start_timer(struct cpu *cpu)
 
 	vmx->preempt_deadline = ~0ull;
 	if (VMX_PIN(PREEMPTION_TIMER))
-		vmx->preempt_deadline = ((cpu_tsc(cpu) >> TIMER_SHIFT) + VF(PREEMPTION_TIMER)) << TIMER_SHIFT;
+		vmx->preempt_deadline = ((cpu_tsc(cpu) >> VMX_TIMER_SHIFT) + VF(PREEMPTION_TIMER)) << VMX_TIMER_SHIFT;
 }
 
 static void save_timer(struct cpu *cpu)
@@ -200,7 +198,7 @@ static void save_timer(struct cpu *cpu)
 
 	if (!VMX_EXIT(SAVE_PREEMPTION) || vmx->preempt_deadline == ~0ull)
 		return;
-	left = vmx->preempt_deadline > now ? (vmx->preempt_deadline >> TIMER_SHIFT) - (now >> TIMER_SHIFT) : 0;
+	left = vmx->preempt_deadline > now ? (vmx->preempt_deadline >> VMX_TIMER_SHIFT) - (now >> VMX_TIMER_SHIFT) : 0;
 	VF(PREEMPTION_TIMER) = (u32)left;
 }
 

@@ -165,9 +165,8 @@ static void make_caps(const struct cpu *cpu, struct vmx_caps *c)
 	c->cr0_fixed0 = CR0_PE | CR0_NE | CR0_PG;
 	c->cr4_fixed0 = CR4_VMXE;
 	c->cr4_fixed1 = cr4_supported(cpu);
-	/* A.6: timer rate 0, every TSC tick; activity HLT, shutdown, wait-for-SIPI; RDMSR in SMM; 4 CR3 targets; VMWRITE to any field;
-	 * injection with instruction length 0. */
-	c->misc = BIT64(6) | BIT64(7) | BIT64(8) | 4 << 16 | BIT64(29) | BIT64(30);
+	/* A.6: activity HLT, shutdown, wait-for-SIPI; 4 CR3 targets; VMWRITE to any field; injection with instruction length 0. */
+	c->misc = VMX_TIMER_SHIFT | BIT64(6) | BIT64(7) | BIT64(8) | 4 << 16 | BIT64(29) | BIT64(30);
 	if (c->allowed1[VG_P2] >> P2_UNRESTRICTED_BIT & 1)
 		c->misc |= BIT64(5);
 	c->ept_vpid = ept_vpid_caps(cpu, c);
