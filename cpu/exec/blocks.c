@@ -1,9 +1,10 @@
 /*
  * The block cache: lookup, building, links, and what keeps it true when code is written.
  *
- * Memory is one arena that only grows; when it is full, everything is dropped at once, between chains. Dropping a single block
- * (its code was written) unlinks it and turns its first micro-operation into uop_dead, so that whoever still
- * holds a pointer to it (jump cache, a chain about to continue) leaves to the run loop.
+ * Memory is one arena that only grows: micro-operations from its beginning, close together for the host's caches, and what
+ * running code does not read from its end. When it is full, everything is dropped at once, between chains. Dropping a single
+ * block (its code was written) unlinks it and turns its first micro-operation into uop_dead, so that whoever still holds a pointer
+ * to it (jump cache, a chain about to continue) leaves to the run loop.
  *
  * The processors of a machine share one cache, since blocks refer to nothing of a particular one: cpu->peer is the ring of
  * them. Only one runs at a time. Jump caches and TLBs, which hold what one processor translated, are each one's own.
@@ -45,7 +46,7 @@ struct code_page {
 
 struct block_cache {
 	u8 *arena;
-	size_t used;
+	size_t used, cold; /* bytes of it from its beginning, and from its end */
 	struct block *hash[1u << HASH_BITS];
 	struct code_page *code[1u << CODE_HASH_BITS];
 	struct builder builder;
@@ -54,8 +55,8 @@ struct block_cache {
 	u64 scratch_page, scratch_lines; /* code that the scratch block was built from */
 	/* a block for one use: cut short, or of code that is not RAM */
 	struct {
-		_Alignas(32) u8 block[sizeof(struct block) + BUILDER_MAX_UOPS * sizeof(struct uop)];
-		struct insn insns[BLOCK_MAX_INSNS + 1];
+		_Alignas(struct block) u8 block[sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct insn)];
+		struct uop uops[1 + BUILDER_MAX_UOPS];
 	} scratch;
 };
 
@@ -135,9 +136,9 @@ void cpu_blocks_flush(struct cpu *cpu)
 {
 	struct block_cache *c = cpu->blocks;
 	struct cpu *p = cpu;
-	bool empty = !c->used; /* then so is everything that points into the arena */
+	bool empty = !c->used && !c->cold; /* then so is everything that points into the arena */
 
-	c->used = 0;
+	c->used = c->cold = 0;
 	c->full = false;
 	if (!empty) {
 		memset(c->hash, 0, sizeof(c->hash));
@@ -159,10 +160,20 @@ static void *arena_alloc(struct block_cache *c, size_t size)
 	void *p = c->arena + c->used;
 
 	size = (size + 31) & ~(size_t)31;
-	if (c->used + size > ARENA_SIZE)
+	if (c->used + c->cold + size > ARENA_SIZE)
 		return NULL;
 	c->used += size;
 	return p;
+}
+
+/* For what running code does not read. */
+static void *arena_alloc_cold(struct block_cache *c, size_t size)
+{
+	size = (size + 31) & ~(size_t)31;
+	if (c->used + c->cold + size > ARENA_SIZE)
+		return NULL;
+	c->cold += size;
+	return c->arena + ARENA_SIZE - c->cold;
 }
 
 /* ---- code pages ---------------------------------------------------------------------------------------- */
@@ -231,7 +242,7 @@ static struct code_page *mark_code(struct cpu *cpu, u64 page, u8 *host, u64 line
 	struct code_page *p = code_find(c, page);
 
 	if (!p) {
-		p = arena_alloc(c, sizeof(*p));
+		p = arena_alloc_cold(c, sizeof(*p));
 		if (!p)
 			return NULL;
 		*p = (struct code_page){.page = page, .next = *code_slot(c, page)};
@@ -273,7 +284,7 @@ static void watched_written(struct cpu *cpu, struct code_page *p, u64 hit)
 
 static bool register_code(struct cpu *cpu, struct block *b, u64 page, u8 *host)
 {
-	struct block_ref *ref = arena_alloc(cpu->blocks, sizeof(*ref));
+	struct block_ref *ref = arena_alloc_cold(cpu->blocks, sizeof(*ref));
 	struct code_page *p = ref ? mark_code(cpu, page, host, block_lines(b, page)) : NULL;
 
 	if (!p)
@@ -368,7 +379,7 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b)
 	if (!in_arena(c, stub) || !b->cached || (b->phys2 != NO_PAGE && code_not_flat(b->mode)) || stub->fn != uop_unlinked ||
 	    (b->mode & MODE_TF) || (!same_page && code_not_flat(b->mode)))
 		return;
-	struct link *l = arena_alloc(c, sizeof(*l));
+	struct link *l = arena_alloc_cold(c, sizeof(*l));
 	if (!l) {
 		c->full = true;
 		return;
@@ -506,9 +517,14 @@ static enum decode_status decode_run(struct cpu *cpu, const u8 *code, unsigned a
 	return first;
 }
 
-/* Copies the built micro-operations to @to (with their instructions behind), moving what points into the builder. */
-static void place(struct builder *b, struct uop *to, struct insn *insns, unsigned page_off_limit)
+/* Copies the built instructions to @block and the micro-operations to behind @mark, moving what points into the builder. */
+static void place(struct builder *b, struct block *block, struct uop *mark, unsigned page_off_limit)
 {
+	struct uop *to = mark + 1;
+	struct insn *insns = block->insns;
+
+	*mark = (struct uop){.block = block};
+	block->uops = to;
 	for (unsigned i = 0; i < b->n; i++) {
 		struct uop *u = &to[i];
 		*u = b->u[i];
@@ -529,9 +545,8 @@ static struct block *build_scratch(struct cpu *cpu, u64 phys, u8 *host)
 	struct block_cache *c = cpu->blocks;
 	struct block *b = (struct block *)c->scratch.block;
 
-	*b = (struct block){.phys = phys, .phys2 = NO_PAGE, .mode = cpu->mode, .count = (u8)c->builder.count,
-			    .insns = c->scratch.insns};
-	place(&c->builder, b->uops, c->scratch.insns, 0);
+	*b = (struct block){.phys = phys, .phys2 = NO_PAGE, .mode = cpu->mode, .count = (u8)c->builder.count};
+	place(&c->builder, b, c->scratch.uops, 0);
 	if (host) {
 		covered_lines(&c->builder, b);
 		if (!mark_code(cpu, phys & ~0xfffull, host, b->lines)) {
@@ -549,20 +564,21 @@ static struct block *build_cached(struct cpu *cpu, u64 phys, u8 *host, u8 *host2
 {
 	struct block_cache *c = cpu->blocks;
 	struct builder *bl = &c->builder;
-	size_t uops = bl->n * sizeof(struct uop), size = sizeof(struct block) + uops + bl->count * sizeof(struct insn);
-	struct block *b = arena_alloc(c, size);
+	size_t size = sizeof(struct block) + bl->count * sizeof(struct insn), uops = (1 + bl->n) * sizeof(struct uop);
+	struct block *b = arena_alloc_cold(c, size);
+	struct uop *mark = b ? arena_alloc(c, uops) : NULL;
 
-	if (!b) {
+	if (!mark) {
 		cpu_blocks_flush(cpu);
-		b = arena_alloc(c, size);
+		b = arena_alloc_cold(c, size);
+		mark = arena_alloc(c, uops);
 	}
 	*b = (struct block){
 		.phys = phys, .phys2 = bl->phys2, .rip_page = bl->rip_page, .cs_limit = cpu->seg[CS].limit,
 		.mode = cpu->mode, .count = (u8)bl->count, .cached = true,
 	};
 	covered_lines(bl, b);
-	b->insns = (struct insn *)((u8 *)b->uops + uops);
-	place(bl, b->uops, b->insns, 4096);
+	place(bl, b, mark, 4096);
 	if (!register_code(cpu, b, phys & ~0xfffull, host) ||
 	    (b->phys2 != NO_PAGE && !register_code(cpu, b, b->phys2, host2))) {
 		cpu_blocks_flush(cpu); /* no room for its bookkeeping: start over */
@@ -617,7 +633,7 @@ static const struct block *block_holding(const struct uop *u)
 {
 	while (u->fn)
 		u--;
-	return block_of(u + 1);
+	return u->block;
 }
 
 unsigned block_next_insn(const struct uop *u)
@@ -751,7 +767,7 @@ void cpu_blocks_stats(const struct cpu *cpu, struct block_stats *out)
 {
 	const struct block_cache *c = cpu->blocks;
 
-	*out = (struct block_stats){.used = c->used, .size = ARENA_SIZE};
+	*out = (struct block_stats){.used = c->used + c->cold, .size = ARENA_SIZE};
 	for (unsigned i = 0; i < 1u << HASH_BITS; i++)
 		for (const struct block *b = c->hash[i]; b; b = b->hash_next) {
 			out->blocks++;

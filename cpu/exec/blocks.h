@@ -18,14 +18,11 @@ struct block {
 	u8 count;      /* instructions */
 	bool cached;   /* may be linked to */
 	u64 trace_id, profile_id; /* numbers that debug/trace.c and debug/profile.c gave it; 0: none */
-	/* From here on it is as long as a micro-operation, one without a handler: where block_holding() ends. */
-	_Alignas(32) uop_fn none;
 	struct block *hash_next;
-	struct link *in; /* links that lead here */
-	struct insn *insns;
-	struct uop uops[];
+	struct link *in;   /* links that lead here */
+	struct uop *uops;  /* the first; the one before it has no handler and leads here */
+	struct insn insns[];
 };
-_Static_assert(offsetof(struct block, uops) == offsetof(struct block, none) + sizeof(struct uop), "block_holding() steps over it");
 
 /** Is non-flat code (its instruction pointer is not its linear address)? Then blocks are keyed by both. */
 static inline bool code_not_flat(u32 mode)
@@ -50,7 +47,7 @@ void cpu_blocks_stats(const struct cpu *cpu, struct block_stats *out);
 /** The block whose first micro-operation is @first. */
 static inline struct block *block_of(const struct uop *first)
 {
-	return (struct block *)((uintptr_t)first - offsetof(struct block, uops));
+	return first[-1].block;
 }
 
 /** -ENOMEM or 0. */

@@ -41,6 +41,7 @@ struct uop {
 		u64 imm;
 		struct uop *target;
 		const struct insn *insn;
+		struct block *block; /* in front of a block's first, which it names */
 	};
 };
 _Static_assert(sizeof(struct uop) == 32, "two micro-operations to the cache line");
