@@ -487,16 +487,14 @@ static int cmd_tlb(struct command_call *c)
 	for (unsigned i = 0; i < TLB_SIZE; i++) {
 		const u64 tags[] = {cpu->tlb->r[i].tag, cpu->tlb->w[i].tag, i < ITLB_SIZE ? cpu->tlb->x[i].tag : ~0ull};
 		for (unsigned k = 0; k < 3; k++) {
-			u64 at = tags[k], phys;
+			u64 at = tags[k], phys = k == 2 ? cpu->tlb->x[i].phys : 0;
 			unsigned slot = k == 2 ? itlb_index(at) : tlb_index(at);
 			if (slot != i || at & 0xfff || (k && at == tags[0]) || (k == 2 && at == tags[1]))
 				continue;
 			json_t *row = view_object(a, NULL);
 			view_hex(row, "linear", at, width(cpu));
-			if (k == 2)
-				view_hex(row, "physical", cpu->tlb->x[i].phys, 0);
-			else
-				view_format(row, "physical", dbg_translate(cpu, at, &phys) ? "0x%llx" : "stale", (unsigned long long)phys);
+			bool known = k == 2 || dbg_translate(cpu, at, &phys); /* (data entries hold where in the host it is) */
+			view_format(row, "physical", known ? "0x%llx" : "stale", (unsigned long long)phys);
 			view_format(row, "access", "%s%s%s", at == tags[0] ? "r" : "", at == tags[1] ? "w" : "", at == tags[2] ? "x" : "");
 		}
 	}

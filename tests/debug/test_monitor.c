@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "tests/suite.h"
+#include "cpu/exec/exec.h"
 #include "debug/expr.h"
 #include "debug/monitor.h"
 #include "debug/qmp.h"
@@ -23,7 +24,7 @@ static u8 image[4096];
 static void setup(void)
 {
 	const u32 header[8] = {0x1badb002, 0x10000, -(0x1badb002u + 0x10000u), LOAD, LOAD, 0, 0, LOAD + 32};
-	const u8 code[] = {0xb8, 0x78, 0x56, 0x34, 0x12, 0xbc, 0x00, 0x0f, 0x10, 0x00, 0x50, 0xeb, 0xfe};
+	const u8 code[] = {0xb8, 0x78, 0x56, 0x34, 0x12, 0xbc, 0x00, 0x0f, 0x11, 0x00, 0x50, 0xeb, 0xfe};
 	struct machine_config cfg;
 	log_file = fopen("/dev/null", "w");
 	memcpy(image, header, sizeof(header));
@@ -114,7 +115,7 @@ static const struct {
     {"-1", ~0ull},	       {"~0 & 0xff", 0xff},	     {"!5 || !0", 1},		 {"1 ? 2 : 3", 2},
     {"0 ? 2 : 0 ? 3 : 4", 4},  {"10 / 3 * 3 + 10 % 3", 10},  {"5 > 3 && 3 >= 3 && 2 != 3", 1}, {"'A'", 65},
     {"$eax", 0x12345678},      {"eax & 0xffff", 0x5678},     {"$ah", 0x56},		 {"$al", 0x78},
-    {"$ax", 0x5678},	       {"$esp", 0x100efc},	     {"*$esp", 0x12345678},	 {"word[$esp + 2]", 0x1234},
+    {"$ax", 0x5678},	       {"$esp", 0x110efc},	     {"*$esp", 0x12345678},	 {"word[$esp + 2]", 0x1234},
     {"byte[0x100020]", 0xb8},  {"pdword[0x100021]", 0x12345678}, {"$cr0 & 1", 1},		 {"$cs.limit", 0xffffffff},
     {"msr[0xc0000080]", 0},    {"1 == 1 == 1", 1},	     {"7 & 3 == 3", 1},		 {"$zf | $cf", 0},
     {"0 && *0xffffffff0000", 0}, {"$rip", 0x10002b},	     {"$pc - $rip", 0},		 {"- - 1", 1},
@@ -275,6 +276,28 @@ START_TEST(every_view_is_whole_as_text_and_json_and_changes_nothing)
 }
 END_TEST
 
+/* Without paging, every page is itself. */
+START_TEST(cached_translations_have_their_physical_address)
+{
+	struct cpu *cpu = machine_cpu(m, 0);
+	bool failed;
+	cpu->rip = LOAD + 32; /* once more: whoever steps leaves nothing cached */
+	cpu_run(cpu, 3);
+	char *text = monitor_line(mon, "json info tlb", false, &failed);
+	json_t *v = json_loads(text, 0, NULL), *row;
+	size_t i;
+	bool written = false;
+	json_array_foreach(json_object_get(v, "entries"), i, row) {
+		u64 linear = strtoull(json_string_value(json_object_get(row, "linear")), NULL, 0);
+		ck_assert_uint_eq(strtoull(json_string_value(json_object_get(row, "physical")), NULL, 0), linear);
+		written |= strchr(json_string_value(json_object_get(row, "access")), 'w') != NULL;
+	}
+	ck_assert_msg(written, "%s", text); /* the PUSH */
+	json_decref(v);
+	free(text);
+}
+END_TEST
+
 START_TEST(bad_lines_are_refused_with_a_reason)
 {
 	static const struct {
@@ -300,7 +323,7 @@ START_TEST(commands_change_what_they_say)
 	bool failed;
 	free(monitor_line(mon, "set dword[$esp] = 0xcafe", false, &failed));
 	ck_assert(!failed);
-	char *text = monitor_line(mon, "print dword[0x100efc]", false, &failed);
+	char *text = monitor_line(mon, "print dword[0x110efc]", false, &failed);
 	ck_assert_ptr_nonnull(strstr(text, "0xcafe"));
 	free(text);
 	text = monitor_line(mon, "patch $pc 0f0b", false, &failed);
@@ -386,6 +409,7 @@ int main(void)
 	tcase_add_test(c, files_without_symbols_say_why);
 	tcase_add_test(c, our_own_elf_has_symbols);
 	tcase_add_test(c, every_view_is_whole_as_text_and_json_and_changes_nothing);
+	tcase_add_test(c, cached_translations_have_their_physical_address);
 	tcase_add_test(c, bad_lines_are_refused_with_a_reason);
 	tcase_add_test(c, commands_change_what_they_say);
 	tcase_add_test(c, streams_are_cut_into_messages);
