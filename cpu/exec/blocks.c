@@ -3,8 +3,8 @@
  *
  * Memory is one arena that only grows: micro-operations from its beginning, close together for the host's caches, and what
  * running code does not read from its end. When it is full, everything is dropped at once, between chains. Dropping a single
- * block (its code was written) unlinks it and turns its first micro-operation into uop_dead, so that whoever still holds a pointer
- * to it (jump cache, a chain about to continue) leaves to the run loop.
+ * block (its code was written) unlinks it and turns its first micro-operation into uop_dead, so that whoever still holds a
+ * pointer to it (jump cache, a chain about to continue) leaves to the run loop.
  *
  * The processors of a machine share one cache, since blocks refer to nothing of a particular one: cpu->peer is the ring of
  * them. Only one runs at a time. Jump caches and TLBs, which hold what one processor translated, are each one's own.

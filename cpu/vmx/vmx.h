@@ -96,8 +96,8 @@ const char *vmx_error_text(unsigned error);   /* of a VM-instruction error */
 #define VMCS_REVISION 0x4f525201u
 #define VMCS_SHADOW_BIT BIT(31)
 #define VMCS_NONE (~0ull)
-/* IA32_VMX_MISC[4:0]: the preemption timer counts changes of this bit of the TSC. KVM makes no use of a timer of more than 2^32 / 10
- * ticks per second, and who asks whether it counted while a few instructions ran wants it fine. */
+/* IA32_VMX_MISC[4:0]: the preemption timer counts changes of this bit of the TSC. Of a timer with more than 2^32 / 10 ticks per
+ * second KVM makes no use, and who asks whether it counted while a few instructions ran wants it fine. */
 #define VMX_TIMER_SHIFT 2
 
 /* A VMCS region as it lies in guest memory, and as the current one is held here. */
