@@ -2,9 +2,9 @@
  * The block cache: lookup, building, links, and what keeps it true when code is written.
  *
  * Memory is one arena that only grows: micro-operations from its beginning, close together for the host's caches, and what
- * running code does not read from its end. When it is full, everything is dropped at once, between chains. Dropping a single
- * block (its code was written) unlinks it and turns its first micro-operation into uop_dead, so that whoever still holds a
- * pointer to it (jump cache, a chain about to continue) leaves to the run loop.
+ * running code rarely reads, link stubs among it, from its end. When it is full, everything is dropped at once, between
+ * chains. Dropping a single block (its code was written) unlinks it and turns its first micro-operation into uop_dead, so that
+ * whoever still holds a pointer to it (jump cache, a chain about to continue) leaves to the run loop.
  *
  * The processors of a machine share one cache, since blocks refer to nothing of a particular one: cpu->peer is the ring of
  * them. Only one runs at a time. Jump caches and TLBs, which hold what one processor translated, are each one's own.
@@ -56,7 +56,8 @@ struct block_cache {
 	/* a block for one use: cut short, or of code that is not RAM */
 	struct {
 		_Alignas(struct block) u8 block[sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct insn)];
-		struct uop uops[1 + BUILDER_MAX_UOPS];
+		struct uop uops[BUILDER_MAX_UOPS + 2];
+		struct uop stubs[BLOCK_MAX_INSNS + 1];
 	} scratch;
 };
 
@@ -155,18 +156,18 @@ void cpu_blocks_flush(struct cpu *cpu)
 	} while (p != cpu);
 }
 
-static void *arena_alloc(struct block_cache *c, size_t size)
+/* For a mark and @n micro-operations. The mark behind them is the next block's. */
+static struct uop *arena_alloc_uops(struct block_cache *c, unsigned n)
 {
-	void *p = c->arena + c->used;
+	struct uop *mark = (struct uop *)(c->arena + c->used);
 
-	size = (size + 31) & ~(size_t)31;
-	if (c->used + c->cold + size > ARENA_SIZE)
+	if (c->used + c->cold + (n + 2) * sizeof(*mark) > ARENA_SIZE)
 		return NULL;
-	c->used += size;
-	return p;
+	c->used += (n + 1) * sizeof(*mark);
+	return mark;
 }
 
-/* For what running code does not read. */
+/* For what running code rarely reads. */
 static void *arena_alloc_cold(struct block_cache *c, size_t size)
 {
 	size = (size + 31) & ~(size_t)31;
@@ -311,7 +312,7 @@ static void drop_block(struct cpu *cpu, struct block *b)
 		if (l->slot)
 			*l->slot = l->stub;
 		if (l->stub->sh == LINK_BRANCH)
-			(l->stub - l->stub->off)->phys = NO_LINK;
+			l->stub->branch->phys = NO_LINK;
 		l->stub->fn = uop_unlinked;
 	}
 	b->in = NULL;
@@ -366,15 +367,13 @@ void cpu_ram_written(struct cpu *cpu, u64 gpa, u64 n)
 
 static bool in_arena(const struct block_cache *c, const struct uop *u)
 {
-	return (const u8 *)u >= c->arena && (const u8 *)u < c->arena + c->used;
+	return (const u8 *)u >= c->arena && (const u8 *)u < c->arena + ARENA_SIZE;
 }
 
 void block_link(struct cpu *cpu, struct uop *stub, struct block *b)
 {
 	struct block_cache *c = cpu->blocks;
-
 	const bool same_page = stub->sh == LINK_SAME;
-	struct uop *branch = stub - stub->off;
 
 	if (!in_arena(c, stub) || !b->cached || (b->phys2 != NO_PAGE && code_not_flat(b->mode)) || stub->fn != uop_unlinked ||
 	    (b->mode & MODE_TF) || (!same_page && code_not_flat(b->mode)))
@@ -387,10 +386,10 @@ void block_link(struct cpu *cpu, struct uop *stub, struct block *b)
 	*l = (struct link){.next = b->in, .stub = stub};
 	b->in = l;
 	if (stub->sh != LINK_ACROSS) {
-		l->slot = &branch->target;
+		l->slot = &stub->branch->target;
 		*l->slot = b->uops;
 		if (!same_page)
-			branch->phys = b->phys & ~0xfffull;
+			stub->branch->phys = b->phys & ~0xfffull;
 	} else {
 		stub->target = b->uops;
 		stub->phys = b->phys & ~0xfffull;
@@ -517,24 +516,34 @@ static enum decode_status decode_run(struct cpu *cpu, const u8 *code, unsigned a
 	return first;
 }
 
-/* Copies the built instructions to @block and the micro-operations to behind @mark, moving what points into the builder. */
-static void place(struct builder *b, struct block *block, struct uop *mark, unsigned page_off_limit)
+/* A mark: no handler, no instruction's number. */
+static const struct uop mark_uop = {.icnt = UINT8_MAX};
+
+/*
+ * Copies the built instructions to @block, the micro-operations to behind @mark and the link stubs to @stubs, moving what points
+ * into the builder. A link within the page, of @page_bytes, looks at no translation; 0: none is within.
+ */
+static void place(struct builder *b, struct block *block, struct uop *mark, struct uop *stubs, unsigned page_bytes)
 {
 	struct uop *to = mark + 1;
 	struct insn *insns = block->insns;
 
-	*mark = (struct uop){.block = block};
+	*mark = mark_uop;
+	mark->block = block;
 	block->uops = to;
 	for (unsigned i = 0; i < b->n; i++) {
-		struct uop *u = &to[i];
-		*u = b->u[i];
-		switch ((enum uop_pointer)b->pointers[i]) {
-		case UP_NONE: break;
-		case UP_INSN: u->insn = insns + (u->insn - b->insn); break;
-		case UP_TARGET: u->target = to + (u->target - b->u); break;
-		}
-		if (u->fn == uop_unlinked && u->sh == LINK_ACROSS && u->disp >= 0 && (unsigned)u->disp < page_off_limit)
-			u->sh = LINK_SAME;
+		to[i] = b->u[i];
+		if (b->has_insn[i])
+			to[i].insn = insns + (b->u[i].insn - b->insn);
+	}
+	to[b->n] = mark_uop;
+	for (unsigned i = 0; i < b->nexits; i++) {
+		const struct uop_exit *x = &b->exit[i];
+		struct uop *branch = to + (x->u - b->u);
+		bool same = x->kind == LINK_ACROSS && x->disp >= 0 && (unsigned)x->disp < page_bytes;
+
+		stubs[i] = (struct uop){.fn = uop_unlinked, .disp = x->disp, .sh = same ? LINK_SAME : x->kind, .branch = branch};
+		branch->target = &stubs[i];
 	}
 	memcpy(insns, b->insn, b->count * sizeof(*insns));
 }
@@ -546,7 +555,7 @@ static struct block *build_scratch(struct cpu *cpu, u64 phys, u8 *host)
 	struct block *b = (struct block *)c->scratch.block;
 
 	*b = (struct block){.phys = phys, .phys2 = NO_PAGE, .mode = cpu->mode, .count = (u8)c->builder.count};
-	place(&c->builder, b, c->scratch.uops, 0);
+	place(&c->builder, b, c->scratch.uops, c->scratch.stubs, 0);
 	if (host) {
 		covered_lines(&c->builder, b);
 		if (!mark_code(cpu, phys & ~0xfffull, host, b->lines)) {
@@ -564,21 +573,21 @@ static struct block *build_cached(struct cpu *cpu, u64 phys, u8 *host, u8 *host2
 {
 	struct block_cache *c = cpu->blocks;
 	struct builder *bl = &c->builder;
-	size_t size = sizeof(struct block) + bl->count * sizeof(struct insn), uops = (1 + bl->n) * sizeof(struct uop);
-	struct block *b = arena_alloc_cold(c, size);
-	struct uop *mark = b ? arena_alloc(c, uops) : NULL;
+	size_t stubs = bl->nexits * sizeof(struct uop), size = stubs + sizeof(struct block) + bl->count * sizeof(struct insn);
+	struct uop *stub = arena_alloc_cold(c, size), *mark = stub ? arena_alloc_uops(c, bl->n) : NULL;
 
 	if (!mark) {
 		cpu_blocks_flush(cpu);
-		b = arena_alloc_cold(c, size);
-		mark = arena_alloc(c, uops);
+		stub = arena_alloc_cold(c, size);
+		mark = arena_alloc_uops(c, bl->n);
 	}
+	struct block *b = (struct block *)(stub + bl->nexits);
 	*b = (struct block){
 		.phys = phys, .phys2 = bl->phys2, .rip_page = bl->rip_page, .cs_limit = cpu->seg[CS].limit,
 		.mode = cpu->mode, .count = (u8)bl->count, .cached = true,
 	};
 	covered_lines(bl, b);
-	place(bl, b, mark, 4096);
+	place(bl, b, mark, stub, 4096);
 	if (!register_code(cpu, b, phys & ~0xfffull, host) ||
 	    (b->phys2 != NO_PAGE && !register_code(cpu, b, b->phys2, host2))) {
 		cpu_blocks_flush(cpu); /* no room for its bookkeeping: start over */
@@ -713,10 +722,23 @@ static int check_rip(struct cpu *cpu)
 	return 0;
 }
 
+/* As decode_run() for a block for one use, of at most @max instructions: those that @b begins with, which are decoded. */
+static void decoded_run(struct builder *bl, const struct block *b, unsigned max)
+{
+	for (bl->count = 0; bl->count < max;) {
+		const struct insn *in = &b->insns[bl->count];
+		bl->insn[bl->count++] = *in;
+		if (ends_block(in))
+			break;
+	}
+	bl->off[bl->count] = (u16)offset_after(b, bl->count, bl->off);
+}
+
 struct block *block_find(struct cpu *cpu, unsigned max_insns)
 {
 	struct block_cache *c = cpu->blocks;
 	u64 lin = cpu->rip, rip_page, phys;
+	const struct block *longer = NULL;
 	struct jump_cache_entry *j;
 	u8 *host;
 
@@ -737,8 +759,12 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 		return NULL;
 	phys |= lin & 0xfff;
 	for (struct block *b = c->hash[hash_index(phys, cpu->mode)]; b; b = b->hash_next) {
-		if (!block_matches(cpu, b, phys, rip_page) || b->count > max_insns)
+		if (!block_matches(cpu, b, phys, rip_page))
 			continue;
+		if (b->count > max_insns) {
+			longer = b;
+			continue;
+		}
 		int holds = second_page_holds(cpu, b, lin);
 		if (holds < 0)
 			return NULL;
@@ -756,7 +782,9 @@ struct block *block_find(struct cpu *cpu, unsigned max_insns)
 	bl->rip_page = rip_page;
 	bl->phys_page = phys & ~0xfffull;
 	bl->phys2 = NO_PAGE;
-	if (!host || decode_run(cpu, host + off, 4096 - off, off, MIN(max, max_insns)) == DECODE_SHORT)
+	if (longer)
+		decoded_run(bl, longer, max_insns);
+	else if (!host || decode_run(cpu, host + off, 4096 - off, off, MIN(max, max_insns)) == DECODE_SHORT)
 		return build_straddling(cpu, lin, phys, host);
 	builder_emit_all(bl);
 	log_block(cpu);

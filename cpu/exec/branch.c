@@ -4,7 +4,7 @@
  * A condition is compiled against what the builder knows of the lazy flags: after a compare it is one compare of the
  * operands, after a result one test of the result; only where nothing is known does it look at cpu->flag_kind.
  *
- * A block goes on behind a conditional branch that is not taken; the link stub of one that is stands at the block's end.
+ * A block goes on behind a conditional branch that is not taken; one that is leads to its link stub, apart from the block.
  */
 #include "cpu/exec/builder.h"
 

@@ -29,7 +29,7 @@ struct uop *emit(struct builder *b, uop_fn fn)
 	struct uop *u = &b->u[b->n++];
 
 	*u = (struct uop){.fn = fn, .off = b->off[b->cur], .icnt = (u8)b->cur};
-	b->pointers[u - b->u] = UP_NONE;
+	b->has_insn[u - b->u] = false;
 	b->pure[u - b->u] = false;
 	return u;
 }
@@ -37,7 +37,7 @@ struct uop *emit(struct builder *b, uop_fn fn)
 void uop_set_insn(struct builder *b, struct uop *u, const struct insn *in)
 {
 	u->insn = in;
-	b->pointers[u - b->u] = UP_INSN;
+	b->has_insn[u - b->u] = true;
 }
 
 void uop_set_exit(struct builder *b, struct uop *u, s64 disp)
@@ -62,20 +62,6 @@ struct uop *emit_pure(struct builder *b, uop_fn fn)
 	u->src = u->base = u->index = REG_OFF(R_ZERO);
 	b->pure[b->n - 1] = true;
 	return u;
-}
-
-/* The link stubs of all exits, behind the block. */
-static void emit_stubs(struct builder *b)
-{
-	for (unsigned i = 0; i < b->nexits; i++) {
-		struct uop *u = b->exit[i].u, *stub = emit(b, uop_unlinked);
-
-		stub->disp = b->exit[i].disp;
-		stub->off = (u16)(stub - u);
-		stub->sh = (u8)b->exit[i].kind;
-		u->target = stub;
-		b->pointers[u - b->u] = UP_TARGET;
-	}
 }
 
 /* ---- addresses ------------------------------------------------------------------------------------ */
@@ -530,10 +516,7 @@ void builder_emit_all(struct builder *b)
 		emit_watch(b);
 		emit_insn(b, &b->insn[b->cur]); /* for a NOP, or what has become useless: nothing */
 	}
-	if (b->ended)
-		emit(b, NULL); /* tells where the last instruction's micro-operations end */
-	else
+	if (!b->ended)
 		uop_set_exit(b, emit(b, fall_through), b->off[b->count]);
 	fuse_pairs(b);
-	emit_stubs(b);
 }

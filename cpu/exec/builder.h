@@ -60,8 +60,8 @@ struct builder {
 	u64 phys2;                      /* the second page of an instruction across two, else NO_PAGE */
 	unsigned n;
 	struct uop u[BUILDER_MAX_UOPS];
-	bool pure[BUILDER_MAX_UOPS];   /* reads and writes registers only, never faults or leaves */
-	u8 pointers[BUILDER_MAX_UOPS]; /* enum uop_pointer: what of each moves with the block */
+	bool pure[BUILDER_MAX_UOPS];     /* reads and writes registers only, never faults or leaves */
+	bool has_insn[BUILDER_MAX_UOPS]; /* points to its instruction */
 	struct uop_exit {
 		struct uop *u;         /* whose target it is */
 		s32 disp;              /* of the continuation, from the page's first byte */
@@ -71,12 +71,9 @@ struct builder {
 	struct pair_index pairs[1u << PAIR_INDEX_BITS];
 };
 
-/* Which pointer into the builder a micro-operation holds. */
-enum uop_pointer { UP_NONE, UP_INSN, UP_TARGET };
-
 /** Gives the micro-operation @u its instruction. */
 void uop_set_insn(struct builder *b, struct uop *u, const struct insn *in);
-/** Makes @u's target the continuation at @disp bytes from the page's first byte: a stub behind the block, to be linked. */
+/** Makes @u's target the continuation at @disp bytes from the page's first byte: a stub, to be linked. */
 void uop_set_exit(struct builder *b, struct uop *u, s64 disp);
 /** The same for what is its own link across pages (FOLLOW_LINK). */
 void uop_set_link(struct builder *b, struct uop *u, s64 disp);

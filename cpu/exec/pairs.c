@@ -462,7 +462,7 @@ static unsigned fuse_run(struct builder *b, unsigned i)
 	struct uop *u = &b->u[i];
 	unsigned n;
 
-	if (i + 1 >= b->n || !u->fn || !u[1].fn || !may_begin(b, i))
+	if (i + 1 >= b->n || !may_begin(b, i))
 		return 0;
 	n = run_length(b, i);
 	if (n > 1) {
@@ -500,10 +500,6 @@ void fuse_pairs(struct builder *b)
 
 		if (n) {
 			i += n;
-			continue;
-		}
-		if (!b->u[i].fn || !b->u[i + 1].fn) {
-			i++;
 			continue;
 		}
 		n = fuse_run(b, i + 1);

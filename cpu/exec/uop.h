@@ -34,13 +34,14 @@ struct uop {
 		u64 phys;         /* in a cross-page link, a call or a jump: the target's physical page, or NO_LINK */
 	};
 	s32 disp;
-	u16 off;  /* page offset of the instruction it belongs to; in a stub: micro-operations back to its branch */
+	u16 off;  /* page offset of the instruction it belongs to */
 	u8 icnt;  /* instructions of the block before it */
 	u8 sh;    /* index << sh; a call's length; in a stub: enum link_kind */
 	union {
 		u64 imm;
 		struct uop *target;
 		const struct insn *insn;
+		struct uop *branch;  /* in a stub: whose it is, until it is itself linked across pages */
 		struct block *block; /* in front of a block's first, which it names */
 	};
 };
