@@ -11,6 +11,7 @@
 #include "debug/picture.h"
 #include "frontend/sdl/canvas.h"
 #include "frontend/sdl/draw.h"
+#include "frontend/sdl/x11.h"
 
 #define WIDTH     1400
 #define HEIGHT    900
@@ -379,6 +380,7 @@ static int open_window(struct view *v, struct errtext *e)
 {
 	char title[200];
 
+	x11_errors_do_not_end();
 	if (SDL_Init(SDL_INIT_VIDEO))
 		return err_set(e, -ENODEV, "no window can be opened: %s", SDL_GetError());
 	snprintf(title, sizeof(title), "Orrery lab: %s", view_string(v->lab->desc, "title"));

@@ -4,6 +4,7 @@
  * cursor shape of the guest's.
  */
 #include "frontend/sdl/window_internal.h"
+#include "frontend/sdl/x11.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -443,6 +444,7 @@ static bool open_window(struct window *w)
 	SDL_SetHint(SDL_HINT_QUIT_ON_LAST_WINDOW_CLOSE, "0");
 	SDL_SetHint(SDL_HINT_MOUSE_FOCUS_CLICKTHROUGH, "1");
 	SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0"); /* what is drawn in software goes to the screen, not through OpenGL */
+	x11_errors_do_not_end();
 	if (SDL_Init(SDL_INIT_VIDEO))
 		return false;
 	w->ended_event = SDL_RegisterEvents(2);

@@ -120,8 +120,8 @@ class Emulator:
         return tuple(int(re.search(name + r"=(\d+)", text).group(1)) for name in ("WIDTH", "HEIGHT"))
 
 
-def close_button(env, window):
-    """What a window manager sends when its close button is clicked (ICCCM 4.2.8.1)."""
+def client_message(env, window, kind, *data):
+    """Sends the window a message of another client's; data are longs, or names of atoms (ICCCM 4.2.8)."""
     x = ctypes.CDLL("libX11.so.6")
     x.XOpenDisplay.restype = ctypes.c_void_p
     x.XInternAtom.restype = ctypes.c_ulong
@@ -136,10 +136,16 @@ def close_button(env, window):
 
     display = x.XOpenDisplay(env["DISPLAY"].encode())
     message = Message(type=33, window=int(window), format=32)
-    message.message_type = x.XInternAtom(display, b"WM_PROTOCOLS", 0)
-    message.data[0] = x.XInternAtom(display, b"WM_DELETE_WINDOW", 0)
+    message.message_type = x.XInternAtom(display, kind.encode(), 0)
+    for i, value in enumerate(data):
+        message.data[i] = x.XInternAtom(display, value.encode(), 0) if isinstance(value, str) else value
     x.XSendEvent(display, int(window), 0, 0, ctypes.byref(message))
     x.XCloseDisplay(display)
+
+
+def close_button(env, window):
+    """What a window manager sends when its close button is clicked (ICCCM 4.2.8.1)."""
+    client_message(env, window, "WM_PROTOCOLS", "WM_DELETE_WINDOW")
 
 
 def pixels(path):
@@ -324,6 +330,15 @@ def check_paste(screen, e):
         raise Failed("pasted text: expected %s, got %s" % (bytes(typed).hex(" "), bytes(got).hex(" ")))
 
 
+def check_refusal(screen, e):
+    """A request that the X server refuses is not the end of the guest: the answer to a drag whose source has gone meanwhile."""
+    gone = 0x7ffffff
+    client_message(screen.env, e.window, "XdndPosition", gone, 0, 0, 0, "XdndActionCopy")
+    time.sleep(0.3)
+    screen.tool("key", "a")
+    e.expect_keys("a key after a refused request", [0x1e, 0x9e])
+
+
 def check_picture(screen, e, folder):
     before = set(os.listdir(folder))
     screen.tool("key", "ctrl+alt+s")
@@ -443,6 +458,7 @@ def main():
         check_pause_and_menu(screen, e)
         check_panel(screen, e, folder)
         check_paste(screen, e)
+        check_refusal(screen, e)
         check_picture(screen, e, folder)
         e.process.kill()
         e.process.wait()
@@ -452,6 +468,8 @@ def main():
         return 0
     except Failed as failure:
         print("FAILED: %s" % failure)
+        with open(os.path.join(folder, "errors.txt")) as said:
+            print(said.read(), end="")
         if e and e.process.poll() is None:
             e.picture(os.path.join(folder, "failed.png"))
         return 1
