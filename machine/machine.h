@@ -2,7 +2,7 @@
  * A PC: processors, RAM, the board of devices/pc.h, serial lines, and what was asked to be booted.
  * It owns everything; two of them run in one process without knowing of each other.
  *
- * Time is virtual: an instruction, on whichever processor, is two nanoseconds, and when all processors
+ * Time is virtual: an instruction, on whichever processor, is one nanosecond, and when all processors
  * are halted time skips to the next timer deadline. With an interactive input (a terminal, a socket) such skips are slept through, so
  * that an idle guest costs nothing.
  */

@@ -70,10 +70,10 @@ struct machine_threads {
 };
 
 /*
- * Virtual time per instruction. The interpreter runs some 500 million instructions a second, so this keeps virtual time
- * near real time, and a guest's busy waits near their real cost.
+ * Virtual time per instruction. The interpreter runs 200 to 1,000 million instructions a second, up to twice as many on a fast host.
+ * More than 1 would have a window's guest wait for the clock while it computes; less would make its clock slow where it boots and forks.
  */
-#define NS_PER_INSN 2
+#define NS_PER_INSN 1
 #define NS_PER_PAUSE 70 /* besides its own: the 140 cycles of a Skylake (Intel's optimization manual, 2.6.4) at 2 GHz */
 #define NS_PER_PORT 200 /* and a port access, near what it costs here */
 #define NS_PER_PORT_RUN 50 /* a unit of string I/O: fast PIO */
