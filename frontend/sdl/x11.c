@@ -1,8 +1,8 @@
 /*
- * What SDL leaves to Xlib: a request that the X server refuses. Xlib's own answer is to end the process with status 1, and a guest
- * with it. SDL wakes this thread by an event it sends to the window on a connection of its own; if the window is gone before the
- * server comes to it, that is such a request, and so is the answer to a drag whose source has gone. Not modelled: a connection that
- * breaks, which still ends the process.
+ * What SDL leaves to Xlib: a request that the X server refuses. Xlib's own answer is to end the process with status 1, and a
+ * guest with it. SDL wakes the window's thread by an event it sends to the window on a connection of its own; if the window is
+ * gone before the server comes to it, that is such a request, and so is the answer to a drag whose source has gone. Not modelled:
+ * a connection that breaks, which still ends the process.
  */
 #include "frontend/sdl/x11.h"
 

@@ -70,7 +70,7 @@ start:
 	out %al, $0x21
 	mov $0x34, %al
 	out %al, $0x43
-	mov $9, %al
+	mov $5, %al
 	out %al, $0x40
 	xor %al, %al
 	out %al, $0x40

@@ -271,7 +271,7 @@ START_TEST(events_are_told)
 	struct counts k = of(",depth=mem");
 
 	ck_assert_uint_ge(k.events[EV_EXCEPTION], 150 * 3);
-	ck_assert_uint_ge(k.events[EV_INTERRUPT], 10);
+	ck_assert_uint_ge(k.events[EV_INTERRUPT], 20);
 	ck_assert_uint_ge(k.events[EV_IO], 10);
 	ck_assert_uint_ge(k.events[EV_CPL], 2);
 	ck_assert_uint_gt(k.accesses, 40000);
